@@ -1,0 +1,113 @@
+//! `act`: the only function that changes EC2.
+//!
+//! Every new fact about a worker is a hint that it may need a step; what the step is comes from its record. The poll
+//! sends the same hint for actions that are overdue, so a lost stream record costs a minute and nothing else.
+
+use std::collections::BTreeSet;
+
+use app::ports::{Actuator, Clock, Compute, Request, Workers};
+use app::reconcile::{ReconcileReport, Reconciler};
+use aws_lambda_events::event::eventbridge::EventBridgeEvent;
+use aws_lambda_events::event::streams::DynamoDbBatchItemFailure;
+use domain::WorkerId;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What an invocation came to, in the form the stream's event-source mapping reads.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ActReport {
+    /// The stream records from which on the batch must be delivered again.
+    #[serde(rename = "batchItemFailures")]
+    pub batch_item_failures: Vec<DynamoDbBatchItemFailure>,
+    /// Records that name no worker: counted and let go, since they would never get better.
+    pub undecodable: u32,
+    /// What was done.
+    #[serde(flatten)]
+    pub reconciled: ReconcileReport,
+}
+
+/// Why an invocation did nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    /// The event is neither a batch of the stream nor a request to reconcile.
+    #[error("the event is neither a stream batch nor a request to reconcile")]
+    UnknownEvent(#[source] Option<serde_json::Error>),
+    /// Workers of a request could not be reconciled.
+    #[error("{0} workers could not be reconciled")]
+    Failed(u32),
+}
+
+/// A batch of the stream, its records still raw: one that cannot be read must not spoil the others.
+#[derive(Debug, Deserialize)]
+struct Batch {
+    #[serde(rename = "Records")]
+    records: Vec<Value>,
+}
+
+/// Takes every worker the event names one step further, if a step is due.
+///
+/// # Errors
+/// [`ActError`]. A worker of a stream batch that could not be reconciled is not an error but a batch item failure.
+pub async fn handle<W, K, C, A>(
+    reconciler: &Reconciler<'_, W, K, C, A>,
+    event: &Value,
+) -> Result<ActReport, ActError>
+where
+    W: Workers,
+    K: Clock,
+    C: Compute,
+    A: Actuator,
+{
+    let report = if event.get("Records").is_some() {
+        let batch = Batch::deserialize(event).map_err(|error| ActError::UnknownEvent(Some(error)))?;
+        take_batch(reconciler, &batch).await
+    } else {
+        let request = EventBridgeEvent::<Request>::deserialize(event)
+            .map_err(|error| ActError::UnknownEvent(Some(error)))?;
+        let Request::Reconcile(request) = request.detail else { return Err(ActError::UnknownEvent(None)) };
+        let workers = request.workers.iter().filter_map(|id| id.parse().ok()).collect();
+        let (reconciled, failed) = reconciler.run(&workers).await;
+        if !failed.is_empty() {
+            return Err(ActError::Failed(reconciled.failed));
+        }
+        ActReport { reconciled, ..ActReport::default() }
+    };
+    tracing::info!(report = serde_json::to_string(&report).unwrap_or_default(), "acted");
+    Ok(report)
+}
+
+async fn take_batch<W, K, C, A>(reconciler: &Reconciler<'_, W, K, C, A>, batch: &Batch) -> ActReport
+where
+    W: Workers,
+    K: Clock,
+    C: Compute,
+    A: Actuator,
+{
+    let named: Vec<(Option<WorkerId>, Option<&str>)> =
+        batch.records.iter().map(|record| (worker(record), sequence_number(record))).collect();
+    let undecodable = named.iter().filter(|(worker, _)| worker.is_none()).count();
+    if undecodable > 0 {
+        tracing::warn!(undecodable, "stream records that name no worker");
+    }
+    let workers: BTreeSet<WorkerId> = named.iter().filter_map(|(worker, _)| *worker).collect();
+    let (reconciled, failed) = reconciler.run(&workers).await;
+    // The mapping resumes from the lowest sequence number it is given: the first failure says it all.
+    let first = named.iter().find(|(worker, _)| worker.is_some_and(|worker| failed.contains(&worker)));
+    let batch_item_failures = first.map(|(_, sequence)| failure(*sequence)).into_iter().collect();
+    ActReport { batch_item_failures, undecodable: u32::try_from(undecodable).unwrap_or(u32::MAX), reconciled }
+}
+
+fn failure(sequence: Option<&str>) -> DynamoDbBatchItemFailure {
+    let mut failure = DynamoDbBatchItemFailure::default();
+    failure.item_identifier = sequence.map(str::to_owned);
+    failure
+}
+
+/// The worker a record is about, from its key: a plan needs no more than that.
+fn worker(record: &Value) -> Option<WorkerId> {
+    record.pointer("/dynamodb/Keys/pk/S")?.as_str()?.strip_prefix("WORKER#")?.parse().ok()
+}
+
+fn sequence_number(record: &Value) -> Option<&str> {
+    record.pointer("/dynamodb/SequenceNumber")?.as_str()
+}

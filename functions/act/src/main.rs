@@ -1,0 +1,22 @@
+//! The Lambda binary of `act`.
+
+// An SDK call is a deep future, and a use case is a few of them.
+#![recursion_limit = "256"]
+
+use app::config::Config;
+use app::fleet::Fleet;
+use app::reconcile::Reconciler;
+use aws::{Aws, Refused, SystemClock};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Refused> {
+    let aws = Aws::start()?;
+    let config = Config::parse(aws.environment().as_map())?;
+    let workers = aws.workers(&config);
+    let reconciler = Reconciler {
+        fleet: Fleet { workers: &workers, clock: &SystemClock, settings: &config.settings },
+        compute: &aws.compute(),
+        actuator: &aws.actuator(),
+    };
+    aws::serve(async |event| act::handle(&reconciler, &event).await).await
+}

@@ -1,0 +1,104 @@
+//! The HTTP API: commands, queries and health. It records what is wanted and reads what is known; it never changes EC2.
+//!
+//! # Design
+//! - [`router`] is the whole of it: a table of routes over [`Ports`], with `edge` around it, which gives every answer
+//!   its request id and writes one log line, and `identity` in front of every route but `GET /health`.
+//! - A handler reads `extract, ask a use case, show`. What a request may contain is checked before anything is written
+//!   or called: shape by `body` and `params` (400), meaning by `input` (422), every fault of a request at once.
+//! - A `Problem` is the only way to fail. What is shown is chosen here; causes are only logged.
+
+mod body;
+mod cursor;
+mod edge;
+mod failure;
+mod headers;
+mod identity;
+mod input;
+mod launch;
+mod once;
+mod order;
+mod params;
+mod problem;
+mod reply;
+mod routes;
+mod view;
+
+use std::sync::Arc;
+
+use app::ports::{Bus, Clock, Compute, Idempotency, Ids, Samples, Workers};
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
+use axum::routing::{get, post};
+use domain::{AccountId, Region, Settings};
+
+/// The largest body a request may have.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// What the API needs from the outside: one of each port.
+pub trait Ports: Send + Sync + 'static {
+    /// The fleet table.
+    type Workers: Workers;
+    /// Telemetry.
+    type Samples: Samples;
+    /// Idempotency records.
+    type Idempotency: Idempotency;
+    /// Reading EC2, for imports.
+    type Compute: Compute;
+    /// The bus.
+    type Bus: Bus;
+    /// The clock.
+    type Clock: Clock;
+    /// New identities.
+    type Ids: Ids;
+
+    /// The fleet table.
+    fn workers(&self) -> &Self::Workers;
+    /// Telemetry.
+    fn samples(&self) -> &Self::Samples;
+    /// Idempotency records.
+    fn idempotency(&self) -> &Self::Idempotency;
+    /// Reading EC2, for imports.
+    fn compute(&self) -> &Self::Compute;
+    /// The bus.
+    fn bus(&self) -> &Self::Bus;
+    /// The clock.
+    fn clock(&self) -> &Self::Clock;
+    /// New identities.
+    fn ids(&self) -> &Self::Ids;
+}
+
+/// What the handlers work with.
+#[derive(Debug)]
+pub struct Api<P> {
+    /// The outside.
+    pub ports: P,
+    /// The fleet's settings.
+    pub settings: Settings,
+    /// The regions workers may live in, in the order they are listed.
+    pub regions: Vec<Region>,
+    /// The account workers live in.
+    pub account: AccountId,
+}
+
+/// All routes. What the gateway vouches for is expected as an extension of the request: the
+/// `ApiGatewayV2httpRequestContext` of the event. Without it nobody is identified.
+pub fn router<P: Ports>(api: Api<P>) -> axum::Router {
+    let open = axum::Router::new().route("/health", get(routes::health));
+    let identified = axum::Router::new()
+        .route("/workers", get(routes::list).post(routes::create))
+        .route("/workers/import", post(routes::import))
+        .route("/workers/{id}", get(routes::get).patch(routes::patch).delete(routes::delete))
+        .route("/workers/{id}/start", post(routes::start))
+        .route("/workers/{id}/stop", post(routes::stop))
+        .route("/workers/{id}/reboot", post(routes::reboot))
+        .route("/workers/{id}/sync", post(routes::sync))
+        .route("/workers/{id}/events", get(routes::events))
+        .route("/workers/{id}/telemetry", get(routes::telemetry))
+        .route_layer(from_fn(identity::required));
+    open.merge(identified)
+        .fallback(routes::no_such_route)
+        .method_not_allowed_fallback(routes::method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(from_fn(edge::edge))
+        .with_state(Arc::new(api))
+}

@@ -1,0 +1,73 @@
+//! The Lambda binary of `api`.
+
+// An SDK call is a deep future, and a use case is a few of them.
+#![recursion_limit = "256"]
+
+use api::{Api, Ports};
+use app::config::ApiConfig;
+use aws::{
+    Aws, DynamoIdempotency, DynamoSamples, DynamoWorkers, Ec2Compute, EventBridgeBus, RandomIds, Refused,
+    SystemClock,
+};
+
+/// The API's outside is AWS.
+struct OnAws {
+    workers: DynamoWorkers,
+    samples: DynamoSamples,
+    idempotency: DynamoIdempotency,
+    compute: Ec2Compute,
+    bus: EventBridgeBus,
+}
+
+impl Ports for OnAws {
+    type Workers = DynamoWorkers;
+    type Samples = DynamoSamples;
+    type Idempotency = DynamoIdempotency;
+    type Compute = Ec2Compute;
+    type Bus = EventBridgeBus;
+    type Clock = SystemClock;
+    type Ids = RandomIds;
+
+    fn workers(&self) -> &DynamoWorkers {
+        &self.workers
+    }
+
+    fn samples(&self) -> &DynamoSamples {
+        &self.samples
+    }
+
+    fn idempotency(&self) -> &DynamoIdempotency {
+        &self.idempotency
+    }
+
+    fn compute(&self) -> &Ec2Compute {
+        &self.compute
+    }
+
+    fn bus(&self) -> &EventBridgeBus {
+        &self.bus
+    }
+
+    fn clock(&self) -> &SystemClock {
+        &SystemClock
+    }
+
+    fn ids(&self) -> &RandomIds {
+        &RandomIds
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Refused> {
+    let aws = Aws::start()?;
+    let ApiConfig { common: config, account } = ApiConfig::parse(aws.environment().as_map())?;
+    let ports = OnAws {
+        workers: aws.workers(&config),
+        samples: aws.samples(&config),
+        idempotency: aws.idempotency(&config),
+        compute: aws.compute(),
+        bus: aws.bus(&config.bus),
+    };
+    let api = Api { ports, settings: config.settings, regions: config.regions, account };
+    aws::serve_http(api::router(api)).await
+}

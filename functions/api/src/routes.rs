@@ -1,0 +1,61 @@
+//! The handlers, by what they do: `begin` a worker, `change` one, `read` the present, read its `history`.
+
+mod begin;
+mod change;
+mod history;
+mod read;
+
+use app::fleet::Fleet;
+use app::ports::{Clock, Workers};
+use app::record::Stored;
+use axum::http::StatusCode;
+use domain::WorkerId;
+use serde::Serialize;
+
+use crate::failure::no_such_worker;
+use crate::problem::{Kind, Problem};
+use crate::reply::Reply;
+use crate::{Api, Ports};
+
+pub(crate) use begin::{create, import};
+pub(crate) use change::{delete, patch, reboot, start, stop, sync};
+pub(crate) use history::{events, telemetry};
+pub(crate) use read::{get, list};
+
+impl<P: Ports> Api<P> {
+    /// The use cases.
+    fn fleet(&self) -> Fleet<'_, P::Workers, P::Clock> {
+        Fleet { workers: self.ports.workers(), clock: self.ports.clock(), settings: &self.settings }
+    }
+
+    /// The worker, or a problem if there is none.
+    async fn load(&self, id: WorkerId) -> Result<Stored, Problem> {
+        self.ports.workers().load(id).await?.ok_or_else(|| no_such_worker(Some(id)))
+    }
+
+    /// A worker as it is now.
+    fn show(&self, status: StatusCode, stored: &Stored) -> Result<Reply, Problem> {
+        Reply::worker(status, stored, &self.settings, self.ports.clock().now())
+    }
+}
+
+/// The JSON of a healthy answer.
+#[derive(Debug, Serialize)]
+struct HealthJson {
+    status: &'static str,
+}
+
+/// `GET /health`: the function runs and has found its settings in order. Reads nothing.
+pub(crate) async fn health() -> Result<Reply, Problem> {
+    Reply::json(StatusCode::OK, &HealthJson { status: "ok" })
+}
+
+/// Any path that is not in the table of routes.
+pub(crate) async fn no_such_route() -> Problem {
+    Problem::new(Kind::NoSuchRoute, "this API has no such path")
+}
+
+/// A path of the table, asked with another method. The router adds `Allow`.
+pub(crate) async fn method_not_allowed() -> Problem {
+    Problem::new(Kind::MethodNotAllowed, "this path has no such method; see the Allow header")
+}

@@ -1,0 +1,206 @@
+//! `POST /workers` and `POST /workers/import`: how a worker comes to be.
+
+use std::sync::Arc;
+
+use app::error::{Error, StoreError};
+use app::ports::{Clock, Compute, Instance, InstanceKey, Workers};
+use axum::extract::State;
+use axum::http::StatusCode;
+use domain::{
+    Actor, CreateWorker, Details, Evidence, Finding, ImportWorker, InstanceId, NAME_TAG, Name, Overrides,
+    Region, Source, TagKey, TagValue, WorkerId,
+};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use crate::body::{Entries, Object};
+use crate::headers::unconditional;
+use crate::input::{Faults, SettingsBody, tags};
+use crate::launch::{SpecBody, launch_spec};
+use crate::order::{Order, Payload};
+use crate::params::NoParams;
+use crate::problem::{Kind, Problem};
+use crate::reply::Reply;
+use crate::{Api, Ports};
+
+/// The body of `POST /workers`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct CreateBody {
+    name: Option<String>,
+    region: Option<String>,
+    spec: Option<Object<SpecBody>>,
+    tags: Option<Entries<String>>,
+    settings: Option<Object<SettingsBody>>,
+}
+
+impl Payload for CreateBody {
+    type Params = NoParams;
+}
+
+/// The body of `POST /workers/import`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ImportBody {
+    instance_id: Option<String>,
+    region: Option<String>,
+    name: Option<String>,
+    tags: Option<Entries<String>>,
+    settings: Option<Object<SettingsBody>>,
+}
+
+impl Payload for ImportBody {
+    type Params = NoParams;
+}
+
+/// Records a worker; `act` launches its instance.
+pub(crate) async fn create<P: Ports>(
+    State(api): State<Arc<Api<P>>>,
+    order: Order<CreateBody>,
+) -> Result<Reply, Problem> {
+    unconditional(order.expected)?;
+    let command = api.checked_creation(&order.body)?;
+    let (api, by) = (&*api, order.by);
+    api.once(order.key, |id| async move {
+        let created = api.fleet().create(id, command, by).await.map_err(under_reserved_identity)?;
+        api.show(StatusCode::CREATED, &created.stored)
+    })
+    .await
+}
+
+/// Takes over an instance that exists; `act` tags it.
+pub(crate) async fn import<P: Ports>(
+    State(api): State<Arc<Api<P>>>,
+    order: Order<ImportBody>,
+) -> Result<Reply, Problem> {
+    unconditional(order.expected)?;
+    let wanted = api.checked_import(&order.body)?;
+    let (api, by) = (&*api, order.by);
+    api.once(order.key, |id| api.carry_out_import(id, wanted, by)).await
+}
+
+/// An import, checked as far as its body goes.
+#[derive(Debug)]
+struct Wanted {
+    key: InstanceKey,
+    name: Option<Name>,
+    tags: BTreeMap<TagKey, TagValue>,
+    overrides: Overrides,
+}
+
+impl<P: Ports> Api<P> {
+    fn checked_creation(&self, body: &CreateBody) -> Result<CreateWorker, Problem> {
+        let mut faults = Faults::default();
+        let name = faults.require::<Name>("name", body.name.as_deref());
+        let region = faults.region(body.region.as_deref(), &self.regions);
+        let spec = launch_spec(&mut faults, body.spec.as_ref().map(|spec| &spec.0));
+        let tags = tags(&mut faults, body.tags.as_ref());
+        let overrides = overrides(&mut faults, body.settings.as_ref());
+        match (name, region, spec) {
+            (Some(name), Some(region), Some(spec)) => {
+                faults.check(Kind::InvalidValue)?;
+                Ok(CreateWorker { name, account: self.account.clone(), region, spec, tags, overrides })
+            }
+            _ => Err(faults.problem(Kind::InvalidValue)),
+        }
+    }
+
+    fn checked_import(&self, body: &ImportBody) -> Result<Wanted, Problem> {
+        let mut faults = Faults::default();
+        let instance = faults.require::<InstanceId>("instance_id", body.instance_id.as_deref());
+        let region = faults.region(body.region.as_deref(), &self.regions);
+        let name = body.name.as_deref().and_then(|name| faults.parse("name", name));
+        let tags = tags(&mut faults, body.tags.as_ref());
+        let overrides = overrides(&mut faults, body.settings.as_ref());
+        match (instance, region) {
+            (Some(instance), Some(region)) => {
+                faults.check(Kind::InvalidValue)?;
+                let key = InstanceKey { account: self.account.clone(), region, instance };
+                Ok(Wanted { key, name, tags, overrides })
+            }
+            _ => Err(faults.problem(Kind::InvalidValue)),
+        }
+    }
+
+    async fn carry_out_import(&self, id: WorkerId, wanted: Wanted, by: Actor) -> Result<Reply, Problem> {
+        let Wanted { key, name, tags, overrides } = wanted;
+        match self.ports.workers().owner(&key).await? {
+            // An earlier try of this very request got as far as this.
+            Some(owner) if owner == id => return self.show(StatusCode::CREATED, &self.load(id).await?),
+            Some(owner) => return Err(Problem::from(StoreError::InstanceTaken).about(owner)),
+            None => {}
+        }
+        let at = self.ports.clock().now();
+        let instance = self.look_up(&key).await?;
+        let name = match name {
+            Some(name) => name,
+            None => default_name(&instance, &key)?,
+        };
+        let evidence = Evidence {
+            finding: Finding::State { observed: instance.observed, details: details(&instance) },
+            source: Source::Describe,
+            at,
+            seen_at: self.ports.clock().now(),
+        };
+        let InstanceKey { account, region, instance } = key.clone();
+        let command = ImportWorker { name, account, region, instance, evidence, tags, overrides };
+        match self.fleet().import(id, command, by).await {
+            Ok(imported) => self.show(StatusCode::CREATED, &imported.stored),
+            Err(Error::Store(StoreError::InstanceTaken)) => {
+                let problem = Problem::from(StoreError::InstanceTaken);
+                let owner = self.ports.workers().owner(&key).await?;
+                Err(owner.into_iter().fold(problem, Problem::about))
+            }
+            Err(error) => Err(under_reserved_identity(error)),
+        }
+    }
+
+    async fn look_up(&self, key: &InstanceKey) -> Result<Instance, Problem> {
+        let answered =
+            self.ports.compute().describe(&key.region, std::slice::from_ref(&key.instance)).await?;
+        let found = answered.found.into_iter().find(|found| found.instance == key.instance);
+        match found {
+            Some(instance) if instance.account == key.account => Ok(instance),
+            None if !answered.unknown.contains(&key.instance) => {
+                Err(Problem::new(Kind::Unavailable, "EC2 did not answer for the instance; try again")
+                    .retry_after(2))
+            }
+            Some(_) | None => {
+                Err(Problem::new(Kind::NoSuchInstance, no_such_instance(&key.instance, &key.region)))
+            }
+        }
+    }
+}
+
+fn no_such_instance(instance: &InstanceId, region: &Region) -> String {
+    format!("EC2 knows no instance {instance} of this account in {region}")
+}
+
+fn overrides(faults: &mut Faults, settings: Option<&Object<SettingsBody>>) -> Overrides {
+    settings.map(|body| body.0.check(faults).applied_to(&Overrides::default())).unwrap_or_default()
+}
+
+/// What EC2 calls the instance, if that can be a worker's name, else the instance's id.
+fn default_name(instance: &Instance, key: &InstanceKey) -> Result<Name, Problem> {
+    let tagged = instance.tags.get(NAME_TAG).and_then(|name| name.parse().ok());
+    let id = || key.instance.as_str().parse().ok();
+    tagged.or_else(id).ok_or_else(|| Problem::new(Kind::Internal, "the instance's id cannot be a name"))
+}
+
+fn details(instance: &Instance) -> Details {
+    Details {
+        state_reason: instance.state_reason.clone(),
+        health: None,
+        private_ip: instance.private_ip,
+        public_ip: instance.public_ip,
+        zone: instance.zone.clone(),
+        instance_type: instance.instance_type.clone(),
+    }
+}
+
+/// A failure to begin a worker. If the table could not even be asked whether the worker is there, it may be: the
+/// identity stays reserved.
+fn under_reserved_identity(error: Error) -> Problem {
+    let uncertain = matches!(error, Error::Store(StoreError::Unavailable(_)));
+    Problem::from(error).uncertain(uncertain)
+}

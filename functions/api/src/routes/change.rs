@@ -1,0 +1,184 @@
+//! Changes of one worker: `PATCH`, `DELETE` and the commands. They record what is wanted; `act` makes it so.
+
+use std::sync::Arc;
+
+use app::ports::{Bus, Clock, CollectionRequested, Request};
+use axum::extract::State;
+use axum::http::StatusCode;
+use domain::{Command, Name, Rejection, SettingsPatch, TagsPatch};
+use serde::Deserialize;
+
+use crate::body::{Entries, Object, Patch};
+use crate::input::{Faults, SettingsBody, tags_patch};
+use crate::order::{Named, Nothing, Order, Payload};
+use crate::params::{Known, NoParams};
+use crate::problem::{Kind, Problem};
+use crate::reply::Reply;
+use crate::{Api, Ports};
+
+/// The body of `PATCH /workers/{id}`: a merge patch (RFC 7396).
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PatchBody {
+    name: Patch<String>,
+    tags: Patch<Entries<Option<String>>>,
+    settings: Patch<Object<SettingsBody>>,
+}
+
+impl Payload for PatchBody {
+    type Params = NoParams;
+}
+
+impl PatchBody {
+    fn check(&self) -> Result<Command, Problem> {
+        let mut faults = Faults::default();
+        let name = match &self.name.0 {
+            Some(name) => faults.require::<Name>("name", name.as_deref()),
+            None => None,
+        };
+        let tags = match &self.tags.0 {
+            Some(Some(entries)) => tags_patch(&mut faults, entries),
+            Some(None) => removed_whole(&mut faults, "tags"),
+            None => TagsPatch::default(),
+        };
+        let settings = match &self.settings.0 {
+            Some(Some(settings)) => settings.0.check(&mut faults),
+            Some(None) => removed_whole(&mut faults, "settings"),
+            None => SettingsPatch::default(),
+        };
+        faults.check(Kind::InvalidValue)?;
+        Ok(Command::Patch { name, tags, settings })
+    }
+}
+
+/// Null for all tags or all settings at once is more likely a mistake than a wish.
+fn removed_whole<T: Default>(faults: &mut Faults, field: &str) -> T {
+    faults.add(
+        field,
+        "cannot be removed as a whole",
+        Some("an object in which null removes one entry".to_owned()),
+    );
+    T::default()
+}
+
+/// The parameters of `DELETE /workers/{id}`.
+#[derive(Debug)]
+pub(crate) struct Ending;
+
+impl Known for Ending {
+    const NAMES: &'static [&'static str] = &["forget"];
+}
+
+/// `DELETE /workers/{id}` takes no body.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoBody {}
+
+impl Payload for NoBody {
+    const OPTIONAL: bool = true;
+    type Params = Ending;
+}
+
+/// Changes name, tags and settings, all or none.
+pub(crate) async fn patch<P: Ports>(
+    State(api): State<Arc<Api<P>>>,
+    named: Named,
+    order: Order<PatchBody>,
+) -> Result<Reply, Problem> {
+    let command = order.body.check()?;
+    api.carry_out(named, order, command, StatusCode::OK).await
+}
+
+/// Ends a worker and its instance, or only forgets it.
+pub(crate) async fn delete<P: Ports>(
+    State(api): State<Arc<Api<P>>>,
+    named: Named,
+    order: Order<NoBody>,
+) -> Result<Reply, Problem> {
+    match order.params.text("forget") {
+        None | Some("false") => api.carry_out(named, order, Command::Terminate, StatusCode::ACCEPTED).await,
+        Some("true") => api.carry_out(named, order, Command::Forget, StatusCode::OK).await,
+        Some(_) => {
+            let mut faults = Faults::default();
+            faults.add("forget", "must be true or false", Some("true, false".to_owned()));
+            Err(faults.problem(Kind::InvalidParameter))
+        }
+    }
+}
+
+/// Lets a worker run.
+pub(crate) async fn start<P: Ports>(
+    State(api): State<Arc<Api<P>>>,
+    named: Named,
+    order: Order<Nothing>,
+) -> Result<Reply, Problem> {
+    api.carry_out(named, order, Command::Start, StatusCode::ACCEPTED).await
+}
+
+/// Lets a worker be stopped.
+pub(crate) async fn stop<P: Ports>(
+    State(api): State<Arc<Api<P>>>,
+    named: Named,
+    order: Order<Nothing>,
+) -> Result<Reply, Problem> {
+    api.carry_out(named, order, Command::Stop, StatusCode::ACCEPTED).await
+}
+
+/// Reboots a worker.
+pub(crate) async fn reboot<P: Ports>(
+    State(api): State<Arc<Api<P>>>,
+    named: Named,
+    order: Order<Nothing>,
+) -> Result<Reply, Problem> {
+    api.carry_out(named, order, Command::Reboot, StatusCode::ACCEPTED).await
+}
+
+/// Asks for a look at a worker and its metrics now, instead of when it is due.
+pub(crate) async fn sync<P: Ports>(
+    State(api): State<Arc<Api<P>>>,
+    Named(id): Named,
+    order: Order<Nothing>,
+) -> Result<Reply, Problem> {
+    let (api, expected) = (&*api, order.expected);
+    api.once(order.key, |_| async move {
+        let stored = api.load(id).await?;
+        if expected.is_some_and(|version| version != stored.version) {
+            return Err(app::error::Error::Stale { current: stored.version }.into());
+        }
+        let state = stored.worker.state();
+        if stored.worker.is_over() {
+            return Err(Rejection::Ended.into());
+        }
+        if state.instance.is_none() {
+            return Err(Rejection::NotLaunched.into());
+        }
+        let request = CollectionRequested {
+            region: state.region.to_string(),
+            workers: vec![id.to_string()],
+            metrics: vec![id.to_string()],
+            tick: api.ports.clock().now().as_millisecond(),
+        };
+        api.ports.bus().request(&[Request::Collect(request)]).await?;
+        api.show(StatusCode::ACCEPTED, &stored)
+    })
+    .await
+}
+
+impl<P: Ports> Api<P> {
+    /// Carries out a command. `done` is the status if it changed something; what is as asked already is `200 OK`.
+    async fn carry_out<B: Payload + Send>(
+        &self,
+        Named(id): Named,
+        order: Order<B>,
+        command: Command,
+        done: StatusCode,
+    ) -> Result<Reply, Problem> {
+        let Order { by, expected, key, .. } = order;
+        self.once(key, |_| async move {
+            let changed = self.fleet().execute(id, command, by, expected).await?;
+            let status = if changed.events.is_empty() { StatusCode::OK } else { done };
+            self.show(status, &changed.stored)
+        })
+        .await
+    }
+}

@@ -1,0 +1,146 @@
+//! `GET /workers/{id}/events` and `GET /workers/{id}/telemetry`: what happened, newest first.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use app::fact::Fact;
+use app::ports::{Clock, Sample, Samples, Workers};
+use app::record::EventRecord;
+use axum::extract::State;
+use axum::http::StatusCode;
+use domain::{Metric, Timestamp};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use crate::order::Named;
+use crate::params::{Known, Params};
+use crate::problem::{Kind, Problem};
+use crate::reply::Reply;
+use crate::view::time;
+use crate::{Api, Ports, cursor};
+
+const DEFAULT_EVENTS: u32 = 50;
+const MAX_EVENTS: u32 = 100;
+const DEFAULT_POINTS: u32 = 100;
+const MAX_POINTS: u32 = 1000;
+
+/// How far telemetry goes back when nobody says.
+const DEFAULT_SPAN: SignedDuration = SignedDuration::from_hours(24);
+
+/// The parameters of `GET /workers/{id}/events`.
+#[derive(Debug)]
+pub(crate) struct Events;
+
+impl Known for Events {
+    const NAMES: &'static [&'static str] = &["limit", "cursor"];
+}
+
+/// A page of facts.
+#[derive(Debug, Serialize)]
+struct EventsJson {
+    items: Vec<EventsView>,
+    next: Option<String>,
+}
+
+/// The facts that made one version.
+#[derive(Debug, Serialize)]
+struct EventsView {
+    version: u64,
+    at: String,
+    facts: Vec<Fact>,
+}
+
+/// The table's own position.
+#[derive(Debug, Serialize, Deserialize)]
+struct After {
+    after: String,
+}
+
+/// The facts of a worker.
+pub(crate) async fn events<P: Ports>(
+    State(api): State<Arc<Api<P>>>,
+    Named(id): Named,
+    mut params: Params<Events>,
+) -> Result<Reply, Problem> {
+    let limit = params.limit(DEFAULT_EVENTS, MAX_EVENTS);
+    params.check(Kind::InvalidParameter)?;
+    let start = params.text("cursor").map(cursor::decode::<After>).transpose()?;
+    api.load(id).await?;
+    let after = start.as_ref().map(|start| start.after.as_str());
+    let page = api.ports.workers().events(id, after, limit).await?;
+    let items = page.items.iter().map(EventsView::from).collect();
+    let next = page.next.map(|after| cursor::encode(&After { after }));
+    Reply::json(StatusCode::OK, &EventsJson { items, next })
+}
+
+impl From<&EventRecord> for EventsView {
+    fn from(record: &EventRecord) -> Self {
+        let facts = record.events.iter().map(Fact::from).collect();
+        Self { version: record.version, at: time(record.at), facts }
+    }
+}
+
+/// The parameters of `GET /workers/{id}/telemetry`.
+#[derive(Debug)]
+pub(crate) struct Telemetry;
+
+impl Known for Telemetry {
+    const NAMES: &'static [&'static str] = &["from", "to", "limit"];
+}
+
+/// A page of telemetry. `next`, if there is more, is the `to` of the next page.
+#[derive(Debug, Serialize)]
+struct TelemetryJson {
+    from: String,
+    to: String,
+    items: Vec<PointView>,
+    next: Option<String>,
+}
+
+/// One point in time. A metric that was not measured is absent.
+#[derive(Debug, Serialize)]
+struct PointView {
+    at: String,
+    #[serde(flatten)]
+    percent: BTreeMap<&'static str, f64>,
+}
+
+/// What was measured on a worker, in percent.
+pub(crate) async fn telemetry<P: Ports>(
+    State(api): State<Arc<Api<P>>>,
+    Named(id): Named,
+    mut params: Params<Telemetry>,
+) -> Result<Reply, Problem> {
+    let limit = params.limit(DEFAULT_POINTS, MAX_POINTS);
+    let (from, to) = (instant(&mut params, "from"), instant(&mut params, "to"));
+    params.check(Kind::InvalidParameter)?;
+    let to = to.unwrap_or_else(|| api.ports.clock().now());
+    let from = from.unwrap_or_else(|| to.checked_sub(DEFAULT_SPAN).unwrap_or(Timestamp::MIN));
+    if from > to {
+        params.faults.add("from", "must not be after to", Some(format!("up to {}", time(to))));
+    }
+    params.check(Kind::InvalidParameter)?;
+    api.load(id).await?;
+    // One more than asked for tells whether there is more.
+    let mut samples = api.ports.samples().samples(id, from, to, limit + 1).await?;
+    let next = samples.get(limit as usize).map(|sample| time(sample.at));
+    samples.truncate(limit as usize);
+    let items = samples.iter().map(PointView::from).collect();
+    Reply::json(StatusCode::OK, &TelemetryJson { from: time(from), to: time(to), items, next })
+}
+
+impl From<&Sample> for PointView {
+    fn from(sample: &Sample) -> Self {
+        let percent = sample.values.iter().map(|(metric, value)| (Metric::as_str(*metric), *value));
+        Self { at: time(sample.at), percent: percent.collect() }
+    }
+}
+
+fn instant(params: &mut Params<Telemetry>, name: &str) -> Option<Timestamp> {
+    let parsed = params.text(name)?.parse::<Timestamp>();
+    if parsed.is_err() {
+        let allowed = "an RFC 3339 time such as 2026-01-31T12:00:00Z";
+        params.faults.add(name, format!("must be {allowed}"), Some(allowed.to_owned()));
+    }
+    parsed.ok()
+}

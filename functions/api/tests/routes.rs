@@ -1,0 +1,12 @@
+//! The routes, over an outside that is in memory.
+
+#![expect(clippy::expect_used, reason = "helpers of tests are not tests to the lint")]
+
+mod bad_input;
+mod commands;
+mod idempotency;
+mod logged;
+mod refusals;
+mod registering;
+mod shown;
+mod support;

@@ -1,0 +1,162 @@
+//! A client of the API, as API Gateway would put its requests to the function.
+
+use api::{Api, router};
+use aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use domain::{AlertDuration, DriftPolicy, Percent, PollInterval, Settings, Threshold};
+use serde_json::Value;
+use tower::ServiceExt;
+
+use super::World;
+
+pub(crate) const ALICE: &str = "arn:aws:iam::123456789012:user/alice";
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {:?}", self.text))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+    }
+
+    /// The id of the worker in the answer.
+    pub(crate) fn id(&self) -> String {
+        self.json()["id"].as_str().unwrap_or_else(|| panic!("no id in {}", self.text)).to_owned()
+    }
+
+    /// The last part of the problem's type.
+    pub(crate) fn problem(&self) -> String {
+        let json = self.json();
+        assert_eq!(self.header("content-type"), "application/problem+json", "{json}");
+        assert_eq!(json["status"], self.status.as_u16(), "{json}");
+        let kind = json["type"].as_str().expect("a type");
+        kind.strip_prefix("urn:cml-fleet:problem:").expect("one of our types").to_owned()
+    }
+}
+
+/// A request under construction.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) world: World,
+    router: Router,
+    caller: Option<String>,
+    headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Clone for Client {
+    fn clone(&self) -> Self {
+        Self {
+            world: self.world.clone(),
+            router: self.router.clone(),
+            caller: self.caller.clone(),
+            headers: self.headers.clone(),
+        }
+    }
+}
+
+impl Client {
+    /// Alice, before an API of her own with nothing in it.
+    pub(crate) fn new() -> Self {
+        super::log::listen();
+        let world = World::default();
+        let threshold = Threshold {
+            percent: Percent::new(90).expect("in range"),
+            duration: AlertDuration::new(600).expect("in range"),
+        };
+        let settings = Settings {
+            monitoring: true,
+            interval: PollInterval::new(300).expect("in range"),
+            drift: DriftPolicy::Alert,
+            cpu: threshold,
+            memory: threshold,
+            disk: threshold,
+        };
+        let regions = ["eu-central-1", "us-east-1"].map(|name| name.parse().expect("a region"));
+        let account = "123456789012".parse().expect("an account");
+        let router = router(Api { ports: world.clone(), settings, regions: regions.into(), account });
+        Self { world, router, caller: Some(ALICE.to_owned()), headers: Vec::new() }
+    }
+
+    /// The same API, asked by somebody else or by nobody known.
+    pub(crate) fn by(&self, caller: Option<&str>) -> Self {
+        Self { caller: caller.map(str::to_owned), ..self.clone() }
+    }
+
+    /// The same, with one more header.
+    pub(crate) fn with(&self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let mut client = self.clone();
+        client.headers.push((name.to_owned(), value.as_ref().to_vec()));
+        client
+    }
+
+    pub(crate) async fn send(&self, method: &str, target: &str, body: impl Into<Body>) -> Answer {
+        let mut request = Request::builder().method(method).uri(target);
+        for (name, value) in &self.headers {
+            request = request.header(name, value.as_slice());
+        }
+        let mut context: Value = serde_json::json!({
+            "requestId": "JKJaXmPLvHcESHA=", "accountId": "123456789012", "stage": "$default",
+            "http": { "method": method, "path": "/", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1" },
+        });
+        if let Some(arn) = &self.caller {
+            context["authorizer"] = serde_json::json!({ "iam": { "userArn": arn } });
+        }
+        let context: ApiGatewayV2httpRequestContext = serde_json::from_value(context).expect("a context");
+        let request = request.extension(context).body(body.into()).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.expect("a body");
+        let text = String::from_utf8(bytes.into()).expect("UTF-8");
+        assert_eq!(parts.headers["x-request-id"], "JKJaXmPLvHcESHA=", "{method} {target}");
+        Answer { status: parts.status, headers: parts.headers, text }
+    }
+
+    pub(crate) async fn get(&self, target: &str) -> Answer {
+        self.send("GET", target, Body::empty()).await
+    }
+
+    /// Sends JSON.
+    pub(crate) async fn json(&self, method: &str, target: &str, body: &Value) -> Answer {
+        self.with("content-type", "application/json").send(method, target, body.to_string()).await
+    }
+
+    /// Sends a command, which has no body.
+    pub(crate) async fn post(&self, target: &str) -> Answer {
+        self.send("POST", target, Body::empty()).await
+    }
+
+    /// Creates a worker, and returns its id.
+    pub(crate) async fn created(&self, name: &str) -> String {
+        let answer = self.json("POST", "/workers", &creation(name)).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+        answer.id()
+    }
+
+    /// Imports an instance in a state, and returns the worker's id.
+    pub(crate) async fn imported(&self, instance: &str, observed: domain::Observed) -> String {
+        self.world.has_instance(instance, observed, &[]);
+        let body = serde_json::json!({ "instance_id": instance, "region": "eu-central-1" });
+        let answer = self.json("POST", "/workers/import", &body).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+        answer.id()
+    }
+}
+
+/// The smallest body that creates a worker.
+pub(crate) fn creation(name: &str) -> Value {
+    serde_json::json!({
+        "name": name, "region": "eu-central-1",
+        "spec": { "image": "ami-0123456789abcdef0", "instance_type": "m5zn.metal" },
+    })
+}

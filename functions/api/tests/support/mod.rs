@@ -1,0 +1,7 @@
+//! An in-memory outside that counts what is written and what is asked of AWS, and a client of the API.
+mod client;
+pub(crate) mod log;
+mod world;
+
+pub(crate) use client::{Client, creation};
+pub(crate) use world::World;

@@ -1,0 +1,25 @@
+//! The Lambda binary of `collect`.
+
+// An SDK call is a deep future, and a use case is a few of them.
+#![recursion_limit = "256"]
+
+use app::collect::{Collector, Written};
+use app::config::Config;
+use app::fleet::Fleet;
+use aws::{Aws, Refused, SystemClock};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Refused> {
+    let aws = Aws::start()?;
+    let config = Config::parse(aws.environment().as_map())?;
+    let workers = aws.workers(&config);
+    let collector = Collector {
+        fleet: Fleet { workers: &workers, clock: &SystemClock, settings: &config.settings },
+        compute: &aws.compute(),
+        metrics: &aws.metrics(),
+        samples: &aws.samples(&config),
+        written: &Written::default(),
+        metric_period: config.metric_period,
+    };
+    aws::serve(async |event| collect::handle(&collector, &event).await).await
+}

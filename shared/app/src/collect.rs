@@ -1,0 +1,351 @@
+//! A collection: looks at one shard of workers, each on its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use domain::{Details, Evidence, Finding, InstanceId, Observed, Region, Source, Timestamp, Vitals, WorkerId};
+use futures_util::StreamExt;
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{CallError, Error, StoreError};
+use crate::fleet::{Changed, Fleet};
+use crate::ports::{Answered, Clock, Compute, Instance, InstanceStatus, Metrics, Sample, Samples, Workers};
+use crate::record::Stored;
+
+/// EC2 takes at most this many explicit ids in one call (EC2 API reference, `DescribeInstanceStatus`).
+const MAX_IDS: usize = 100;
+/// How many changed workers are written at the same time.
+const WRITERS: usize = 8;
+/// How far back metrics are read at least: CloudWatch publishes a five-minute value minutes after its period ends.
+const LOOK_BACK: SignedDuration = SignedDuration::from_mins(15);
+
+/// What a collection needs.
+#[derive(Debug)]
+pub struct Collector<'a, W, K, C, M, S> {
+    /// Records what was learnt.
+    pub fleet: Fleet<'a, W, K>,
+    /// EC2, to read.
+    pub compute: &'a C,
+    /// CloudWatch.
+    pub metrics: &'a M,
+    /// Telemetry.
+    pub samples: &'a S,
+    /// Which samples this environment has written.
+    pub written: &'a Written,
+    /// The metrics' own period, in seconds.
+    pub metric_period: u32,
+}
+
+/// The newest sample this environment has written of each worker. Only saves writes: a sample that is written again
+/// replaces itself.
+#[derive(Debug, Default)]
+pub struct Written(Mutex<BTreeMap<WorkerId, Timestamp>>);
+
+impl Written {
+    fn newest(&self, worker: WorkerId) -> Option<Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&worker).copied()
+    }
+
+    fn note(&self, samples: &[Sample]) {
+        let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for sample in samples {
+            let at = newest.entry(sample.worker).or_insert(sample.at);
+            *at = (*at).max(sample.at);
+        }
+    }
+}
+
+/// One shard to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shard {
+    /// The region.
+    pub region: Region,
+    /// The workers.
+    pub workers: Vec<WorkerId>,
+    /// Those among them whose metrics are due.
+    pub metrics: BTreeSet<WorkerId>,
+}
+
+/// What a collection came to. Every worker of the shard is in exactly one of `changed`, `unchanged`, `over`,
+/// `without_instance` and `failed`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectReport {
+    /// Workers in the shard.
+    pub requested: u32,
+    /// Workers whose record was written.
+    pub changed: u32,
+    /// Workers that were looked at, and whose record says so already.
+    pub unchanged: u32,
+    /// Workers that have ended or are unknown.
+    pub over: u32,
+    /// Workers that have no instance yet.
+    pub without_instance: u32,
+    /// Workers whose record could not be written.
+    pub failed: u32,
+    /// Workers whose instance EC2 says it does not know. Also in `changed` or `unchanged`.
+    pub not_found: u32,
+    /// Workers EC2 could not be asked about. Also in `changed`.
+    pub unobserved: u32,
+    /// Workers with at least one metric.
+    pub measured: u32,
+    /// Workers whose metrics were asked for and that have none.
+    pub unmeasured: u32,
+    /// CloudWatch could not be asked; state was collected all the same.
+    pub metrics_failed: bool,
+    /// Samples written.
+    pub samples: u32,
+    /// Samples could not be written; they are read again next time.
+    pub samples_failed: bool,
+    /// Facts recorded, by name.
+    pub facts: BTreeMap<String, u32>,
+}
+
+/// What EC2 and CloudWatch said about one shard.
+struct Answers {
+    at: Timestamp,
+    statuses: BTreeMap<InstanceId, InstanceStatus>,
+    unknown: BTreeSet<InstanceId>,
+    failed: Option<String>,
+    described: BTreeMap<InstanceId, Instance>,
+    vitals: BTreeMap<InstanceId, Vitals>,
+}
+
+impl<W, K, C, M, S> Collector<'_, W, K, C, M, S>
+where
+    W: Workers,
+    K: Clock,
+    C: Compute,
+    M: Metrics,
+    S: Samples,
+{
+    /// Looks at a shard. One worker's bad data, lost race or missing instance is that worker's outcome and nobody
+    /// else's.
+    ///
+    /// # Errors
+    /// Only if the workers could not be loaded: then nothing was done, and asking again is right.
+    pub async fn run(&self, shard: &Shard) -> Result<CollectReport, Error> {
+        let mut report = CollectReport { requested: count(shard.workers.len()), ..CollectReport::default() };
+        let loaded = self.fleet.workers.load_many(&shard.workers).await?;
+        let alive =
+            |stored: &Stored| !stored.worker.is_over() && stored.worker.state().region == shard.region;
+        let (live, launching): (Vec<Stored>, Vec<Stored>) =
+            loaded.into_iter().filter(alive).partition(|stored| stored.worker.state().instance.is_some());
+        report.without_instance = count(launching.len());
+        report.over = report.requested.saturating_sub(count(live.len()) + report.without_instance);
+        let answers = self.ask(shard, &live, &mut report).await;
+        let outcomes: Vec<(WorkerId, Result<Changed, Error>)> = futures_util::stream::iter(&live)
+            .map(|stored| async { (stored.worker.id(), self.record(stored, &answers).await) })
+            .buffer_unordered(WRITERS)
+            .collect()
+            .await;
+        for (worker, outcome) in outcomes {
+            match outcome {
+                Ok(Changed { events, .. }) if events.is_empty() => report.unchanged += 1,
+                Ok(Changed { events, .. }) => {
+                    report.changed += 1;
+                    for event in events {
+                        *report.facts.entry(event.name().to_owned()).or_default() += 1;
+                    }
+                }
+                Err(error) => {
+                    report.failed += 1;
+                    tracing::warn!(worker.id = %worker, error = &error as &dyn std::error::Error, "worker not recorded");
+                }
+            }
+        }
+        self.keep_samples(&live, &answers, &mut report).await;
+        Ok(report)
+    }
+
+    async fn ask(&self, shard: &Shard, live: &[Stored], report: &mut CollectReport) -> Answers {
+        let at = self.fleet.clock.now();
+        let ids: Vec<InstanceId> =
+            live.iter().filter_map(|stored| stored.worker.state().instance.clone()).collect();
+        let mut answers = Answers {
+            at,
+            statuses: BTreeMap::new(),
+            unknown: BTreeSet::new(),
+            failed: None,
+            described: BTreeMap::new(),
+            vitals: BTreeMap::new(),
+        };
+        for chunk in ids.chunks(MAX_IDS) {
+            match self.compute.statuses(&shard.region, chunk).await {
+                Ok(Answered { found, unknown }) => {
+                    answers
+                        .statuses
+                        .extend(found.into_iter().map(|status| (status.instance.clone(), status)));
+                    answers.unknown.extend(unknown);
+                }
+                Err(error) => answers.failed = Some(told(&error, "EC2 not asked")),
+            }
+        }
+        report.not_found = count(answers.unknown.len());
+        report.unobserved = count(ids.len().saturating_sub(answers.statuses.len() + answers.unknown.len()));
+        let news: Vec<InstanceId> =
+            live.iter().filter_map(|stored| needs_description(stored, &answers)).collect();
+        for chunk in news.chunks(MAX_IDS) {
+            match self.compute.describe(&shard.region, chunk).await {
+                Ok(answer) => {
+                    answers.described.extend(answer.found.into_iter().map(|i| (i.instance.clone(), i)))
+                }
+                // The state is known all the same; the particulars come with the next change or the next look.
+                Err(error) => drop(told(&error, "instances not described")),
+            }
+        }
+        self.measure(shard, live, &mut answers, report).await;
+        answers
+    }
+
+    /// Reads the metrics of the workers that are due for it and run: a stopped machine publishes none.
+    async fn measure(
+        &self,
+        shard: &Shard,
+        live: &[Stored],
+        answers: &mut Answers,
+        report: &mut CollectReport,
+    ) {
+        let due: Vec<InstanceId> = live
+            .iter()
+            .filter(|stored| shard.metrics.contains(&stored.worker.id()))
+            .filter_map(|stored| stored.worker.state().instance.clone())
+            .filter(|id| answers.statuses.get(id).is_some_and(|status| status.observed == Observed::Running))
+            .collect();
+        if due.is_empty() {
+            return;
+        }
+        let longest = live.iter().map(|stored| {
+            let policy = stored.worker.overrides().over(self.fleet.settings);
+            [policy.cpu, policy.memory, policy.disk]
+                .map(|threshold| threshold.duration.get())
+                .into_iter()
+                .max()
+                .unwrap_or(0)
+        });
+        let longest = SignedDuration::from_secs(i64::from(longest.max().unwrap_or(0)));
+        let period = SignedDuration::from_secs(i64::from(self.metric_period));
+        let from = answers.at - LOOK_BACK.max(longest + period + period);
+        match self.metrics.read(&shard.region, &due, from, answers.at, self.metric_period).await {
+            Ok(vitals) => {
+                report.measured = count(vitals.values().filter(|vitals| !vitals.is_empty()).count());
+                report.unmeasured = count(due.len()) - report.measured;
+                answers.vitals = vitals;
+            }
+            Err(error) => {
+                report.metrics_failed = true;
+                drop(told(&error, "metrics not read"));
+            }
+        }
+    }
+
+    async fn record(&self, stored: &Stored, answers: &Answers) -> Result<Changed, Error> {
+        let state = stored.worker.state();
+        let Some(instance) = &state.instance else {
+            return Ok(Changed { stored: stored.clone(), events: Vec::new() });
+        };
+        let evidence = self.evidence(instance, answers);
+        let learn = |stored: &Stored| {
+            let mut events = self.fleet.learn(&stored.worker, evidence.as_slice());
+            if let Some(vitals) = answers.vitals.get(instance) {
+                let worker = stored.worker.with(&events);
+                let policy = worker.overrides().over(self.fleet.settings);
+                events.extend(worker.assess(vitals, &policy, self.metric_period, answers.at));
+            }
+            events
+        };
+        match self.fleet.save(stored, learn(stored)).await {
+            Err(Error::Store(StoreError::Conflict | StoreError::Contended(_))) => {
+                self.fleet.change(stored.worker.id(), |stored, _| Ok(learn(stored))).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// What the answers say about one instance. An instance in no answer was not answered for, and that is a failed
+    /// look, not a missing instance.
+    fn evidence(&self, instance: &InstanceId, answers: &Answers) -> Vec<Evidence> {
+        let finding = match answers.statuses.get(instance) {
+            Some(status) => {
+                let full = answers.described.get(instance).filter(|full| full.observed == status.observed);
+                Finding::State {
+                    observed: status.observed,
+                    details: Details {
+                        health: Some(status.health(answers.at)),
+                        zone: status.zone.clone(),
+                        ..full.map(details).unwrap_or_default()
+                    },
+                }
+            }
+            None if answers.unknown.contains(instance) => Finding::NotFound,
+            None => Finding::Failed {
+                reason: answers
+                    .failed
+                    .clone()
+                    .unwrap_or_else(|| "EC2's answer left the instance out".to_owned()),
+            },
+        };
+        let seen_at = self.fleet.clock.now();
+        vec![Evidence { finding, source: Source::Describe, at: answers.at, seen_at }]
+    }
+
+    async fn keep_samples(&self, live: &[Stored], answers: &Answers, report: &mut CollectReport) {
+        let mut samples = Vec::new();
+        for stored in live {
+            let worker = stored.worker.id();
+            let Some(vitals) = stored.worker.state().instance.as_ref().and_then(|id| answers.vitals.get(id))
+            else {
+                continue;
+            };
+            let newest = self.written.newest(worker);
+            let new = vitals.samples().into_iter().filter(|(at, _)| newest.is_none_or(|newest| *at > newest));
+            samples.extend(new.map(|(at, values)| Sample { worker, at, values }));
+        }
+        if samples.is_empty() {
+            return;
+        }
+        match self.samples.append(&samples).await {
+            Ok(()) => {
+                self.written.note(&samples);
+                report.samples = count(samples.len());
+            }
+            Err(error) => {
+                report.samples_failed = true;
+                tracing::warn!(error = &error as &dyn std::error::Error, "samples not written");
+            }
+        }
+    }
+}
+
+/// An instance whose state changed, or of which we know little, is worth the full description: it has EC2's reason and
+/// the addresses.
+fn needs_description(stored: &Stored, answers: &Answers) -> Option<InstanceId> {
+    let state = stored.worker.state();
+    let status = answers.statuses.get(state.instance.as_ref()?)?;
+    let news = stored.worker.observed() != status.observed
+        || state.instance_type.is_none()
+        || (status.observed == Observed::Running && state.private_ip.is_none());
+    news.then(|| status.instance.clone())
+}
+
+/// What a full description says besides the state.
+pub fn details(instance: &Instance) -> Details {
+    Details {
+        state_reason: instance.state_reason.clone(),
+        health: None,
+        private_ip: instance.private_ip,
+        public_ip: instance.public_ip,
+        zone: instance.zone.clone(),
+        instance_type: instance.instance_type.clone(),
+    }
+}
+
+/// Logs a failed call that is survived, and gives its words for the record.
+fn told(error: &CallError, what: &'static str) -> String {
+    tracing::warn!(error = error as &dyn std::error::Error, "{what}");
+    error.message.clone()
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,168 @@
+//! Commands and observations: load, decide, save. The one place that retries on a lost race.
+
+use domain::{
+    Actor, Command, CreateWorker, Event, Evidence, ImportWorker, Rejection, Settings, Timestamp, Worker,
+    WorkerId,
+};
+
+use crate::error::{Error, StoreError};
+use crate::ports::{Clock, Workers};
+use crate::record::Stored;
+
+/// How often a change is tried when others change the same worker. Each round somebody makes progress, so more than
+/// this many losses in a row mean that something is wrong.
+const MAX_ROUNDS: u32 = 6;
+
+/// The use cases that change a worker's record.
+#[derive(Debug, Clone, Copy)]
+pub struct Fleet<'a, W, K> {
+    /// The fleet table.
+    pub workers: &'a W,
+    /// The clock.
+    pub clock: &'a K,
+    /// The fleet's settings.
+    pub settings: &'a Settings,
+}
+
+/// A worker after a change, and what the change came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// The worker as it is now.
+    pub stored: Stored,
+    /// The facts that were recorded; none if all was as asked already.
+    pub events: Vec<Event>,
+}
+
+impl<W: Workers, K: Clock> Fleet<'_, W, K> {
+    /// Creates a worker. Creating the same id again returns what is there, so a repeated request is the same request.
+    ///
+    /// # Errors
+    /// A rejection, [`StoreError::NameTaken`], or a failed table.
+    pub async fn create(&self, id: WorkerId, command: CreateWorker, by: Actor) -> Result<Changed, Error> {
+        self.begin(id, |now| Worker::create(id, command.clone(), by.clone(), now)).await
+    }
+
+    /// Imports an instance. Importing under the same id again returns what is there.
+    ///
+    /// # Errors
+    /// A rejection, [`StoreError::NameTaken`], [`StoreError::InstanceTaken`], or a failed table.
+    pub async fn import(&self, id: WorkerId, command: ImportWorker, by: Actor) -> Result<Changed, Error> {
+        self.begin(id, |now| Worker::import(id, command.clone(), by.clone(), now)).await
+    }
+
+    /// Carries out a command on a worker. With `expected`, only if the worker is at that version.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchWorker`], a rejection, [`Error::Stale`], [`StoreError::NameTaken`], or a failed table.
+    pub async fn execute(
+        &self,
+        id: WorkerId,
+        command: Command,
+        by: Actor,
+        expected: Option<u64>,
+    ) -> Result<Changed, Error> {
+        self.change(id, |stored, now| {
+            if expected.is_some_and(|version| version != stored.version) {
+                return Err(Error::Stale { current: stored.version });
+            }
+            Ok(stored.worker.decide(command.clone(), by.clone(), now)?)
+        })
+        .await
+    }
+
+    /// Records what observations teach about a worker; all of them together make one version. Nothing is written when
+    /// they only confirm what is known.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchWorker`] or a failed table.
+    pub async fn observe(&self, id: WorkerId, evidence: &[Evidence]) -> Result<Changed, Error> {
+        self.change(id, |stored, _| Ok(self.learn(&stored.worker, evidence))).await
+    }
+
+    /// The facts that a series of observations amounts to.
+    pub fn learn(&self, worker: &Worker, evidence: &[Evidence]) -> Vec<Event> {
+        let mut worker = worker.clone();
+        let mut events = Vec::new();
+        for evidence in evidence {
+            let policy = worker.overrides().over(self.settings);
+            let learnt = worker.observe(evidence, &policy);
+            worker = worker.with(&learnt);
+            events.extend(learnt);
+        }
+        events
+    }
+
+    /// Loads, decides, saves; and again if somebody else changed the worker in between.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchWorker`], what `decide` refuses, or a failed table.
+    pub async fn change(
+        &self,
+        id: WorkerId,
+        decide: impl Fn(&Stored, Timestamp) -> Result<Vec<Event>, Error> + Send,
+    ) -> Result<Changed, Error> {
+        let mut round = 0;
+        loop {
+            let before = self.workers.load(id).await?.ok_or(Error::NoSuchWorker(id))?;
+            let events = decide(&before, self.clock.now())?;
+            match self.save(&before, events).await {
+                Err(error) if is_lost_race(&error) && round < MAX_ROUNDS => round = self.pause(round).await,
+                other => return other,
+            }
+        }
+    }
+
+    /// Saves facts decided on `before`, once: a lost race is the caller's to handle.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`], or a failed table.
+    pub async fn save(&self, before: &Stored, events: Vec<Event>) -> Result<Changed, Error> {
+        if events.iter().all(Event::only_confirms) {
+            return Ok(Changed { stored: before.clone(), events: Vec::new() });
+        }
+        let policy = before.worker.with(&events).overrides().over(self.settings);
+        // The clock of this machine may be behind the one that wrote the record; time on a record never goes back.
+        let now = self.clock.now().max(before.updated_at);
+        let Some((record, after)) = Stored::next(Some(before), events, &policy, now) else {
+            return Ok(Changed { stored: before.clone(), events: Vec::new() });
+        };
+        self.workers.save(Some(before), &record, &after).await?;
+        Ok(Changed { stored: after, events: record.events })
+    }
+
+    async fn begin(
+        &self,
+        id: WorkerId,
+        decide: impl Fn(Timestamp) -> Result<Vec<Event>, Rejection> + Send,
+    ) -> Result<Changed, Error> {
+        let mut round = 0;
+        loop {
+            let now = self.clock.now();
+            let events = decide(now)?;
+            let Some((record, after)) = Stored::next(None, events, self.settings, now) else {
+                return Err(Error::NoSuchWorker(id));
+            };
+            match self.workers.save(None, &record, &after).await {
+                Ok(()) => return Ok(Changed { stored: after, events: record.events }),
+                Err(StoreError::Contended(_)) if round < MAX_ROUNDS => round = self.pause(round).await,
+                Err(error) => {
+                    // Whatever was in the way: if the worker is there, an earlier try of this request made it.
+                    return match self.workers.load(id).await? {
+                        Some(stored) => Ok(Changed { stored, events: Vec::new() }),
+                        None => Err(error.into()),
+                    };
+                }
+            }
+        }
+    }
+
+    async fn pause(&self, round: u32) -> u32 {
+        self.clock.sleep(10 << round).await;
+        round + 1
+    }
+}
+
+/// Somebody else was faster, and trying again on the new state is right.
+fn is_lost_race(error: &Error) -> bool {
+    matches!(error, Error::Store(StoreError::Conflict | StoreError::Contended(_)))
+}

@@ -1,0 +1,17 @@
+//! The use cases of cml-fleet, and the ports they need. No SDK, no environment, no clock of its own.
+
+pub mod collect;
+pub mod config;
+pub mod deliver;
+pub mod drift;
+pub mod error;
+pub mod fact;
+pub mod fleet;
+pub mod item;
+pub mod notice;
+pub mod ports;
+pub mod reconcile;
+pub mod record;
+pub mod sign;
+pub mod stream;
+pub mod sweep;

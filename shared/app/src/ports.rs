@@ -1,0 +1,21 @@
+//! What the use cases need from the outside, as roles in our own words.
+//!
+//! Every adapter keeps these promises. Methods take `&self`; an
+//! adapter is made once per environment and used by one invocation at a time.
+
+mod compute;
+mod deliveries;
+mod journal;
+mod outside;
+mod time;
+mod workers;
+
+pub use compute::{Accepted, Actuator, Answered, Compute, Instance, InstanceStatus, Metrics};
+pub use deliveries::{Claim, Deliveries, Delivery, DeliveryKey, Outcome};
+pub use journal::{Answer, Begun, Heartbeat, Idempotency, RequestKey, Sample, Samples, Sweeps};
+pub use outside::{
+    Bus, CloudEvent, CollectionRequested, ReconcileRequested, Request, Secrets, SigningSecret, Topic,
+    TopicMessage, WebhookAnswer, WebhookRequest, Webhooks,
+};
+pub use time::{Clock, Ids};
+pub use workers::{InstanceKey, Page, Watch, Workers};

@@ -1,0 +1,135 @@
+//! EC2 and CloudWatch.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use domain::{
+    Action, CheckStatus, Failure, Health, InstanceId, Observed, Region, Timestamp, Vitals, WorkerId, Zone,
+};
+
+use crate::error::CallError;
+
+/// What EC2 says about an instance in a cheap, batched answer (`DescribeInstanceStatus`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceStatus {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Its state.
+    pub observed: Observed,
+    /// System status check.
+    pub system: CheckStatus,
+    /// Instance status check.
+    pub reachability: CheckStatus,
+    /// Attached EBS check.
+    pub ebs: CheckStatus,
+    /// Its zone.
+    pub zone: Option<Zone>,
+}
+
+impl InstanceStatus {
+    /// The checks as read at `at`.
+    pub const fn health(&self, at: Timestamp) -> Health {
+        Health { system: self.system, instance: self.reachability, ebs: self.ebs, at }
+    }
+}
+
+/// What EC2 says about an instance in full (`DescribeInstances`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// The instance.
+    pub instance: InstanceId,
+    /// The account that owns it.
+    pub account: domain::AccountId,
+    /// Its state.
+    pub observed: Observed,
+    /// EC2's reason for the last transition: code and message.
+    pub state_reason: Option<String>,
+    /// Its zone.
+    pub zone: Option<Zone>,
+    /// Its type.
+    pub instance_type: Option<String>,
+    /// Its private address.
+    pub private_ip: Option<IpAddr>,
+    /// Its public address.
+    pub public_ip: Option<IpAddr>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// The answer to a question about several instances: what is known, and which are not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered<T> {
+    /// What EC2 knows.
+    pub found: Vec<T>,
+    /// The ids EC2 says, in an answer, it does not know. An id in neither list was not answered for.
+    pub unknown: Vec<InstanceId>,
+}
+
+/// Reading EC2. Never changes anything.
+pub trait Compute: Sync {
+    /// State and status checks of up to 100 instances; one unknown id does not spoil the others.
+    fn statuses(
+        &self,
+        region: &Region,
+        ids: &[InstanceId],
+    ) -> impl Future<Output = Result<Answered<InstanceStatus>, CallError>> + Send;
+
+    /// Everything about up to 100 instances; one unknown id does not spoil the others.
+    fn describe(
+        &self,
+        region: &Region,
+        ids: &[InstanceId],
+    ) -> impl Future<Output = Result<Answered<Instance>, CallError>> + Send;
+
+    /// The instances that carry the worker's tag, terminated ones included.
+    fn locate(
+        &self,
+        region: &Region,
+        worker: WorkerId,
+    ) -> impl Future<Output = Result<Vec<Instance>, CallError>> + Send;
+}
+
+/// EC2's answer to a mutating call: the state it now reports for the instance, if it said one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// The instance; for a launch, the new one.
+    pub instance: InstanceId,
+    /// The state in EC2's answer.
+    pub observed: Option<Observed>,
+    /// What else a launch's answer says.
+    pub launched: Option<Instance>,
+}
+
+/// Changing EC2. Only `act` is given one.
+pub trait Actuator: Sync {
+    /// Makes one call. `worker` is the `ClientToken` of a launch. Not for [`Action::Locate`], which only reads.
+    fn call(
+        &self,
+        region: &Region,
+        worker: WorkerId,
+        action: &Action,
+    ) -> impl Future<Output = Result<Accepted, Failure>> + Send;
+
+    /// Makes one call for several instances of one region: start, stop, reboot or terminate. All are accepted, or
+    /// none is and the caller may ask for each on its own.
+    fn call_many(
+        &self,
+        region: &Region,
+        kind: domain::ActionKind,
+        instances: &[InstanceId],
+    ) -> impl Future<Output = Result<Vec<Accepted>, Failure>> + Send;
+}
+
+/// Reading CloudWatch.
+pub trait Metrics: Sync {
+    /// The datapoints of these instances from `from` to `to`, with this period in seconds. An instance or a metric
+    /// without data is absent from the answer; a metric that CloudWatch could only answer in part is absent as well.
+    fn read(
+        &self,
+        region: &Region,
+        ids: &[InstanceId],
+        from: Timestamp,
+        to: Timestamp,
+        period: u32,
+    ) -> impl Future<Output = Result<BTreeMap<InstanceId, Vitals>, CallError>> + Send;
+}

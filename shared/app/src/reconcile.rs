@@ -1,0 +1,291 @@
+//! The one place that changes EC2: load, plan, record the intent by a conditional write, call, record the answer.
+//!
+//! The conditional write before the call makes the call exclusive; the lease in the record makes a crash after it
+//! harmless. There is no retry in here: what failed is recorded with the time at which it is due again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{
+    Action, ActionKind, Details, Event, Evidence, Failure, FailureKind, Finding, InstanceId, Plan, Region,
+    Source, Timestamp, Worker, WorkerId,
+};
+use jiff::{RoundMode, TimestampRound, Unit};
+use serde::{Deserialize, Serialize};
+
+use crate::collect::details;
+use crate::error::{Error, StoreError};
+use crate::fleet::Fleet;
+use crate::ports::{Accepted, Actuator, Clock, Compute, Instance, Workers};
+use crate::record::Stored;
+
+/// How often a worker is planned afresh when others change it meanwhile.
+const MAX_ROUNDS: u32 = 3;
+
+/// What reconciling needs.
+#[derive(Debug)]
+pub struct Reconciler<'a, W, K, C, A> {
+    /// Records intent and answer.
+    pub fleet: Fleet<'a, W, K>,
+    /// EC2, to read.
+    pub compute: &'a C,
+    /// EC2, to change.
+    pub actuator: &'a A,
+}
+
+/// What a reconciliation came to. Every worker is in exactly one of `idle`, `issued`, `lapsed`, `over`, `lost_race`
+/// and `failed`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReconcileReport {
+    /// Distinct workers looked at.
+    pub considered: u32,
+    /// Workers that need nothing now, by reason.
+    pub idle: BTreeMap<String, u32>,
+    /// Workers for which a call was made, by action.
+    pub issued: BTreeMap<String, u32>,
+    /// Workers whose attempt was written off without a new one.
+    pub lapsed: u32,
+    /// Workers that do not exist.
+    pub over: u32,
+    /// Workers that others kept changing; their own events bring us back.
+    pub lost_race: u32,
+    /// Workers whose record could not be read or written.
+    pub failed: u32,
+    /// Calls EC2 accepted, counted by worker.
+    pub accepted: u32,
+    /// Calls EC2 refused, counted by worker.
+    pub refused: u32,
+}
+
+/// A recorded intent.
+struct Issued {
+    stored: Stored,
+    action: Action,
+}
+
+enum Prepared {
+    Issued(Box<Issued>),
+    Idle(Plan),
+    Lapsed,
+    Over,
+    LostRace,
+}
+
+impl<W, K, C, A> Reconciler<'_, W, K, C, A>
+where
+    W: Workers,
+    K: Clock,
+    C: Compute,
+    A: Actuator,
+{
+    /// Takes each worker one step further, if a step is due. Returns the workers whose record could not be read or
+    /// written; for those the caller must come back.
+    pub async fn run(&self, workers: &BTreeSet<WorkerId>) -> (ReconcileReport, BTreeSet<WorkerId>) {
+        let mut report = ReconcileReport { considered: count(workers.len()), ..ReconcileReport::default() };
+        let mut failed = BTreeSet::new();
+        let mut batches: BTreeMap<(Region, ActionKind), Vec<Issued>> = BTreeMap::new();
+        for worker in workers {
+            match self.prepare(*worker).await {
+                Ok(Prepared::Issued(issued)) => {
+                    let kind = issued.action.kind();
+                    *report.issued.entry(kind.to_string()).or_default() += 1;
+                    batches
+                        .entry((issued.stored.worker.state().region.clone(), kind))
+                        .or_default()
+                        .push(*issued);
+                }
+                Ok(Prepared::Idle(plan)) => {
+                    *report.idle.entry(plan.reason.as_str().to_owned()).or_default() += 1
+                }
+                Ok(Prepared::Lapsed) => report.lapsed += 1,
+                Ok(Prepared::Over) => report.over += 1,
+                Ok(Prepared::LostRace) => report.lost_race += 1,
+                Err(error) => {
+                    report.failed += 1;
+                    failed.insert(*worker);
+                    tracing::error!(worker.id = %worker, error = &error as &dyn std::error::Error, "worker not planned");
+                }
+            }
+        }
+        for ((region, kind), batch) in batches {
+            self.carry_out(&region, kind, batch, &mut report, &mut failed).await;
+        }
+        (report, failed)
+    }
+
+    /// Plans, and records what is about to be done.
+    async fn prepare(&self, worker: WorkerId) -> Result<Prepared, Error> {
+        for _ in 0..MAX_ROUNDS {
+            let Some(stored) = self.fleet.workers.load(worker).await? else { return Ok(Prepared::Over) };
+            let policy = stored.worker.overrides().over(self.fleet.settings);
+            let (events, plan) = stored.worker.proceed(&policy, self.fleet.clock.now());
+            if events.is_empty() {
+                return Ok(Prepared::Idle(plan));
+            }
+            tracing::info!(
+                worker.id = %worker,
+                action = plan.action.as_ref().map_or("none", |action| action.kind().as_str()),
+                reason = %plan.reason,
+                "planned"
+            );
+            match self.fleet.save(&stored, events).await {
+                Ok(changed) => {
+                    return Ok(match plan.action {
+                        Some(action) => Prepared::Issued(Box::new(Issued { stored: changed.stored, action })),
+                        None => Prepared::Lapsed,
+                    });
+                }
+                Err(Error::Store(StoreError::Conflict | StoreError::Contended(_))) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Prepared::LostRace)
+    }
+
+    async fn carry_out(
+        &self,
+        region: &Region,
+        kind: ActionKind,
+        batch: Vec<Issued>,
+        report: &mut ReconcileReport,
+        failed: &mut BTreeSet<WorkerId>,
+    ) {
+        let called_at = self.fleet.clock.now();
+        let mut together = self.call_together(region, kind, &batch).await;
+        for issued in batch {
+            let worker = issued.stored.worker.id();
+            let together =
+                issued.stored.worker.state().instance.as_ref().and_then(|instance| together.remove(instance));
+            let answer = match together {
+                Some(accepted) => Ok(Answer::Accepted(accepted)),
+                None => self.call_alone(region, &issued).await,
+            };
+            match &answer {
+                Ok(_) => report.accepted += 1,
+                Err(failure) => {
+                    report.refused += 1;
+                    tracing::warn!(worker.id = %worker, action = %kind, reason = %failure.message, "refused by EC2");
+                }
+            }
+            let outcome = self
+                .fleet
+                .change(worker, |stored, now| {
+                    Ok(facts(&stored.worker, &issued.action, &answer, called_at, now, self))
+                })
+                .await;
+            if let Err(error) = outcome {
+                report.failed += 1;
+                failed.insert(worker);
+                tracing::error!(worker.id = %worker, error = &error as &dyn std::error::Error, "answer not recorded");
+            }
+        }
+    }
+
+    /// One call for the whole batch, where EC2 takes one. Whoever is not in the answer is asked for alone: one bad id
+    /// spoils a batch, and must not spoil the others.
+    async fn call_together(
+        &self,
+        region: &Region,
+        kind: ActionKind,
+        batch: &[Issued],
+    ) -> BTreeMap<InstanceId, Accepted> {
+        let batchable =
+            matches!(kind, ActionKind::Start | ActionKind::Stop | ActionKind::Reboot | ActionKind::Terminate);
+        if !batchable || batch.len() < 2 {
+            return BTreeMap::new();
+        }
+        let ids: Vec<InstanceId> =
+            batch.iter().filter_map(|i| i.stored.worker.state().instance.clone()).collect();
+        match self.actuator.call_many(region, kind, &ids).await {
+            Ok(accepted) => accepted.into_iter().map(|one| (one.instance.clone(), one)).collect(),
+            Err(failure) => {
+                tracing::warn!(action = %kind, reason = %failure.message, "batch refused, asking one by one");
+                BTreeMap::new()
+            }
+        }
+    }
+
+    async fn call_alone(&self, region: &Region, issued: &Issued) -> Result<Answer, Failure> {
+        let worker = issued.stored.worker.id();
+        match &issued.action {
+            Action::Locate => match self.compute.locate(region, worker).await {
+                Ok(instances) => Ok(Answer::Located(liveliest(instances))),
+                Err(error) => Err(Failure { kind: FailureKind::Other, message: error.message }),
+            },
+            action => self.actuator.call(region, worker, action).await.map(Answer::Accepted),
+        }
+    }
+}
+
+enum Answer {
+    Accepted(Accepted),
+    Located(Option<Instance>),
+}
+
+/// Of several instances with one worker's tag, the one that is still there.
+fn liveliest(instances: Vec<Instance>) -> Option<Instance> {
+    instances
+        .into_iter()
+        .min_by_key(|i| matches!(i.observed, domain::Observed::ShuttingDown | domain::Observed::Terminated))
+}
+
+/// The facts of an answer. The worker may have moved on since the call; what EC2 did is true all the same.
+fn facts<W: Workers, K: Clock, C, A>(
+    worker: &Worker,
+    action: &Action,
+    answer: &Result<Answer, Failure>,
+    called_at: Timestamp,
+    now: Timestamp,
+    reconciler: &Reconciler<'_, W, K, C, A>,
+) -> Vec<Event> {
+    let kind = action.kind();
+    let accepted = Event::ActionAccepted { action: kind, at: now };
+    let mut events = match answer {
+        Err(failure) => vec![worker.action_failed(kind, failure.clone(), now)],
+        Ok(Answer::Located(None)) if worker.state().instance.is_none() => vec![worker.not_located(now)],
+        Ok(Answer::Located(None)) => vec![accepted],
+        Ok(Answer::Located(Some(instance))) => {
+            vec![accepted, Event::Launched { instance: instance.instance.clone(), at: called_at }]
+        }
+        Ok(Answer::Accepted(Accepted { instance, .. })) => match action {
+            Action::Launch { tags, .. } => vec![
+                accepted,
+                Event::Launched { instance: instance.clone(), at: called_at },
+                Event::TagsApplied { set: tags.clone(), removed: BTreeSet::new() },
+            ],
+            Action::Tag { set, remove, .. } => {
+                vec![accepted, Event::TagsApplied { set: set.clone(), removed: remove.clone() }]
+            }
+            Action::Locate
+            | Action::Start(_)
+            | Action::Stop(_)
+            | Action::Reboot(_)
+            | Action::Terminate(_) => vec![accepted],
+        },
+    };
+    if let Some(evidence) = evidence(answer, called_at, now) {
+        let learnt = reconciler.fleet.learn(&worker.with(&events), &[evidence]);
+        events.extend(learnt);
+    }
+    events
+}
+
+/// What the answer says about the instance's state.
+fn evidence(answer: &Result<Answer, Failure>, called_at: Timestamp, now: Timestamp) -> Option<Evidence> {
+    let (observed, details, source) = match answer {
+        Ok(Answer::Accepted(Accepted { observed: Some(observed), launched, .. })) => {
+            let details = launched.as_ref().map(details).unwrap_or_default();
+            (*observed, details, Source::Response)
+        }
+        Ok(Answer::Located(Some(instance))) => (instance.observed, details(instance), Source::Describe),
+        Ok(Answer::Accepted(_) | Answer::Located(None)) | Err(_) => return None,
+    };
+    // EC2 stamps its events to the second; an answer must not look newer than the event it caused.
+    let floor = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Floor);
+    let at = called_at.round(floor).unwrap_or(called_at);
+    let details: Details = details;
+    Some(Evidence { finding: Finding::State { observed, details }, source, at, seen_at: now })
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

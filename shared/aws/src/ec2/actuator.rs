@@ -1,0 +1,237 @@
+//! Changing EC2. The only code in the program that does.
+
+use app::ports::{Accepted, Actuator, Instance};
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::types::{
+    BlockDeviceMapping, EbsBlockDevice, HttpTokensState, IamInstanceProfileSpecification, Image,
+    InstanceMetadataEndpointState, InstanceMetadataOptionsRequest, InstanceState, InstanceStateChange,
+    ResourceType, Tag, TagSpecification,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_types::SdkConfig;
+use domain::{Action, ActionKind, Failure, FailureKind, InstanceId, LaunchSpec, Region, WorkerId};
+
+use super::read;
+use crate::call::{Report, report};
+use crate::clients::Regional;
+
+/// EC2's mutating calls.
+#[derive(Debug)]
+pub struct Ec2Actuator {
+    clients: Regional<Client>,
+}
+
+impl Ec2Actuator {
+    pub(crate) fn new(config: &SdkConfig) -> Self {
+        Self { clients: Regional::new(config, Client::new) }
+    }
+
+    /// Launches one instance: encrypted volumes, IMDSv2 only, tagged from its first moment, and the same one however
+    /// often it is called.
+    async fn launch(
+        client: &Client,
+        worker: WorkerId,
+        spec: &LaunchSpec,
+        tags: &[Tag],
+    ) -> Result<Accepted, Failure> {
+        let images = client.describe_images().image_ids(&spec.image).send().await.map_err(failure)?;
+        let [image] = images.images() else {
+            return Err(invalid(format!("there is no image {}", spec.image)));
+        };
+        let tagged =
+            |kind| TagSpecification::builder().resource_type(kind).set_tags(Some(tags.to_vec())).build();
+        let metadata = InstanceMetadataOptionsRequest::builder()
+            .http_endpoint(InstanceMetadataEndpointState::Enabled)
+            .http_tokens(HttpTokensState::Required)
+            .build();
+        let profile = spec
+            .instance_profile
+            .as_ref()
+            .map(|name| IamInstanceProfileSpecification::builder().name(name).build());
+        let groups = Some(spec.security_groups.clone()).filter(|groups| !groups.is_empty());
+        let answer = client
+            .run_instances()
+            .client_token(worker.to_string())
+            .min_count(1)
+            .max_count(1)
+            .image_id(&spec.image)
+            .instance_type(spec.instance_type.as_str().into())
+            .set_subnet_id(spec.subnet.clone())
+            .set_security_group_ids(groups)
+            .set_key_name(spec.key_name.clone())
+            .set_iam_instance_profile(profile)
+            .set_block_device_mappings(Some(encrypted(image, spec.root_volume_gib)))
+            .metadata_options(metadata)
+            .tag_specifications(tagged(ResourceType::Instance))
+            .tag_specifications(tagged(ResourceType::Volume))
+            .send()
+            .await
+            .map_err(failure)?;
+        let launched = answer.instances().first().and_then(|first| read::instance(first, answer.owner_id()));
+        let launched: Instance =
+            launched.ok_or_else(|| other("EC2's answer names no instance".to_owned()))?;
+        Ok(Accepted {
+            instance: launched.instance.clone(),
+            observed: Some(launched.observed),
+            launched: Some(launched),
+        })
+    }
+}
+
+impl Actuator for Ec2Actuator {
+    async fn call(&self, region: &Region, worker: WorkerId, action: &Action) -> Result<Accepted, Failure> {
+        let client = self.clients.at(region.as_str());
+        let instance = match action {
+            Action::Launch { spec, tags } => {
+                let tags: Vec<Tag> = tags.iter().map(|(key, value)| tag(key).value(value).build()).collect();
+                return Self::launch(&client, worker, spec, &tags).await;
+            }
+            Action::Tag { instance, set, remove } => {
+                if !set.is_empty() {
+                    let tags = set.iter().map(|(key, value)| tag(key).value(value).build()).collect();
+                    let request = client.create_tags().resources(instance.as_str()).set_tags(Some(tags));
+                    request.send().await.map_err(failure)?;
+                }
+                if !remove.is_empty() {
+                    // Without a value the tag goes whatever its value is.
+                    let tags = remove.iter().map(|key| tag(key).build()).collect();
+                    let request = client.delete_tags().resources(instance.as_str()).set_tags(Some(tags));
+                    request.send().await.map_err(failure)?;
+                }
+                return Ok(Accepted { instance: instance.clone(), observed: None, launched: None });
+            }
+            Action::Locate => return Err(invalid("to locate is to read, not to act".to_owned())),
+            Action::Start(instance)
+            | Action::Stop(instance)
+            | Action::Reboot(instance)
+            | Action::Terminate(instance) => instance,
+        };
+        let accepted = self.call_many(region, action.kind(), std::slice::from_ref(instance)).await?;
+        let unsaid = Accepted { instance: instance.clone(), observed: None, launched: None };
+        Ok(accepted.into_iter().next().unwrap_or(unsaid))
+    }
+
+    async fn call_many(
+        &self,
+        region: &Region,
+        kind: ActionKind,
+        instances: &[InstanceId],
+    ) -> Result<Vec<Accepted>, Failure> {
+        if instances.is_empty() {
+            return Ok(Vec::new());
+        }
+        let client = self.clients.at(region.as_str());
+        let ids = Some(instances.iter().map(InstanceId::to_string).collect());
+        let changes = match kind {
+            ActionKind::Start => {
+                client
+                    .start_instances()
+                    .set_instance_ids(ids)
+                    .send()
+                    .await
+                    .map_err(failure)?
+                    .starting_instances
+            }
+            ActionKind::Stop => {
+                client
+                    .stop_instances()
+                    .set_instance_ids(ids)
+                    .send()
+                    .await
+                    .map_err(failure)?
+                    .stopping_instances
+            }
+            ActionKind::Terminate => {
+                let request = client.terminate_instances().set_instance_ids(ids);
+                request.send().await.map_err(failure)?.terminating_instances
+            }
+            ActionKind::Reboot => {
+                client.reboot_instances().set_instance_ids(ids).send().await.map_err(failure)?;
+                None
+            }
+            ActionKind::Launch | ActionKind::Locate | ActionKind::Tag => {
+                return Err(invalid(format!("{kind} is not for several instances at once")));
+            }
+        };
+        let changes = changes.unwrap_or_default();
+        let current = |id: &InstanceId| -> Option<&InstanceState> {
+            let change = |change: &&InstanceStateChange| change.instance_id() == Some(id.as_str());
+            changes.iter().find(change)?.current_state()
+        };
+        let accepted = |id: &InstanceId| Accepted {
+            instance: id.clone(),
+            observed: read::observed(current(id)),
+            launched: None,
+        };
+        Ok(instances.iter().map(accepted).collect())
+    }
+}
+
+/// The image's own volumes, each encrypted, the root one of the size asked for.
+fn encrypted(image: &Image, root_gib: Option<u32>) -> Vec<BlockDeviceMapping> {
+    let volumes = image.block_device_mappings().iter().filter(|mapping| mapping.ebs().is_some());
+    let mapping = |mapping: &BlockDeviceMapping| {
+        let root = mapping.device_name().is_some() && mapping.device_name() == image.root_device_name();
+        let size = root_gib.filter(|_| root).and_then(|gib| i32::try_from(gib).ok());
+        let volume = EbsBlockDevice::builder().encrypted(true).set_volume_size(size).build();
+        BlockDeviceMapping::builder()
+            .set_device_name(mapping.device_name().map(str::to_owned))
+            .ebs(volume)
+            .build()
+    };
+    volumes.map(mapping).collect()
+}
+
+fn tag(key: &str) -> aws_sdk_ec2::types::builders::TagBuilder {
+    Tag::builder().key(key)
+}
+
+const fn invalid(message: String) -> Failure {
+    Failure { kind: FailureKind::Invalid, message }
+}
+
+const fn other(message: String) -> Failure {
+    Failure { kind: FailureKind::Other, message }
+}
+
+fn failure<E: ProvideErrorMetadata>(error: SdkError<E, HttpResponse>) -> Failure {
+    let Report { code, text, throttled, .. } = report(&error);
+    let kind =
+        if throttled { FailureKind::Throttled } else { code.as_deref().map_or(FailureKind::Other, kind) };
+    Failure { kind, message: text }
+}
+
+/// What an error code of EC2 means for the next try (EC2 API reference, "Error codes").
+fn kind(code: &str) -> FailureKind {
+    match code {
+        "InvalidInstanceID.NotFound" | "InvalidInstanceID.Malformed" => FailureKind::NotFound,
+        "IncorrectInstanceState" | "IncorrectState" => FailureKind::IncorrectState,
+        "HostLimitExceeded"
+        | "InstanceLimitExceeded"
+        | "MaxSpotInstanceCountExceeded"
+        | "VcpuLimitExceeded"
+        | "VolumeLimitExceeded" => FailureKind::Capacity,
+        // Termination and stop protection say `OperationNotPermitted`: somebody has to lift it first.
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "AuthFailure"
+        | "Blocked"
+        | "InvalidClientTokenId"
+        | "OperationNotPermitted"
+        | "OptInRequired"
+        | "SignatureDoesNotMatch"
+        | "UnauthorizedOperation"
+        | "UnrecognizedClientException" => FailureKind::Denied,
+        "IdempotentInstanceTerminated"
+        | "IdempotentParameterMismatch"
+        | "MalformedQueryString"
+        | "MissingParameter"
+        | "TagLimitExceeded"
+        | "UnknownParameter"
+        | "VPCIdNotSpecified" => FailureKind::Invalid,
+        _ if code.starts_with("Insufficient") => FailureKind::Capacity,
+        _ if code.starts_with("Invalid") || code.starts_with("Unsupported") => FailureKind::Invalid,
+        _ => FailureKind::Other,
+    }
+}

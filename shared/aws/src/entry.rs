@@ -1,0 +1,200 @@
+//! The way in and out of every function: logging, the runtime, and the one place where an error is written down.
+//!
+//! A handler that fails returns its error; the runtime logs that once, with all its causes (`Failed`), and reports
+//! it to Lambda, which retries or parks the event. Nothing else logs an error that it also returns.
+
+use std::error::Error;
+use std::fmt;
+use std::str::FromStr;
+
+use lambda_http::request::RequestContext;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::Environment;
+
+/// Why a function does not start, or stopped. `Debug`, which is what `main` prints, says it with all causes.
+pub struct Refused(Box<dyn Error + Send + Sync>);
+
+impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl fmt::Debug for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        chain(&*self.0, f)
+    }
+}
+
+/// A handler's error on its way to Lambda: its message is the whole chain.
+struct Failed<E>(E);
+
+impl<E: Error + 'static> fmt::Debug for Failed<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        chain(&self.0, f)
+    }
+}
+
+impl<E: Error + 'static> From<Failed<E>> for Diagnostic {
+    fn from(failed: Failed<E>) -> Self {
+        Self { error_type: std::any::type_name::<E>().to_owned(), error_message: format!("{failed:?}") }
+    }
+}
+
+/// `what failed: because: because`. A cause that its parent already quotes is not said twice.
+fn chain(error: &(dyn Error + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut said = error.to_string();
+    f.write_str(&said)?;
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !said.ends_with(&text) {
+            write!(f, ": {text}")?;
+        }
+        said = text;
+        next = cause.source();
+    }
+    Ok(())
+}
+
+/// Answers events of one type until Lambda ends the environment.
+pub async fn serve<E, R, F, X>(handler: F) -> Result<(), Refused>
+where
+    E: DeserializeOwned,
+    R: Serialize,
+    F: AsyncFn(E) -> Result<R, X>,
+    X: Error + 'static,
+{
+    let handler = &handler;
+    let service = service_fn(async |event: LambdaEvent<E>| handler(event.payload).await.map_err(Failed));
+    Ok(lambda_runtime::run(service).await?)
+}
+
+/// Answers HTTP API requests (payload 2.0) with a router.
+///
+/// The router finds the event's own request context among the request's extensions: who is calling is in there.
+pub async fn serve_http(router: axum::Router) -> Result<(), Refused> {
+    Ok(lambda_http::run(router.layer(axum::middleware::map_request(unwrap_context))).await?)
+}
+
+/// `lambda_http` wraps the context of every kind of gateway into one enum; ours is HTTP API, payload 2.0.
+async fn unwrap_context(mut request: axum::extract::Request) -> axum::extract::Request {
+    if let Some(RequestContext::ApiGatewayV2(context)) = request.extensions().get::<RequestContext>().cloned()
+    {
+        request.extensions_mut().insert(context);
+    }
+    request
+}
+
+/// Sets the log up: JSON inside Lambda, text elsewhere.
+pub(crate) fn log(environment: &Environment) -> Result<(), Refused> {
+    if environment.get("AWS_LAMBDA_RUNTIME_API").is_none() {
+        return Err("this program is an AWS Lambda function; `make up` runs it in the local cloud".into());
+    }
+    let registry = tracing_subscriber::registry();
+    let lines = tracing_subscriber::fmt::layer();
+    if environment.get("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("text")) {
+        registry.with(lines.with_ansi(false).with_filter(levels(environment)?)).try_init()?;
+    } else {
+        let json = lines.json().flatten_event(true).with_span_list(false).with_target(false);
+        registry.with(json.with_filter(levels(environment)?)).try_init()?;
+    }
+    Ok(())
+}
+
+/// Lambda's own log level first, then `RUST_LOG`, else `info`. Libraries speak from `warn` up unless they are named.
+fn levels(environment: &Environment) -> Result<Targets, Refused> {
+    let level = match environment.get("AWS_LAMBDA_LOG_LEVEL") {
+        Some(level) if level.eq_ignore_ascii_case("fatal") => "error",
+        Some(level) => level,
+        None => environment.get("RUST_LOG").unwrap_or("info"),
+    };
+    let wanted = Targets::from_str(level).map_err(|error| format!("log level {level:?}: {error}"))?;
+    let ours = wanted.default_level().unwrap_or(LevelFilter::OFF);
+    let libraries = ["aws_", "h2", "hyper", "reqwest", "rustls", "tower"];
+    let quiet = libraries.into_iter().map(|name| (name, ours.min(LevelFilter::WARN)));
+    Ok(Targets::new()
+        .with_default(ours)
+        .with_targets(quiet)
+        .with_targets(wanted.iter().map(|(t, l)| (t.to_owned(), l))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::Level;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the worker cannot be saved")]
+    struct Outer(#[source] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("dispatch failure")]
+    struct Inner(#[source] std::io::Error);
+
+    fn refused_connection() -> Outer {
+        Outer(Inner(std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused")))
+    }
+
+    #[test]
+    fn lambda_is_told_every_cause_and_the_type() {
+        let diagnostic = Diagnostic::from(Failed(refused_connection()));
+        assert_eq!(
+            diagnostic.error_message,
+            "the worker cannot be saved: dispatch failure: connection refused"
+        );
+        assert!(diagnostic.error_type.ends_with("::Outer"), "{}", diagnostic.error_type);
+    }
+
+    #[test]
+    fn main_prints_every_cause() {
+        let shown = format!("{:?}", Refused::from(refused_connection()));
+        assert_eq!(shown, "the worker cannot be saved: dispatch failure: connection refused");
+    }
+
+    fn enabled(variables: &[(&str, &str)], target: &str, level: Level) -> bool {
+        let environment = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        levels(&environment).expect("a level").would_enable(target, &level)
+    }
+
+    #[test]
+    fn lambdas_level_goes_before_rust_log_and_libraries_stay_quiet() {
+        let both = [("AWS_LAMBDA_LOG_LEVEL", "DEBUG"), ("RUST_LOG", "error")];
+        assert!(enabled(&both, "app::fleet", Level::DEBUG));
+        assert!(!enabled(&both, "aws_smithy_runtime::client", Level::INFO));
+        assert!(enabled(&both, "aws_smithy_runtime::client", Level::WARN));
+        assert!(!enabled(&[], "app::fleet", Level::DEBUG));
+        assert!(enabled(&[], "app::fleet", Level::INFO));
+        // The runtime's span, which gives every line the id of its invocation.
+        assert!(enabled(&[], "lambda_runtime::layers::trace", Level::INFO));
+        assert!(!enabled(&[("AWS_LAMBDA_LOG_LEVEL", "FATAL")], "hyper", Level::WARN));
+    }
+
+    #[test]
+    fn a_library_that_is_named_speaks() {
+        let named = [("RUST_LOG", "info,aws_smithy_runtime=trace")];
+        assert!(enabled(&named, "aws_smithy_runtime::client", Level::TRACE));
+        assert!(!enabled(&named, "hyper", Level::INFO));
+    }
+
+    #[test]
+    fn a_level_that_is_none_refuses_the_start() {
+        let environment = Environment::from([("AWS_LAMBDA_LOG_LEVEL", "loud=loud")]);
+        let refused = levels(&environment).expect_err("not a level");
+        assert!(format!("{refused:?}").starts_with("log level \"loud=loud\": "), "{refused:?}");
+    }
+
+    #[test]
+    fn outside_lambda_the_start_is_refused_with_a_hint() {
+        let refused = log(&Environment::default()).expect_err("not in Lambda");
+        assert!(format!("{refused:?}").contains("make up"));
+    }
+}

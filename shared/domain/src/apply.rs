@@ -1,0 +1,284 @@
+//! How facts make a worker.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::evidence::{Sighting, Source, effective, is_since, later};
+use crate::worker::{BLIND_AFTER, LAUNCH_GRACE};
+use crate::{ActionKind, Attempt, Desired, Details, Event, Observed, Origin, Snapshot, Timestamp, Worker};
+
+impl Worker {
+    /// The state of a worker that these first facts describe; the first of them is `created` or `imported`.
+    pub fn born(events: &[Event]) -> Option<Self> {
+        let (first, rest) = events.split_first()?;
+        let blank =
+            |id, name: &crate::Name, account: &crate::AccountId, region: &crate::Region, at, overrides| {
+                Snapshot {
+                    id,
+                    name: name.clone(),
+                    account: account.clone(),
+                    region: region.clone(),
+                    origin: Origin::Imported,
+                    created_at: at,
+                    desired: Desired::Running,
+                    desired_since: at,
+                    reached_at: None,
+                    instance: None,
+                    launch_called: false,
+                    launched_at: None,
+                    sighting: None,
+                    has_run: false,
+                    misses: BTreeSet::new(),
+                    failures: BTreeSet::new(),
+                    failure_reason: None,
+                    health: None,
+                    zone: None,
+                    instance_type: None,
+                    private_ip: None,
+                    public_ip: None,
+                    tags: BTreeMap::new(),
+                    applied_tags: BTreeMap::new(),
+                    overrides,
+                    drift: None,
+                    attempt: None,
+                    stray: None,
+                    reboot_requested_at: None,
+                    gave_up: None,
+                    alerts: BTreeMap::new(),
+                    terminated_at: None,
+                    forgotten_at: None,
+                }
+            };
+        let mut worker = match first {
+            Event::Created { id, name, account, region, spec, tags, overrides, at, by: _ } => {
+                Self(Snapshot {
+                    origin: Origin::Created(spec.clone()),
+                    tags: tags.clone(),
+                    ..blank(*id, name, account, region, *at, *overrides)
+                })
+            }
+            Event::Imported { id, name, account, region, instance, desired, tags, overrides, at, by: _ } => {
+                Self(Snapshot {
+                    desired: *desired,
+                    instance: Some(instance.clone()),
+                    tags: tags.clone(),
+                    ..blank(*id, name, account, region, *at, *overrides)
+                })
+            }
+            _ => return None,
+        };
+        for event in rest {
+            worker.apply(event);
+        }
+        Some(worker)
+    }
+
+    /// The worker with these further facts folded in.
+    pub fn with(&self, events: &[Event]) -> Self {
+        let mut worker = self.clone();
+        for event in events {
+            worker.apply(event);
+        }
+        worker
+    }
+
+    /// Folds one fact in. Total: never fails, never asks.
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            // A worker is born from these (see `born`) and from then on they say nothing new; the status is derived.
+            Event::Created { .. } | Event::Imported { .. } | Event::StatusChanged { .. } => {}
+            Event::Renamed { to, .. } => {
+                self.0.name = to.clone();
+                self.forget_failed_tagging();
+            }
+            Event::TagsChanged { set, removed, .. } => {
+                self.0.tags.retain(|key, _| !removed.contains(key));
+                self.0.tags.extend(set.clone());
+                self.forget_failed_tagging();
+            }
+            Event::SettingsChanged { to, .. } => self.0.overrides = *to,
+            Event::DesiredChanged { to, at, .. } => self.desire(*to, *at),
+            Event::RebootRequested { at, .. } => {
+                self.0.reboot_requested_at = Some(*at);
+                self.0.attempt = None;
+                self.0.gave_up = None;
+            }
+            Event::Forgotten { at, .. } => {
+                self.0.forgotten_at = Some(*at);
+                self.0.attempt = None;
+            }
+            Event::InstanceObserved { sighting, details, confirms: _ } => self.see(sighting.clone(), details),
+            Event::InstanceNotFound { at } => {
+                self.0.misses.insert(*at);
+                // It was an answer, so EC2 can be asked.
+                self.forget_failures(|failure| failure <= *at);
+            }
+            Event::ObservationFailed { at, reason } => {
+                self.0.failures.insert(*at);
+                if self.0.failures.last() == Some(at) {
+                    self.0.failure_reason = Some(reason.clone());
+                }
+                while self.0.failures.len() > BLIND_AFTER {
+                    self.0.failures.pop_first();
+                }
+            }
+            Event::HealthChanged { to, .. } => self.0.health = Some(*to),
+            Event::DesiredReached { at } => self.reach(*at),
+            Event::DriftDetected { drift, .. } => self.0.drift = Some(drift.clone()),
+            Event::DriftResolved { .. } => self.0.drift = None,
+            Event::ActionOvertook { at } => {
+                self.0.reached_at = None;
+                self.0.desired_since = *at;
+                self.0.stray = None;
+            }
+            Event::ActionIssued { action, number, at, deadline, reason: _ } => {
+                self.0.launch_called |= *action == ActionKind::Launch;
+                self.0.attempt = Some(Attempt {
+                    action: *action,
+                    number: *number,
+                    issued_at: *at,
+                    deadline: *deadline,
+                    accepted: false,
+                    failed: None,
+                });
+            }
+            Event::ActionAccepted { action, .. } => self.accept(*action),
+            Event::ActionFailed { action, failure, retry_at, .. } => {
+                if let Some(attempt) = self.0.attempt.as_mut().filter(|attempt| attempt.action == *action) {
+                    attempt.failed = Some((failure.clone(), *retry_at));
+                }
+            }
+            Event::GaveUp { reason, .. } => {
+                // The attempt stays: it tells what would undo this, and from when on.
+                self.0.gave_up = Some(reason.clone());
+            }
+            Event::Launched { instance, at } => {
+                self.0.instance = Some(instance.clone());
+                self.0.launched_at = Some(*at);
+            }
+            Event::TagsApplied { set, removed } => {
+                self.0.applied_tags.retain(|key, _| !removed.contains(key));
+                self.0.applied_tags.extend(set.clone());
+            }
+            Event::AlertRaised { alert } => {
+                self.0.alerts.insert(alert.kind, alert.clone());
+            }
+            Event::AlertResolved { kind, .. } => {
+                self.0.alerts.remove(kind);
+            }
+            Event::Terminated { at, .. } => {
+                self.0.terminated_at = Some(*at);
+                self.0.attempt = None;
+                self.0.drift = None;
+                self.0.stray = None;
+                self.0.reboot_requested_at = None;
+                self.0.gave_up = None;
+                self.0.alerts.clear();
+            }
+        }
+    }
+
+    fn desire(&mut self, to: Desired, at: Timestamp) {
+        let s = &mut self.0;
+        // What we set in motion for the old wish may still take effect; that is ours, not drift.
+        s.stray = s
+            .attempt
+            .take()
+            .filter(|attempt| {
+                attempt.may_take_effect() && attempt.action.leads_to().is_some_and(|o| !o.fulfils(to))
+            })
+            .map(|attempt| match attempt.action {
+                // A launch that was called for shows within the time EC2 needs to know its own new instance.
+                ActionKind::Launch => (attempt.action, later(attempt.issued_at, LAUNCH_GRACE)),
+                action => (action, attempt.deadline),
+            })
+            .or(s.stray.take());
+        s.desired = to;
+        s.desired_since = at;
+        s.reached_at = None;
+        s.drift = None;
+        s.gave_up = None;
+        s.reboot_requested_at = None;
+    }
+
+    fn see(&mut self, sighting: Sighting, details: &Details) {
+        self.0.has_run |= sighting.observed.implies_run();
+        if self.0.sighting.as_ref().is_some_and(|newest| newest.order() > sighting.order()) {
+            return;
+        }
+        let newest = sighting.counted();
+        self.0.misses.retain(|at| effective(Source::Describe, *at) > newest);
+        self.forget_failures(|at| effective(Source::Describe, at) <= newest);
+        let s = &mut self.0;
+        if sighting.observed == Observed::Stopped && s.reboot_requested_at.is_some_and(|at| at < newest) {
+            // What has stopped since will boot afresh anyway.
+            s.reboot_requested_at = None;
+        }
+        if sighting.observed != Observed::Running {
+            // EC2 takes the public address away with the run, and a check of a stopped machine is no check.
+            s.public_ip = None;
+            s.health = None;
+        }
+        if let (Some(known), Some(read)) = (&mut s.health, &details.health)
+            && known.same_checks(read)
+        {
+            known.at = known.at.max(read.at);
+        }
+        s.public_ip = details.public_ip.or(s.public_ip);
+        s.private_ip = details.private_ip.or(s.private_ip);
+        if let Some(zone) = &details.zone {
+            s.zone = Some(zone.clone());
+        }
+        if let Some(instance_type) = &details.instance_type {
+            s.instance_type = Some(instance_type.clone());
+        }
+        s.sighting = Some(sighting);
+    }
+
+    fn forget_failures(&mut self, over: impl Fn(Timestamp) -> bool) {
+        self.0.failures.retain(|at| !over(*at));
+        if self.0.failures.is_empty() {
+            self.0.failure_reason = None;
+        }
+    }
+
+    /// Other tags may do better than those EC2 did not take.
+    fn forget_failed_tagging(&mut self) {
+        let s = &mut self.0;
+        if s.attempt.as_ref().is_some_and(|a| a.action == ActionKind::Tag && a.failed.is_some()) {
+            s.attempt = None;
+            s.gave_up = None;
+        }
+    }
+
+    fn reach(&mut self, at: Timestamp) {
+        let s = &mut self.0;
+        s.reached_at = Some(s.reached_at.map_or(at, |earlier| earlier.min(at)));
+        let done = |attempt: &Attempt| {
+            attempt.action.leads_to().is_some_and(|to| to.fulfils(s.desired))
+                && is_since(at, attempt.issued_at)
+        };
+        if s.attempt.as_ref().is_some_and(done) {
+            s.attempt = None;
+            s.gave_up = None;
+        }
+    }
+
+    fn accept(&mut self, action: ActionKind) {
+        match action {
+            // These are done when EC2 says yes.
+            ActionKind::Reboot | ActionKind::Tag | ActionKind::Locate => {
+                if action == ActionKind::Reboot {
+                    self.0.reboot_requested_at = None;
+                }
+                self.0.attempt.take_if(|attempt| attempt.action == action);
+            }
+            // These are done when the instance gets there.
+            ActionKind::Launch | ActionKind::Start | ActionKind::Stop | ActionKind::Terminate => {
+                if let Some(attempt) = self.0.attempt.as_mut().filter(|attempt| attempt.action == action) {
+                    attempt.accepted = true;
+                    attempt.failed = None;
+                }
+            }
+        }
+    }
+}

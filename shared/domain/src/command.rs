@@ -1,0 +1,160 @@
+//! Requests, and why one may be refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::policy::{AlertDuration, Percent, PollInterval};
+use crate::{
+    AccountId, Desired, DriftPolicy, Event, Evidence, InstanceId, LaunchSpec, Name, Overrides, Region,
+    TagKey, TagValue,
+};
+
+/// Who asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// A caller of the API, by the identity the authorizer vouches for.
+    Caller(String),
+    /// cml-fleet itself, following a policy.
+    Policy,
+}
+
+/// A request to create a worker and its instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateWorker {
+    /// What to call it.
+    pub name: Name,
+    /// The account it will live in.
+    pub account: AccountId,
+    /// The region it will live in.
+    pub region: Region,
+    /// What to launch.
+    pub spec: LaunchSpec,
+    /// The operator's own tags.
+    pub tags: BTreeMap<TagKey, TagValue>,
+    /// Its own settings.
+    pub overrides: Overrides,
+}
+
+/// A request to answer for an instance that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportWorker {
+    /// What to call it.
+    pub name: Name,
+    /// The account it lives in.
+    pub account: AccountId,
+    /// The region it lives in.
+    pub region: Region,
+    /// The instance.
+    pub instance: InstanceId,
+    /// What EC2 said about it just now. Its finding is a [`crate::Finding::State`].
+    pub evidence: Evidence,
+    /// The operator's own tags, to be added to the instance.
+    pub tags: BTreeMap<TagKey, TagValue>,
+    /// Its own settings.
+    pub overrides: Overrides,
+}
+
+/// A change of settings. The outer `None` leaves a setting, `Some(None)` makes it follow the fleet again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SettingsPatch {
+    /// See [`Overrides::monitoring`].
+    pub monitoring: Option<Option<bool>>,
+    /// See [`Overrides::interval`].
+    pub interval: Option<Option<PollInterval>>,
+    /// See [`Overrides::drift`].
+    pub drift: Option<Option<DriftPolicy>>,
+    /// See [`Overrides::cpu`].
+    pub cpu: Option<Option<Percent>>,
+    /// See [`Overrides::memory`].
+    pub memory: Option<Option<Percent>>,
+    /// See [`Overrides::disk`].
+    pub disk: Option<Option<Percent>>,
+    /// See [`Overrides::alert_duration`].
+    pub alert_duration: Option<Option<AlertDuration>>,
+}
+
+impl SettingsPatch {
+    /// The overrides after the change.
+    pub fn applied_to(&self, old: &Overrides) -> Overrides {
+        Overrides {
+            monitoring: self.monitoring.unwrap_or(old.monitoring),
+            interval: self.interval.unwrap_or(old.interval),
+            drift: self.drift.unwrap_or(old.drift),
+            cpu: self.cpu.unwrap_or(old.cpu),
+            memory: self.memory.unwrap_or(old.memory),
+            disk: self.disk.unwrap_or(old.disk),
+            alert_duration: self.alert_duration.unwrap_or(old.alert_duration),
+        }
+    }
+}
+
+/// A change of the operator's own tags.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TagsPatch {
+    /// The tags to set.
+    pub set: BTreeMap<TagKey, TagValue>,
+    /// The keys to remove.
+    pub remove: BTreeSet<TagKey>,
+}
+
+/// A request to an existing worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Let it run.
+    Start,
+    /// Let it be stopped.
+    Stop,
+    /// Reboot it.
+    Reboot,
+    /// End it, and its instance.
+    Terminate,
+    /// Stop answering for its instance, and leave the instance alone.
+    Forget,
+    /// Change name, tags and settings, all or none.
+    Patch {
+        /// The new name.
+        name: Option<Name>,
+        /// The tags to change.
+        tags: TagsPatch,
+        /// The settings to change.
+        settings: SettingsPatch,
+    },
+}
+
+/// Why a command was refused. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The worker has ended.
+    #[error("the worker has ended; create or import another one")]
+    Ended,
+    /// The worker is about to end.
+    #[error("the worker is being terminated, and there is no way back from that")]
+    Terminating,
+    /// There is no instance yet.
+    #[error("the worker has no instance yet; wait until it is launched, or terminate it")]
+    NotLaunched,
+    /// Only a running instance can be rebooted.
+    #[error(
+        "only a running worker can be rebooted, and this one is to be {desired} and was last seen {observed}"
+    )]
+    NotRunning {
+        /// What was asked for.
+        desired: Desired,
+        /// What EC2 last told us.
+        observed: crate::Observed,
+    },
+    /// The instance that should be imported is going away or is gone.
+    #[error("the instance is {observed} and cannot be imported")]
+    InstanceEnding {
+        /// What EC2 told us.
+        observed: crate::Observed,
+    },
+    /// Too many tags.
+    #[error("a worker can have at most {max} tags of its own")]
+    TooManyTags {
+        /// The most tags allowed: EC2's 50, less the three that are ours.
+        max: usize,
+    },
+}
+
+/// What a command came to: the facts to record, or why not. No facts means that all is as asked already.
+pub type Decision = Result<Vec<Event>, Rejection>;

@@ -1,0 +1,166 @@
+//! What a command means for a worker, or why it is refused.
+
+use crate::command::{Actor, Command, CreateWorker, Decision, ImportWorker, Rejection, TagsPatch};
+use crate::{Desired, Details, Event, Finding, Observed, Overrides, Sighting, Timestamp, Worker, WorkerId};
+
+/// EC2 allows 50 tags; three are ours (EC2 user guide, "Tag restrictions").
+const MAX_TAGS: usize = 47;
+
+impl Worker {
+    /// The facts of a creation.
+    ///
+    /// # Errors
+    /// [`Rejection::TooManyTags`].
+    pub fn create(id: WorkerId, command: CreateWorker, by: Actor, now: Timestamp) -> Decision {
+        let CreateWorker { name, account, region, spec, tags, overrides } = command;
+        if tags.len() > MAX_TAGS {
+            return Err(Rejection::TooManyTags { max: MAX_TAGS });
+        }
+        Ok(vec![Event::Created { id, name, account, region, spec, tags, overrides, at: now, by }])
+    }
+
+    /// The facts of an import. What the instance is becomes what it is to be.
+    ///
+    /// # Errors
+    /// [`Rejection::InstanceEnding`] unless the instance is pending, running, stopping or stopped;
+    /// [`Rejection::TooManyTags`].
+    pub fn import(id: WorkerId, command: ImportWorker, by: Actor, now: Timestamp) -> Decision {
+        let ImportWorker { name, account, region, instance, evidence, tags, overrides } = command;
+        if tags.len() > MAX_TAGS {
+            return Err(Rejection::TooManyTags { max: MAX_TAGS });
+        }
+        let Finding::State { observed, details } = evidence.finding else {
+            return Err(Rejection::InstanceEnding { observed: Observed::Missing });
+        };
+        let desired = match observed {
+            Observed::Pending | Observed::Running => Desired::Running,
+            Observed::Stopping | Observed::Stopped => Desired::Stopped,
+            Observed::Unknown | Observed::ShuttingDown | Observed::Terminated | Observed::Missing => {
+                return Err(Rejection::InstanceEnding { observed });
+            }
+        };
+        let sighting = Sighting {
+            observed,
+            source: evidence.source,
+            at: evidence.at,
+            seen_at: evidence.seen_at,
+            state_reason: details.state_reason.clone(),
+        };
+        let health = details.health.filter(|_| observed == Observed::Running);
+        let mut events = vec![
+            Event::Imported { id, name, account, region, instance, desired, tags, overrides, at: now, by },
+            Event::InstanceObserved {
+                sighting,
+                details: Details { health: None, ..details },
+                confirms: false,
+            },
+        ];
+        if observed.fulfils(desired) {
+            events.push(Event::DesiredReached { at: now });
+        }
+        events.extend(health.map(|to| Event::HealthChanged { from: None, to }));
+        Ok(events)
+    }
+
+    /// What the command means for this worker, or why it is refused. Repeating a command is not an error: it yields
+    /// no facts.
+    ///
+    /// # Errors
+    /// A [`Rejection`]; nothing has changed then.
+    pub fn decide(&self, command: Command, by: Actor, now: Timestamp) -> Decision {
+        match command {
+            Command::Terminate if self.is_over() => {
+                if self.0.terminated_at.is_some() {
+                    Ok(Vec::new())
+                } else {
+                    Err(Rejection::Ended)
+                }
+            }
+            Command::Forget if self.0.forgotten_at.is_some() => Ok(Vec::new()),
+            _ if self.is_over() => Err(Rejection::Ended),
+            Command::Start => self.change_desired(Desired::Running, by, now),
+            Command::Stop => self.change_desired(Desired::Stopped, by, now),
+            Command::Terminate => Ok(self.terminate(by, now)),
+            Command::Reboot => self.reboot(by, now),
+            Command::Forget => Ok(vec![Event::Forgotten { at: now, by }]),
+            Command::Patch { name, tags, settings } => {
+                let mut events = Vec::new();
+                if let Some(to) = name.filter(|to| *to != self.0.name) {
+                    events.push(Event::Renamed { from: self.0.name.clone(), to, by: by.clone() });
+                }
+                events.extend(self.change_tags(tags, &by)?);
+                let to: Overrides = settings.applied_to(&self.0.overrides);
+                if to != self.0.overrides {
+                    events.push(Event::SettingsChanged { from: self.0.overrides, to, by });
+                }
+                self.with_status(events)
+            }
+        }
+    }
+
+    fn change_desired(&self, to: Desired, by: Actor, now: Timestamp) -> Decision {
+        if self.0.desired == Desired::Terminated {
+            return Err(Rejection::Terminating);
+        }
+        if to == Desired::Stopped && self.0.instance.is_none() {
+            return Err(Rejection::NotLaunched);
+        }
+        // The same wish again is nothing new while we still pursue it, or once it holds; it is a fresh order when EC2
+        // drifted from it or when we gave up.
+        let fresh = self.0.drift.is_some() || self.0.gave_up.is_some();
+        if to == self.0.desired && !fresh {
+            return Ok(Vec::new());
+        }
+        self.with_status(vec![Event::DesiredChanged { from: self.0.desired, to, at: now, by }])
+    }
+
+    fn terminate(&self, by: Actor, now: Timestamp) -> Vec<Event> {
+        if self.0.desired == Desired::Terminated && self.0.gave_up.is_none() {
+            return Vec::new();
+        }
+        let changed = Event::DesiredChanged { from: self.0.desired, to: Desired::Terminated, at: now, by };
+        if self.0.instance.is_none() && !self.0.launch_called {
+            let reason = "it was terminated before its instance was launched".to_owned();
+            return vec![changed, Event::Terminated { at: now, expected: true, reason }];
+        }
+        self.with_status(vec![changed]).unwrap_or_default()
+    }
+
+    fn reboot(&self, by: Actor, now: Timestamp) -> Decision {
+        if self.0.instance.is_none() {
+            return Err(Rejection::NotLaunched);
+        }
+        let observed = self.observed();
+        if self.0.desired != Desired::Running || observed != Observed::Running {
+            return Err(Rejection::NotRunning { desired: self.0.desired, observed });
+        }
+        if self.0.reboot_requested_at.is_some() && self.0.gave_up.is_none() {
+            return Ok(Vec::new());
+        }
+        self.with_status(vec![Event::RebootRequested { at: now, by }])
+    }
+
+    fn change_tags(&self, patch: TagsPatch, by: &Actor) -> Result<Option<Event>, Rejection> {
+        let TagsPatch { mut set, mut remove } = patch;
+        // A tag that is both set and removed is set, whatever it was before.
+        remove.retain(|key| self.0.tags.contains_key(key) && !set.contains_key(key));
+        set.retain(|key, value| self.0.tags.get(key) != Some(value));
+        let after =
+            self.0.tags.keys().filter(|key| !remove.contains(*key) && !set.contains_key(*key)).count()
+                + set.len();
+        if after > MAX_TAGS {
+            return Err(Rejection::TooManyTags { max: MAX_TAGS });
+        }
+        let changed = !set.is_empty() || !remove.is_empty();
+        Ok(changed.then(|| Event::TagsChanged { set, removed: remove, by: by.clone() }))
+    }
+
+    /// The facts, and the change of status they amount to.
+    fn with_status(&self, mut events: Vec<Event>) -> Decision {
+        let (from, to) = (self.status(), self.with(&events).status());
+        if from != to {
+            events.push(Event::StatusChanged { from, to, reason: "an operator asked for it".to_owned() });
+        }
+        Ok(events)
+    }
+}

@@ -1,0 +1,298 @@
+//! The next step on EC2, and why.
+
+use crate::action::{
+    Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, LaunchSpec, MAX_ATTEMPTS, Plan, Reason,
+};
+use crate::evidence::later;
+use crate::{
+    Desired, DriftPolicy, Event, InstanceId, MANAGED_TAG, Observed, Origin, Policy, Timestamp, Worker,
+};
+
+impl Plan {
+    const fn none(reason: Reason) -> Self {
+        Self { action: None, reason }
+    }
+
+    const fn step(action: Action, reason: Reason) -> Self {
+        Self { action: Some(action), reason }
+    }
+}
+
+impl Worker {
+    /// The step that would move EC2 towards what was asked for and is due now, and why; or why there is none.
+    pub fn plan(&self, policy: &Policy, now: Timestamp) -> Plan {
+        let wanted = self.step(policy);
+        let Some(attempt) = &self.0.attempt else { return wanted };
+        match &wanted.action {
+            Some(action) if action.kind() == attempt.action => match pace(attempt, now) {
+                Some(reason) => Plan::none(reason),
+                None => wanted,
+            },
+            // What is under way is not what is wanted next, but the call may still be: one call at a time.
+            Some(_) if attempt.failed.is_none() && !attempt.accepted && now < due_at(attempt) => {
+                Plan::none(in_flight(attempt))
+            }
+            Some(_) | None => wanted,
+        }
+    }
+
+    /// What is due without regard to what is under way already.
+    fn step(&self, policy: &Policy) -> Plan {
+        let s = &self.0;
+        if s.forgotten_at.is_some() {
+            return Plan::none(Reason::Forgotten);
+        }
+        if s.terminated_at.is_some() {
+            return Plan::none(Reason::Ended);
+        }
+        if s.gave_up.is_some() {
+            return Plan::none(Reason::GaveUp);
+        }
+        let Some(instance) = &s.instance else { return self.first_step() };
+        let plan = self.towards(instance, policy);
+        // Our permission to change an instance hangs on its tags, so adoption comes before anything else.
+        if plan.action.is_some() && !s.applied_tags.contains_key(MANAGED_TAG) {
+            return Plan::step(self.tag(instance), Reason::Adoption);
+        }
+        plan
+    }
+
+    /// The step of a worker that has no instance yet.
+    fn first_step(&self) -> Plan {
+        match (self.0.desired, &self.0.origin) {
+            (Desired::Running | Desired::Stopped, Origin::Created(spec)) => {
+                Plan::step(self.launch(spec), Reason::NotLaunched)
+            }
+            (Desired::Terminated, Origin::Created(_)) => Plan::step(Action::Locate, Reason::LaunchUnresolved),
+            (_, Origin::Imported) => Plan::none(Reason::Unobserved),
+        }
+    }
+
+    /// The specification: what each pair of asked-for and observed state calls for.
+    fn towards(&self, instance: &InstanceId, policy: &Policy) -> Plan {
+        let observed = self.observed();
+        match (self.0.desired, observed) {
+            (Desired::Running, Observed::Running) => self.at_rest(instance),
+            (Desired::Running, Observed::Stopped) => {
+                self.correct(Action::Start(instance.clone()), instance, policy)
+            }
+            (Desired::Stopped, Observed::Stopped) => self.at_rest(instance),
+            (Desired::Stopped, Observed::Running) => {
+                self.correct(Action::Stop(instance.clone()), instance, policy)
+            }
+            (
+                Desired::Terminated,
+                Observed::Unknown
+                | Observed::Pending
+                | Observed::Running
+                | Observed::Stopping
+                | Observed::Stopped,
+            ) => Plan::step(Action::Terminate(instance.clone()), Reason::Requested),
+            (
+                Desired::Running | Desired::Stopped,
+                Observed::Pending | Observed::Stopping | Observed::ShuttingDown,
+            )
+            | (Desired::Terminated, Observed::ShuttingDown) => Plan::none(Reason::InTransition(observed)),
+            (Desired::Running | Desired::Stopped, Observed::Unknown) => Plan::none(Reason::Unobserved),
+            (Desired::Running | Desired::Stopped | Desired::Terminated, Observed::Missing) => {
+                Plan::none(Reason::Missing)
+            }
+            (Desired::Running | Desired::Stopped | Desired::Terminated, Observed::Terminated) => {
+                Plan::none(Reason::Ended)
+            }
+        }
+    }
+
+    /// EC2 is as asked; what is left are reboots and tags.
+    fn at_rest(&self, instance: &InstanceId) -> Plan {
+        if self.0.reboot_requested_at.is_some() && self.0.desired == Desired::Running {
+            return Plan::step(Action::Reboot(instance.clone()), Reason::RebootRequested);
+        }
+        self.tag_or(instance, Reason::AsDesired)
+    }
+
+    /// EC2 is settled and not as asked: either it never got there, or it drifted.
+    fn correct(&self, action: Action, instance: &InstanceId, policy: &Policy) -> Plan {
+        if self.0.drift.is_none() {
+            return Plan::step(action, Reason::Requested);
+        }
+        match policy.drift {
+            DriftPolicy::Revert => Plan::step(action, Reason::DriftReverted),
+            DriftPolicy::Alert => self.tag_or(instance, Reason::DriftLeft),
+            DriftPolicy::Adopt => self.tag_or(instance, Reason::DriftAdopted),
+        }
+    }
+
+    fn tag_or(&self, instance: &InstanceId, otherwise: Reason) -> Plan {
+        let (set, remove) = self.tag_difference();
+        if set.is_empty() && remove.is_empty() {
+            return Plan::none(otherwise);
+        }
+        Plan::step(self.tag(instance), Reason::TagsDiffer)
+    }
+
+    fn tag(&self, instance: &InstanceId) -> Action {
+        let (set, remove) = self.tag_difference();
+        Action::Tag { instance: instance.clone(), set, remove }
+    }
+
+    fn launch(&self, spec: &LaunchSpec) -> Action {
+        Action::Launch { spec: spec.clone(), tags: self.wanted_tags() }
+    }
+
+    /// The facts to record before the planned call is made, or before nothing is: an attempt that has run out of time
+    /// has failed, an exhausted one is given up, and a due action is issued. Recording them by a conditional write is
+    /// what makes the call exclusive.
+    pub fn proceed(&self, policy: &Policy, now: Timestamp) -> (Vec<Event>, Plan) {
+        if self.is_over() {
+            return (Vec::new(), self.plan(policy, now));
+        }
+        let mut events: Vec<Event> = self.lapse(now).into_iter().collect();
+        let worker = self.with(&events);
+        let plan = worker.plan(policy, now);
+        match (&plan.action, &plan.reason) {
+            (Some(action), reason) => {
+                let kind = action.kind();
+                events.extend(worker.overtaken(kind));
+                let tried = worker.0.attempt.as_ref().filter(|a| a.action == kind).map_or(0, |a| a.number);
+                events.push(Event::ActionIssued {
+                    action: kind,
+                    number: tried.saturating_add(1),
+                    at: now,
+                    deadline: later(now, kind.time_limit(worker.is_metal())),
+                    reason: reason.clone(),
+                });
+            }
+            (None, Reason::Exhausted { action, number }) => {
+                events.push(worker.give_up(*action, *number, now))
+            }
+            // EC2 itself is stuck in transition: there is no call to repeat.
+            (None, Reason::InTransition(_)) if !events.is_empty() => {
+                let moves = worker.0.attempt.as_ref().filter(|attempt| attempt.action.leads_to().is_some());
+                events.extend(moves.map(|attempt| worker.give_up(attempt.action, attempt.number, now)));
+            }
+            (None, _) => {}
+        }
+        let (from, to) = (self.status(), self.with(&events).status());
+        if from != to {
+            events.push(Event::StatusChanged { from, to, reason: plan.reason.to_string() });
+        }
+        (events, plan)
+    }
+
+    /// The fact that an action of ours for another wish had taken its effect before `next` puts that right.
+    fn overtaken(&self, next: ActionKind) -> Option<Event> {
+        let rights = next.leads_to().is_some_and(|to| to.fulfils(self.0.desired));
+        let sighting = self.0.sighting.as_ref()?;
+        (rights && self.0.drift.is_none() && self.is_strays_doing())
+            .then(|| Event::ActionOvertook { at: sighting.counted() })
+    }
+
+    /// What it means that the time of an attempt is up: that it failed, unless EC2 is where it leads.
+    fn lapse(&self, now: Timestamp) -> Option<Event> {
+        let attempt = self.0.attempt.as_ref()?;
+        if attempt.failed.is_some() || now < attempt.deadline {
+            return None;
+        }
+        if attempt.action.leads_to() == Some(self.observed()) {
+            return Some(Event::DesiredReached { at: now });
+        }
+        let message = format!("the instance is {} and the time limit has passed", self.observed());
+        Some(self.action_failed(attempt.action, Failure { kind: FailureKind::Overdue, message }, now))
+    }
+
+    /// The fact that the action under way failed, with the time at which it may be tried again.
+    pub fn action_failed(&self, action: ActionKind, failure: Failure, now: Timestamp) -> Event {
+        let number = self.0.attempt.as_ref().filter(|a| a.action == action).map_or(1, |a| a.number);
+        Event::ActionFailed {
+            action,
+            number,
+            failure,
+            at: now,
+            retry_at: later(now, action.back_off(number)),
+        }
+    }
+
+    /// What it means that no instance carries the tag of a worker that is to end: that there is none, unless a launch
+    /// may still show. EC2 may not know its own new instance for a while.
+    pub fn not_located(&self, now: Timestamp) -> Event {
+        match self.0.stray {
+            Some((ActionKind::Launch, until)) if now < until => {
+                let message = "a launch may still show in EC2's answers".to_owned();
+                self.action_failed(ActionKind::Locate, Failure { kind: FailureKind::NotFound, message }, now)
+            }
+            _ => {
+                let reason = "no instance was ever launched for it".to_owned();
+                Event::Terminated { at: now, expected: true, reason }
+            }
+        }
+    }
+
+    fn give_up(&self, action: ActionKind, attempts: u32, now: Timestamp) -> Event {
+        let failure = self.0.attempt.as_ref().and_then(|attempt| attempt.failed.as_ref());
+        let reason =
+            failure.map_or_else(|| "no attempt succeeded".to_owned(), |(failure, _)| failure.message.clone());
+        Event::GaveUp { action, attempts, reason, at: now }
+    }
+
+    /// When somebody must look at this worker again, if nothing happens before: at once if a step is due, else when
+    /// the attempt under way runs out. `None` if there is nothing to wait for.
+    pub fn act_by(&self, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
+        let plan = self.plan(policy, now);
+        match plan.reason {
+            _ if plan.action.is_some() => Some(now),
+            Reason::Exhausted { .. } => Some(now),
+            Reason::Ended | Reason::Forgotten | Reason::GaveUp => None,
+            Reason::InFlight { until, .. } | Reason::BackingOff { until, .. } => Some(until),
+            // Nothing is due; but an attempt that is still open must be closed when its time is up.
+            Reason::AsDesired
+            | Reason::Requested
+            | Reason::NotLaunched
+            | Reason::LaunchUnresolved
+            | Reason::Unobserved
+            | Reason::InTransition(_)
+            | Reason::Missing
+            | Reason::DriftReverted
+            | Reason::DriftLeft
+            | Reason::DriftAdopted
+            | Reason::RebootRequested
+            | Reason::Adoption
+            | Reason::TagsDiffer => self
+                .0
+                .attempt
+                .as_ref()
+                .filter(|attempt| attempt.failed.is_none())
+                .map(|attempt| attempt.deadline),
+        }
+    }
+}
+
+/// When an attempt is due for another look.
+fn due_at(attempt: &Attempt) -> Timestamp {
+    match &attempt.failed {
+        Some((_, retry_at)) => *retry_at,
+        None if attempt.accepted => attempt.deadline,
+        None => later(attempt.issued_at, CALL_LEASE),
+    }
+}
+
+/// Why an attempt is not to be repeated now; `None` if it is.
+fn pace(attempt: &Attempt, now: Timestamp) -> Option<Reason> {
+    let (action, number) = (attempt.action, attempt.number);
+    let hopeless = attempt.failed.as_ref().is_some_and(|(failure, _)| !failure.kind.is_retryable());
+    if hopeless {
+        return Some(Reason::Exhausted { action, number });
+    }
+    let until = due_at(attempt);
+    if now < until {
+        return Some(match attempt.failed {
+            Some(_) => Reason::BackingOff { action, number, until },
+            None => in_flight(attempt),
+        });
+    }
+    (number >= MAX_ATTEMPTS).then_some(Reason::Exhausted { action, number })
+}
+
+fn in_flight(attempt: &Attempt) -> Reason {
+    Reason::InFlight { action: attempt.action, number: attempt.number, until: due_at(attempt) }
+}

@@ -1,0 +1,13 @@
+//! Tests of the core. `tests/specification.txt` is the specification: what each state calls for.
+
+mod alerts;
+mod attempts;
+mod convergence;
+mod decide;
+mod drift;
+mod evidence;
+mod laws;
+mod plan;
+mod support;
+mod table;
+mod words;

@@ -1,0 +1,186 @@
+//! Vitals, health, and the alerts they raise.
+
+use super::support::{Story, describe, event, names, policy, running, stopped, t};
+use crate::{
+    AlertKind, CheckStatus, Command, Datapoint, Details, DriftPolicy, Event, Evidence, Finding, Health,
+    Metric, Observed, Percent, Policy, Vitals, Worker,
+};
+
+/// Values of one metric, a minute apart, the first at 0. The threshold is 90 % for 5 minutes.
+fn vitals(metric: Metric, values: &[f64]) -> Vitals {
+    spaced(metric, values, 60)
+}
+
+fn spaced(metric: Metric, values: &[f64], seconds: i64) -> Vitals {
+    let mut vitals = Vitals::default();
+    let points = (0..).zip(values).filter_map(|(n, value)| Datapoint::new(t(n * seconds), *value)).collect();
+    vitals.insert(metric, points);
+    vitals
+}
+
+fn assess(worker: &Worker, vitals: &Vitals) -> Vec<&'static str> {
+    assess_under(&policy(DriftPolicy::Alert), worker, vitals)
+}
+
+fn assess_under(policy: &Policy, worker: &Worker, vitals: &Vitals) -> Vec<&'static str> {
+    names(&worker.assess(vitals, policy, 60, t(900)))
+}
+
+/// Runs, with its processor known to be busy since 0.
+fn busy() -> Worker {
+    let events = running().assess(&vitals(Metric::Cpu, &[95.0; 5]), &policy(DriftPolicy::Alert), 60, t(300));
+    assert_eq!(names(&events), ["alert_raised"]);
+    running().with(&events)
+}
+
+#[test]
+fn what_cannot_be_a_percentage_is_no_measurement() {
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.1, 101.1, 1e9] {
+        assert_eq!(Datapoint::new(t(0), value), None, "{value}");
+    }
+    for (value, clamped) in [(-1.0, 0.0), (-0.001, 0.0), (0.0, 0.0), (100.0, 100.0), (101.0, 100.0)] {
+        assert_eq!(Datapoint::new(t(0), value).map(|point| point.value), Some(clamped));
+    }
+}
+
+#[test]
+fn what_was_not_measured_is_absent_and_not_zero() {
+    let mut vitals = vitals(Metric::Cpu, &[0.0]);
+    vitals.insert(Metric::Memory, Vec::new());
+    assert!(vitals.points(Metric::Memory).is_empty() && !vitals.is_empty());
+    let samples = vitals.samples();
+    assert_eq!(samples[&t(0)].get(&Metric::Cpu), Some(&0.0));
+    assert_eq!(samples[&t(0)].get(&Metric::Memory), None);
+    assert!(Vitals::default().is_empty() && Vitals::default().samples().is_empty());
+}
+
+#[test]
+fn datapoints_are_put_in_order_and_samples_join_the_metrics_by_time() {
+    let point = |at, value| Datapoint::new(t(at), value).expect("a measurement");
+    let mut vitals = Vitals::default();
+    vitals.insert(Metric::Cpu, vec![point(60, 2.0), point(0, 1.0), point(60, 2.0)]);
+    vitals.insert(Metric::Disk, vec![point(60, 40.0)]);
+    assert_eq!(vitals.points(Metric::Cpu), [point(0, 1.0), point(60, 2.0)]);
+    let samples = vitals.samples();
+    assert_eq!((samples.len(), samples[&t(0)].len(), samples[&t(60)].len()), (2, 1, 2));
+}
+
+#[test]
+fn a_metric_must_be_high_for_the_whole_duration() {
+    assert_eq!(assess(&running(), &vitals(Metric::Cpu, &[95.0; 4])), [""; 0]);
+    assert_eq!(assess(&running(), &vitals(Metric::Cpu, &[95.0, 95.0, 89.9, 95.0, 95.0])), [""; 0]);
+    assert_eq!(
+        assess(&running(), &vitals(Metric::Cpu, &[10.0, 90.0, 90.0, 90.0, 90.0, 90.0])),
+        ["alert_raised"]
+    );
+}
+
+#[test]
+fn each_metric_raises_its_own_alert_at_its_own_threshold() {
+    for metric in Metric::ALL {
+        let events = running().assess(&vitals(*metric, &[99.0; 5]), &policy(DriftPolicy::Alert), 60, t(300));
+        let [Event::AlertRaised { alert }] = events.as_slice() else { panic!("{events:?}") };
+        assert_eq!((alert.kind, alert.since), (metric.alert(), t(0)));
+        assert_eq!(alert.reason, format!("{metric} has been at or over 90 % for 300 s, last 99.0 %"));
+    }
+    let mut lower = policy(DriftPolicy::Alert);
+    lower.memory.percent = Percent::new(20).expect("a percentage");
+    let mut both = vitals(Metric::Cpu, &[30.0; 5]);
+    both.insert(Metric::Memory, vitals(Metric::Cpu, &[30.0; 5]).points(Metric::Cpu).to_vec());
+    let events = running().assess(&both, &lower, 60, t(300));
+    assert!(matches!(events.as_slice(), [Event::AlertRaised { alert }] if alert.kind == AlertKind::Memory));
+}
+
+#[test]
+fn an_alert_that_is_up_is_not_raised_again() {
+    assert_eq!(assess(&busy(), &vitals(Metric::Cpu, &[99.0; 5])), [""; 0]);
+}
+
+#[test]
+fn an_alert_is_over_when_the_values_are_well_under_the_threshold_for_as_long() {
+    assert_eq!(assess(&busy(), &vitals(Metric::Cpu, &[89.0; 5])), [""; 0], "it only hovers");
+    assert_eq!(assess(&busy(), &vitals(Metric::Cpu, &[10.0, 10.0, 85.0, 10.0, 10.0])), [""; 0]);
+    assert_eq!(assess(&busy(), &vitals(Metric::Cpu, &[10.0; 4])), [""; 0], "too soon");
+    assert_eq!(assess(&busy(), &vitals(Metric::Cpu, &[84.9; 5])), ["alert_resolved"]);
+}
+
+#[test]
+fn an_alert_at_a_very_low_threshold_can_be_over_too() {
+    for percent in [1, 4, 5] {
+        let mut low = policy(DriftPolicy::Alert);
+        low.cpu.percent = Percent::new(percent).expect("a percentage");
+        assert_eq!(assess_under(&low, &busy(), &vitals(Metric::Cpu, &[0.0; 5])), ["alert_resolved"]);
+    }
+}
+
+#[test]
+fn no_data_neither_raises_nor_resolves() {
+    for worker in [running(), busy()] {
+        assert_eq!(assess(&worker, &Vitals::default()), [""; 0]);
+    }
+}
+
+#[test]
+fn values_with_gaps_among_them_say_nothing_but_one_may_be_lost() {
+    for (worker, value, outcome) in [(running(), 99.0, "alert_raised"), (busy(), 1.0, "alert_resolved")] {
+        assert_eq!(assess(&worker, &spaced(Metric::Cpu, &[value; 5], 120)), [""; 0]);
+        let point = |minute: i64| Datapoint::new(t(minute * 60), value).expect("a measurement");
+        let mut one_lost = Vitals::default();
+        one_lost.insert(Metric::Cpu, [0, 1, 3, 4, 5].map(point).to_vec());
+        assert_eq!(assess(&worker, &one_lost), [outcome]);
+    }
+}
+
+#[test]
+fn a_coarser_period_needs_fewer_values() {
+    let policy = policy(DriftPolicy::Alert);
+    let events = running().assess(&vitals(Metric::Cpu, &[99.0]), &policy, 300, t(300));
+    assert_eq!(names(&events), ["alert_raised"]);
+    // A period of no length is a mistake of the deployment and no reason to panic.
+    assert!(running().assess(&vitals(Metric::Cpu, &[99.0]), &policy, 0, t(300)).is_empty());
+}
+
+#[test]
+fn what_does_not_run_is_not_assessed() {
+    let high = vitals(Metric::Cpu, &[99.0; 5]);
+    let ended = running().seeing(event(Observed::Terminated, 0));
+    for worker in [stopped(), ended, running().asked(Command::Forget, 0)] {
+        assert_eq!(assess(&worker, &high), [""; 0]);
+    }
+}
+
+#[test]
+fn a_stop_ends_the_alerts_about_load_and_no_stop_from_before_them_does() {
+    assert!(names(&busy().learning(&event(Observed::Stopped, 600))).contains(&"alert_resolved"));
+    assert!(!names(&busy().learning(&event(Observed::Stopped, -1))).contains(&"alert_resolved"));
+}
+
+fn checked(system: CheckStatus, observed: Observed, at: i64) -> Evidence {
+    let health = Health { system, instance: CheckStatus::Ok, ebs: CheckStatus::NotApplicable, at: t(at) };
+    let details = Details { health: Some(health), ..Details::default() };
+    Evidence { finding: Finding::State { observed, details }, ..describe(observed, at) }
+}
+
+#[test]
+fn a_change_of_health_is_told_once() {
+    let worker = running().seeing(checked(CheckStatus::Ok, Observed::Running, 0));
+    assert_eq!(
+        names(&worker.learning(&checked(CheckStatus::Ok, Observed::Running, 60))),
+        ["instance_observed"]
+    );
+    let events = worker.learning(&checked(CheckStatus::Impaired, Observed::Running, 60));
+    assert_eq!(names(&events), ["instance_observed", "health_changed"]);
+    let worker = worker.with(&events);
+    assert!(worker.state().health.is_some_and(|health| health.is_impaired()));
+    assert_eq!(
+        names(&worker.learning(&checked(CheckStatus::Impaired, Observed::Running, 120))),
+        ["instance_observed"]
+    );
+}
+
+#[test]
+fn a_machine_that_does_not_run_has_no_health() {
+    let worker = running().seeing(checked(CheckStatus::Impaired, Observed::Running, 0));
+    let worker = worker.seeing(checked(CheckStatus::InsufficientData, Observed::Stopped, 60));
+    assert_eq!(worker.state().health, None);
+}

@@ -1,0 +1,264 @@
+//! Attempts: deadlines, back-off, giving up, and what undoes that.
+
+use jiff::SignedDuration;
+
+use super::support::{
+    Story, created, created_as, drifted, event, imported, launched_as, names, patch_tags, policy, response,
+    running, stopped, t,
+};
+use crate::{
+    Action, ActionKind, Command, DriftPolicy, Event, FailureKind, MANAGED_TAG, MAX_ATTEMPTS, Observed,
+    Status, Worker,
+};
+
+fn starting() -> Worker {
+    stopped().asked(Command::Start, 0).issuing(0)
+}
+
+/// Tries until nothing is due any more; how often that was, and what came of it.
+fn exhaust(mut worker: Worker, kind: FailureKind) -> (Worker, u32) {
+    let mut at = 0;
+    while worker.state().gave_up.is_none() {
+        assert!(at < 100_000, "it gives up in the end");
+        let (events, plan) = worker.proceeding(at);
+        worker = worker.with(&events);
+        if plan.action.is_some() {
+            worker = worker.refused(kind, at);
+        }
+        at += 30;
+    }
+    let number = worker.state().attempt.as_ref().expect("the attempt given up").number;
+    (worker, number)
+}
+
+#[test]
+fn a_call_is_made_once_while_its_answer_is_awaited() {
+    let worker = starting();
+    assert_eq!(worker.planned(59), "-: in_flight");
+    assert_eq!(worker.act_by(&policy(DriftPolicy::Alert), t(1)), Some(t(60)));
+    assert_eq!(worker.planned(60), "start: requested");
+}
+
+#[test]
+fn the_launch_of_a_lost_answer_is_repeated_with_the_same_content() {
+    let worker = created();
+    let (events, plan) = worker.proceeding(0);
+    let again = worker.with(&events).proceeding(60).1;
+    assert_eq!(plan.action, again.action);
+    let Some(Action::Launch { tags, .. }) = plan.action else { panic!("a launch") };
+    assert_eq!(tags, worker.wanted_tags());
+}
+
+#[test]
+fn a_start_that_falls_back_to_stopped_is_retried_and_given_up_in_the_end() {
+    let mut worker = stopped().asked(Command::Start, 0);
+    let (mut at, mut starts) = (0, 0);
+    while worker.state().gave_up.is_none() {
+        assert!(at < 20_000, "it gives up in the end");
+        let (events, plan) = worker.proceeding(at);
+        worker = worker.with(&events);
+        if plan.action.is_some() {
+            starts += 1;
+            worker = worker.accepted(at).seeing(response(Observed::Pending, at));
+            worker = worker.seeing(event(Observed::Stopped, at + 20));
+        }
+        at += 30;
+    }
+    assert_eq!((starts, worker.status()), (MAX_ATTEMPTS, Status::Failed));
+    assert!(worker.state().gave_up.as_deref().is_some_and(|why| why.contains("time limit")));
+}
+
+#[test]
+fn an_instance_that_ec2_never_finishes_moving_is_given_up_at_the_deadline() {
+    let worker = starting().accepted(1).seeing(response(Observed::Pending, 1));
+    assert_eq!(worker.act_by(&policy(DriftPolicy::Alert), t(2)), Some(t(300)));
+    let (events, _) = worker.proceeding(300);
+    assert_eq!(names(&events), ["action_failed", "gave_up", "status_changed"]);
+}
+
+#[test]
+fn a_lost_answer_to_tagging_gives_nothing_up_while_ec2_moves_the_instance() {
+    let worker = running().asked(patch_tags(&[("team", "labs")], &[]), 0).issuing(0);
+    let worker = worker.seeing(event(Observed::Stopping, 10));
+    assert_eq!(names(&worker.proceeding(120).0), ["action_failed"]);
+}
+
+#[test]
+fn bare_metal_gets_longer() {
+    for (kind, metal, usual) in [
+        (ActionKind::Launch, 30, 10),
+        (ActionKind::Start, 30, 5),
+        (ActionKind::Stop, 25, 10),
+        (ActionKind::Terminate, 25, 10),
+        (ActionKind::Tag, 2, 2),
+    ] {
+        assert_eq!(kind.time_limit(true), SignedDuration::from_mins(metal));
+        assert_eq!(kind.time_limit(false), SignedDuration::from_mins(usual));
+    }
+    let deadline =
+        |name| created_as(name).issuing(0).state().attempt.as_ref().map(|attempt| attempt.deadline);
+    assert_eq!(deadline("m5zn.metal"), Some(t(1800)));
+    assert_eq!(deadline("m5.metal-24xl"), Some(t(1800)));
+    assert_eq!(deadline("m5.large"), Some(t(600)));
+    let stopping = launched_as("m5zn.metal").seeing(event(Observed::Running, -600)).asked(Command::Stop, 0);
+    let deadline = stopping.issuing(0).state().attempt.as_ref().map(|attempt| attempt.deadline);
+    assert_eq!(deadline, Some(t(1500)));
+}
+
+#[test]
+fn the_back_off_doubles_up_to_fifteen_minutes() {
+    let seconds: Vec<i64> = (1..=8).map(|number| ActionKind::Start.back_off(number).as_secs()).collect();
+    assert_eq!(seconds, [30, 60, 120, 240, 480, 900, 900, 900]);
+}
+
+#[test]
+fn each_failure_is_tried_again_as_often_as_it_makes_sense() {
+    for kind in FailureKind::ALL {
+        let (worker, number) = exhaust(stopped().asked(Command::Start, 0), *kind);
+        assert_eq!(number, if kind.is_retryable() { MAX_ATTEMPTS } else { 1 }, "{kind}");
+        assert_eq!(worker.status(), Status::Failed);
+        assert_eq!(worker.state().gave_up, Some(format!("EC2 says {kind}")));
+        assert_eq!(worker.act_by(&policy(DriftPolicy::Alert), t(200_000)), None);
+        assert_eq!(worker.planned(200_000), "-: gave_up");
+    }
+}
+
+#[test]
+fn a_command_starts_afresh_after_giving_up() {
+    let (worker, _) = exhaust(stopped().asked(Command::Start, 0), FailureKind::Capacity);
+    let events = worker.deciding(Command::Start, 5000).expect("allowed");
+    assert_eq!(names(&events), ["desired_changed", "status_changed"]);
+    let worker = worker.with(&events).issuing(5001);
+    assert_eq!(worker.state().attempt.as_ref().map(|attempt| attempt.number), Some(1));
+}
+
+#[test]
+fn reaching_the_state_undoes_giving_up_and_older_evidence_does_not() {
+    let worker = starting().refused(FailureKind::Denied, 1).issuing(2);
+    assert_eq!(worker.status(), Status::Failed);
+    let late = worker.clone().seeing(event(Observed::Running, -50_000));
+    assert_eq!(late.status(), Status::Failed);
+    let worker = worker.seeing(event(Observed::Running, 60));
+    assert_eq!((worker.status(), &worker.state().attempt), (Status::Running, &None));
+}
+
+#[test]
+fn giving_up_on_tags_is_not_undone_by_the_instance_running_as_it_did() {
+    let (worker, _) = exhaust(imported(Observed::Running), FailureKind::Denied);
+    let worker = worker.seeing(event(Observed::Running, 60));
+    assert_eq!((worker.status(), worker.planned(61).as_str()), (Status::Failed, "-: gave_up"));
+}
+
+#[test]
+fn giving_up_on_tags_is_undone_by_other_tags() {
+    let worker = running().asked(patch_tags(&[("team", "labs")], &[]), 0);
+    let (worker, _) = exhaust(worker, FailureKind::Invalid);
+    let events = worker.deciding(patch_tags(&[], &["team"]), 60).expect("allowed");
+    assert_eq!(names(&events), ["tags_changed", "status_changed"]);
+    let worker = worker.with(&events);
+    assert_eq!((worker.status(), worker.planned(61).as_str()), (Status::Running, "-: as_desired"));
+}
+
+#[test]
+fn an_attempt_that_is_where_it_leads_when_its_time_is_up_has_not_failed() {
+    // Somebody else was a moment faster, and the only evidence is from before our call.
+    let worker =
+        drifted().issuing_under(DriftPolicy::Revert, 10).accepted(11).seeing(event(Observed::Running, 5));
+    assert!(worker.state().attempt.is_some());
+    let (events, _) = worker.proceeding(310);
+    assert_eq!(names(&events), ["desired_reached"]);
+    assert_eq!(worker.with(&events).state().attempt, None);
+}
+
+#[test]
+fn an_attempt_nobody_wants_any_more_is_closed_once_and_then_left_alone() {
+    let worker = drifted().issuing_under(DriftPolicy::Revert, 10).accepted(11);
+    let alert = policy(DriftPolicy::Alert);
+    assert_eq!(worker.act_by(&alert, t(20)), Some(t(310)));
+    let worker = worker.issuing(310);
+    assert_eq!(worker.act_by(&alert, t(311)), None);
+    assert_eq!(worker.proceeding(9999).0, Vec::new());
+}
+
+#[test]
+fn one_call_at_a_time() {
+    let worker = running()
+        .asked(patch_tags(&[("team", "labs")], &[]), 0)
+        .issuing(0)
+        .seeing(event(Observed::Running, 1));
+    let mut state = worker.state().clone();
+    state.reboot_requested_at = Some(t(2));
+    let worker = Worker::from(state);
+    assert_eq!(worker.planned(59), "-: in_flight");
+    assert_eq!(worker.planned(60), "reboot: reboot_requested");
+}
+
+#[test]
+fn a_reboot_is_done_once() {
+    let worker = running().asked(Command::Reboot, 0);
+    assert_eq!(worker.planned(1), "reboot: reboot_requested");
+    let worker = worker.issuing(1);
+    assert_eq!(worker.planned(2), "-: in_flight");
+    let worker = worker.accepted(2);
+    assert_eq!(worker.planned(3), "-: as_desired");
+    assert_eq!(worker.seeing(event(Observed::Running, 60)).planned(61), "-: as_desired");
+}
+
+#[test]
+fn what_has_stopped_meanwhile_is_not_rebooted_when_it_runs_again() {
+    let worker = running().asked(Command::Reboot, 0).seeing(event(Observed::Stopped, 10));
+    assert_eq!(worker.seeing(event(Observed::Running, 600)).planned(601), "-: as_desired");
+}
+
+#[test]
+fn the_tags_that_allow_us_to_act_come_before_the_act() {
+    let worker = imported(Observed::Running).asked(Command::Stop, 0);
+    assert_eq!(worker.planned(1), "tag: adoption");
+    let Some(Action::Tag { set, remove, .. }) = worker.proceeding(1).1.action else { panic!("tags") };
+    assert_eq!((&set, remove.is_empty()), (&worker.wanted_tags(), true));
+    assert!(set.contains_key(MANAGED_TAG));
+    let worker = worker.issuing(1).accepted(2).with(&[Event::TagsApplied { set, removed: remove }]);
+    assert_eq!(worker.planned(3), "stop: requested");
+}
+
+#[test]
+fn an_imported_instance_is_adopted_even_when_nothing_else_is_to_be_done() {
+    assert_eq!(imported(Observed::Running).planned(0), "tag: adoption");
+}
+
+#[test]
+fn tags_are_brought_in_line_by_their_difference() {
+    let tagged = |worker: Worker| {
+        let (events, plan) = worker.proceeding(1);
+        let Some(Action::Tag { set, remove, .. }) = plan.action else { panic!("tags, not {plan:?}") };
+        let worker = worker.with(&events).accepted(1);
+        (worker.with(&[Event::TagsApplied { set: set.clone(), removed: remove.clone() }]), set, remove)
+    };
+    let (worker, set, remove) =
+        tagged(running().asked(patch_tags(&[("team", "labs"), ("cost", "7")], &[]), 0));
+    assert_eq!((set.len(), remove.len()), (2, 0));
+    assert_eq!(worker.planned(2), "-: as_desired");
+    let (worker, set, remove) = tagged(worker.asked(patch_tags(&[("team", "core")], &["cost"]), 0));
+    assert_eq!(set.into_iter().collect::<Vec<_>>(), [("team".to_owned(), "core".to_owned())]);
+    assert_eq!(remove.into_iter().collect::<Vec<_>>(), ["cost"]);
+    assert_eq!(worker.planned(2), "-: as_desired");
+}
+
+#[test]
+fn a_worker_that_ends_while_its_launch_is_in_the_air_is_searched_for_until_it_would_show() {
+    let worker = created().issuing(0).asked(Command::Terminate, 1);
+    assert_eq!(worker.planned(2), "locate: launch_unresolved");
+    let mut worker = worker;
+    let (mut at, mut searches) = (2, 0);
+    while !worker.is_over() {
+        assert!(at < 3600 && worker.state().gave_up.is_none(), "it ends, and is not given up");
+        let (events, plan) = worker.proceeding(at);
+        worker = worker.with(&events);
+        if plan.action == Some(Action::Locate) {
+            searches += 1;
+            worker = worker.with(&[worker.not_located(t(at))]);
+        }
+        at += 10;
+    }
+    assert!(searches > 1 && worker.state().terminated_at >= Some(t(300)), "{searches} until {at}");
+}

@@ -1,0 +1,154 @@
+//! Every state there is, and every time there is.
+
+use jiff::SignedDuration;
+
+use super::support::{Story, created, drifted, policy, running, t};
+use crate::{
+    ActionKind, Attempt, Command, Desired, Drift, DriftPolicy, Event, Failure, FailureKind, MAX_ATTEMPTS,
+    Observed, Sighting, Source, Timestamp, Worker,
+};
+
+/// No attempt, and every attempt in every phase, at `now`.
+fn attempts(now: Timestamp) -> Vec<Option<Attempt>> {
+    let mut all = vec![None];
+    let failures = FailureKind::ALL.iter().map(|kind| Some(Failure { kind: *kind, message: String::new() }));
+    let failures: Vec<Option<Failure>> = std::iter::once(None).chain(failures).collect();
+    let deadline = now.checked_add(SignedDuration::from_mins(5)).unwrap_or(now);
+    for action in ActionKind::ALL {
+        for number in [1, MAX_ATTEMPTS] {
+            for accepted in [false, true] {
+                for failure in &failures {
+                    let failed = failure.clone().map(|failure| (failure, now));
+                    let attempt =
+                        Attempt { action: *action, number, issued_at: now, deadline, accepted, failed };
+                    all.push(Some(attempt));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Every desired and observed state, adrift and not, with and without each attempt, made from `base`.
+fn every_state(base: &Worker, now: Timestamp, mut check: impl FnMut(Worker)) {
+    for desired in Desired::ALL {
+        for observed in Observed::ALL {
+            for adrift in [false, true] {
+                for attempt in attempts(now) {
+                    let mut state = base.state().clone();
+                    state.desired = *desired;
+                    state.attempt = attempt;
+                    state.sighting = Some(Sighting {
+                        observed: *observed,
+                        source: Source::Event,
+                        at: now,
+                        seen_at: now,
+                        state_reason: None,
+                    });
+                    state.drift = adrift.then_some(Drift {
+                        desired: *desired,
+                        observed: *observed,
+                        since: now,
+                        detected_by: Source::Event,
+                        reason: None,
+                    });
+                    check(Worker::from(state));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_terminated_or_forgotten_worker_never_yields_an_action_or_a_fact() {
+    let terminated = Event::Terminated { at: t(0), expected: false, reason: String::new() };
+    for base in [running().with(&[terminated]), running().asked(Command::Forget, 0)] {
+        every_state(&base, t(0), |worker| {
+            for drift in DriftPolicy::ALL {
+                for now in [t(0), t(100_000)] {
+                    let (events, plan) = worker.proceed(&policy(*drift), now);
+                    assert_eq!((events, plan.action), (Vec::new(), None), "{worker:?}");
+                    assert_eq!(worker.act_by(&policy(*drift), now), None);
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn a_worker_whose_instance_ended_yields_no_action_either() {
+    every_state(&running(), t(0), |worker| {
+        if worker.observed() == Observed::Terminated {
+            for drift in DriftPolicy::ALL {
+                assert_eq!(worker.plan(&policy(*drift), t(100_000)).action, None);
+            }
+        }
+    });
+}
+
+#[test]
+fn no_state_at_no_time_makes_the_core_panic() {
+    let times = [Timestamp::MIN, t(0), Timestamp::MAX];
+    for recorded in times {
+        for base in [created(), drifted()] {
+            let mut state = base.state().clone();
+            state.launched_at = state.launched_at.map(|_| recorded);
+            state.misses = [recorded].into();
+            every_state(&Worker::from(state), recorded, |worker| {
+                let mut state = worker.state().clone();
+                if let Some(attempt) = &mut state.attempt {
+                    attempt.number = u32::MAX - attempt.number % 2;
+                }
+                let worker = Worker::from(state);
+                for now in times {
+                    let policy = policy(DriftPolicy::Revert);
+                    let (events, _) = worker.proceed(&policy, now);
+                    let after = worker.with(&events);
+                    let _ = (after.plan(&policy, now), after.act_by(&policy, now), after.status());
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn commands_and_evidence_from_any_time_do_not_panic_either() {
+    for at in [Timestamp::MIN, Timestamp::MAX] {
+        for worker in [created(), running(), created().issuing(0)] {
+            let mut evidence = super::support::describe(Observed::Stopped, 0);
+            evidence.at = at;
+            evidence.seen_at = at;
+            let worker = worker.with(&worker.observe(&evidence, &policy(DriftPolicy::Adopt)));
+            for command in [Command::Start, Command::Stop, Command::Terminate] {
+                let events = worker.decide(command, super::support::operator(), at).unwrap_or_default();
+                let _ = worker.with(&events).not_located(at);
+            }
+        }
+    }
+}
+
+#[test]
+fn somebody_looks_again_exactly_while_there_is_something_to_wait_for() {
+    every_state(&running(), t(0), |worker| {
+        let policy = policy(DriftPolicy::Revert);
+        let now = t(30);
+        let plan = worker.plan(&policy, now);
+        match worker.act_by(&policy, now) {
+            Some(at) if at <= now => {
+                let (events, _) = worker.proceed(&policy, now);
+                assert!(!events.is_empty(), "asked to act at {at} and nothing to do: {worker:?}");
+            }
+            Some(at) => {
+                assert_eq!(plan.action, None);
+                let (events, _) = worker.proceed(&policy, at);
+                assert!(!events.is_empty(), "asked to come back at {at} and nothing to do: {worker:?}");
+            }
+            None => assert_eq!(plan.action, None, "{worker:?}"),
+        }
+        // Whoever comes too early finds nothing to do.
+        let early = worker.act_by(&policy, now).map(|at| at - SignedDuration::from_secs(1));
+        if let Some(early) = early.filter(|early| *early > now) {
+            assert_eq!(worker.proceed(&policy, early).0, Vec::new(), "{worker:?}");
+        }
+    });
+}

@@ -1,0 +1,179 @@
+//! The aggregate: one EC2 instance we answer for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+
+use crate::evidence::{Source, later};
+use crate::{
+    Desired, LaunchSpec, MANAGED_TAG, NAME_TAG, Observed, Origin, Overrides, Snapshot, Status, Timestamp,
+    WORKER_TAG, WorkerId,
+};
+
+/// Two misses must be this far apart before they mean anything (EC2 API reference, "Eventual consistency").
+const MISSING_AFTER: SignedDuration = SignedDuration::from_secs(60);
+/// Misses this soon after a launch mean nothing: EC2 may not know its own new instance yet.
+pub(crate) const LAUNCH_GRACE: SignedDuration = SignedDuration::from_mins(5);
+/// Misses over this long count as terminated: EC2 drops terminated instances from its answers within an hour.
+const GONE_AFTER: SignedDuration = SignedDuration::from_mins(60);
+/// Failed observations in a row after which the state is unknown.
+pub(crate) const BLIND_AFTER: usize = 3;
+
+/// A settled state that is not the desired one, and not on our account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drift {
+    /// What was asked for.
+    pub desired: Desired,
+    /// What EC2 told us.
+    pub observed: Observed,
+    /// Since when.
+    pub since: Timestamp,
+    /// How it was found: by an event, or by the poll.
+    pub detected_by: Source,
+    /// EC2's reason for the transition, if it gave one.
+    pub reason: Option<String>,
+}
+
+/// One EC2 instance we answer for. Only [`Worker::apply`] changes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worker(pub(crate) Snapshot);
+
+impl From<Snapshot> for Worker {
+    fn from(snapshot: Snapshot) -> Self {
+        Self(snapshot)
+    }
+}
+
+impl Worker {
+    /// The complete state, to store or to show.
+    pub const fn state(&self) -> &Snapshot {
+        &self.0
+    }
+
+    /// The identity.
+    pub const fn id(&self) -> WorkerId {
+        self.0.id
+    }
+
+    /// The worker has ended, or is not ours any more: nothing will ever happen to it again.
+    pub const fn is_over(&self) -> bool {
+        self.0.terminated_at.is_some() || self.0.forgotten_at.is_some()
+    }
+
+    /// What EC2 last told us, misses included.
+    pub fn observed(&self) -> Observed {
+        match &self.0.sighting {
+            Some(sighting) if sighting.observed == Observed::Terminated => Observed::Terminated,
+            _ if self.missed_for().is_some_and(|span| span >= MISSING_AFTER) => Observed::Missing,
+            Some(sighting) => sighting.observed,
+            None => Observed::Unknown,
+        }
+    }
+
+    /// EC2 could not be asked about the worker several times in a row.
+    pub fn is_unobservable(&self) -> bool {
+        self.0.failures.len() >= BLIND_AFTER
+    }
+
+    /// EC2 has known no such instance for so long that it is gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.missed_for().is_some_and(|span| span >= GONE_AFTER)
+    }
+
+    /// What EC2 is in now is what an earlier action of ours led to, one that was under way when something else was
+    /// asked for.
+    pub(crate) fn is_strays_doing(&self) -> bool {
+        let s = &self.0;
+        s.stray.zip(s.sighting.as_ref()).is_some_and(|((action, until), sighting)| {
+            action.leads_to() == Some(sighting.observed) && sighting.counted() < until
+        })
+    }
+
+    /// How far the first and the last meaningful miss are apart.
+    fn missed_for(&self) -> Option<SignedDuration> {
+        let earliest = self.0.launched_at.map(|at| later(at, LAUNCH_GRACE));
+        let mut counted = self.0.misses.iter().filter(|at| earliest.is_none_or(|earliest| **at >= earliest));
+        let first = counted.next()?;
+        Some(counted.next_back()?.duration_since(*first))
+    }
+
+    /// The one word people read, derived from what was asked for and what EC2 told us.
+    pub fn status(&self) -> Status {
+        let s = &self.0;
+        if s.terminated_at.is_some() {
+            return Status::Terminated;
+        }
+        if s.gave_up.is_some() {
+            return Status::Failed;
+        }
+        if s.instance.is_none() {
+            return match (s.desired, s.launch_called) {
+                (Desired::Terminated, _) => Status::Terminating,
+                (Desired::Running | Desired::Stopped, true) => Status::Provisioning,
+                (Desired::Running | Desired::Stopped, false) => Status::Pending,
+            };
+        }
+        if self.is_unobservable() {
+            return Status::Unknown;
+        }
+        let on_its_way =
+            |attempt: &crate::Attempt| attempt.action.leads_to().is_some_and(|to| to.fulfils(s.desired));
+        let driven = s.drift.is_none() || s.attempt.as_ref().is_some_and(on_its_way);
+        match (self.observed(), s.desired) {
+            (Observed::Terminated, _) => Status::Terminated,
+            (Observed::Unknown | Observed::Missing, _) => Status::Unknown,
+            (Observed::ShuttingDown, _) | (_, Desired::Terminated) => Status::Terminating,
+            (Observed::Pending, _) if matches!(s.origin, Origin::Created(_)) && !s.has_run => {
+                Status::Provisioning
+            }
+            (Observed::Pending, _) => Status::Starting,
+            (Observed::Running, Desired::Stopped) if driven => Status::Stopping,
+            (Observed::Running, _) => Status::Running,
+            (Observed::Stopping, _) => Status::Stopping,
+            (Observed::Stopped, Desired::Running) if driven => Status::Starting,
+            (Observed::Stopped, _) => Status::Stopped,
+        }
+    }
+
+    /// All tags the instance should carry: the operator's and ours.
+    pub fn wanted_tags(&self) -> BTreeMap<String, String> {
+        let mut tags: BTreeMap<String, String> = self
+            .0
+            .tags
+            .iter()
+            .map(|(key, value)| (key.as_str().to_owned(), value.as_str().to_owned()))
+            .collect();
+        tags.insert(WORKER_TAG.to_owned(), self.0.id.to_string());
+        tags.insert(MANAGED_TAG.to_owned(), "true".to_owned());
+        tags.insert(NAME_TAG.to_owned(), self.0.name.as_str().to_owned());
+        tags
+    }
+
+    /// What to set and what to remove to bring the instance's tags in line.
+    pub(crate) fn tag_difference(&self) -> (BTreeMap<String, String>, BTreeSet<String>) {
+        let wanted = self.wanted_tags();
+        let remove = self.0.applied_tags.keys().filter(|key| !wanted.contains_key(*key)).cloned().collect();
+        let set =
+            wanted.into_iter().filter(|(key, value)| self.0.applied_tags.get(key) != Some(value)).collect();
+        (set, remove)
+    }
+
+    /// The instance type is a bare-metal one, which takes long to start and to end.
+    pub(crate) fn is_metal(&self) -> bool {
+        let wanted = match &self.0.origin {
+            Origin::Created(LaunchSpec { instance_type, .. }) => Some(instance_type),
+            Origin::Imported => None,
+        };
+        self.0.instance_type.as_ref().or(wanted).is_some_and(|name| name.contains(".metal"))
+    }
+
+    /// The latest time at which evidence is known to be true: when EC2 last told us something that changed the record.
+    pub fn last_seen_at(&self) -> Option<Timestamp> {
+        self.0.sighting.as_ref().map(|sighting| sighting.seen_at)
+    }
+
+    /// The settings the worker has of its own.
+    pub const fn overrides(&self) -> &Overrides {
+        &self.0.overrides
+    }
+}

@@ -1,0 +1,172 @@
+//! Who may do what: the roles and routes of `template.yaml` held to the promises of ARCHITECTURE.md.
+#![expect(clippy::expect_used, reason = "all of this is a test")]
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tests::template::{Template, list, target, texts};
+use tests::{hold, repo};
+
+/// The calls of EC2 and CloudWatch that IAM cannot limit to resources.
+const NOT_SCOPABLE: [&str; 4] =
+    ["ec2:DescribeImages", "ec2:DescribeInstances", "ec2:DescribeInstanceStatus", "cloudwatch:GetMetricData"];
+
+/// One statement of a role's policies.
+struct Statement<'a> {
+    role: &'a str,
+    all: &'a Value,
+}
+
+impl Statement<'_> {
+    fn actions(&self) -> Vec<&str> {
+        texts(&self.all["Action"])
+    }
+
+    fn sid(&self) -> &str {
+        self.all["Sid"].as_str().unwrap_or("(no Sid)")
+    }
+}
+
+fn statements(template: &Template) -> Vec<Statement<'_>> {
+    let mut all = Vec::new();
+    for role in template.of_kind("AWS::IAM::Role") {
+        for policy in list(role.property("Policies")) {
+            for one in list(&policy["PolicyDocument"]["Statement"]) {
+                // `!If [condition, statement, nothing]`: what may be in force has to keep the rules.
+                let branches = one.get("Fn::If").map_or(std::slice::from_ref(one), |both| &list(both)[1..]);
+                let real = branches.iter().filter(|branch| branch.get("Effect").is_some());
+                all.extend(real.map(|all| Statement { role: role.name, all }));
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn every_function_has_a_role_of_its_own() {
+    let template = Template::read();
+    let mut faults = Vec::new();
+    for function in template.functions() {
+        let expected = function.name.replace("Function", "Role");
+        let role = target(function.property("Role"));
+        if role != Some(expected.as_str()) {
+            faults.push(format!("{}: Role is {role:?}, not !GetAtt {expected}.Arn", function.name));
+        }
+    }
+    let roles = template.of_kind("AWS::IAM::Role").len();
+    if roles != template.functions().len() {
+        faults.push(format!("{roles} roles for {} functions", template.functions().len()));
+    }
+    hold("One role for each function, and no role that nobody has.", &faults);
+}
+
+#[test]
+fn no_role_may_do_everything_with_anything() {
+    let template = Template::read();
+    let mut faults = Vec::new();
+    for statement in statements(&template) {
+        let at = format!("{} {}", statement.role, statement.sid());
+        let actions = statement.actions();
+        if actions.is_empty()
+            || statement.all.get("NotAction").is_some()
+            || statement.all.get("NotResource").is_some()
+        {
+            faults.push(format!("{at}: name the actions and resources that are allowed"));
+        }
+        faults.extend(
+            actions.iter().filter(|a| a.contains('*')).map(|action| format!("{at}: action {action}")),
+        );
+        let open = texts(&statement.all["Resource"]).contains(&"*");
+        let scopable = actions.iter().filter(|action| open && !NOT_SCOPABLE.contains(action));
+        faults.extend(scopable.map(|action| format!("{at}: {action} on every resource")));
+        if list(&statement.all["Resource"]).is_empty() {
+            faults.push(format!("{at}: no resource"));
+        }
+    }
+    // Policies of resources. A key answers to its own account in the way AWS requires, and no other policy may say "all".
+    for (kind, document) in
+        [("AWS::SQS::QueuePolicy", "PolicyDocument"), ("AWS::SNS::TopicPolicy", "PolicyDocument")]
+    {
+        for resource in template.of_kind(kind) {
+            for one in list(&resource.property(document)["Statement"]) {
+                if texts(&one["Action"]).iter().any(|action| action.contains('*'))
+                    || one["Principal"] == json!("*")
+                {
+                    faults.push(format!("{}: {one}", resource.name));
+                }
+            }
+        }
+    }
+    hold(
+        "Least privilege: no wildcard in an action; \"*\" as resource only for describe calls that need it.",
+        &faults,
+    );
+}
+
+#[test]
+fn only_act_may_change_ec2_and_only_what_is_ours() {
+    let template = Template::read();
+    let mut faults = Vec::new();
+    for statement in statements(&template) {
+        let at = format!("{} {}", statement.role, statement.sid());
+        let changes: Vec<&str> = statement
+            .actions()
+            .into_iter()
+            .filter(|action| action.starts_with("ec2:") && !action.starts_with("ec2:Describe"))
+            .collect();
+        if changes.is_empty() {
+            continue;
+        }
+        if statement.role != "ActRole" {
+            faults.push(format!("{at}: {}", changes.join(", ")));
+        }
+        let resources = statement.all["Resource"].to_string();
+        let conditions = statement.all["Condition"].to_string();
+        if resources.contains("instance/*") && !conditions.contains("Tag/cml-fleet:managed") {
+            faults.push(format!("{at}: instances without the condition that they carry our tag"));
+        }
+    }
+    hold("The API records what is wanted; act alone makes it so, on tagged instances only.", &faults);
+}
+
+#[test]
+fn only_health_is_open() {
+    let template = Template::read();
+    let mut faults = Vec::new();
+    for route in template.of_kind("AWS::ApiGatewayV2::Route") {
+        let key = route.property("RouteKey").as_str().unwrap_or_default();
+        let expected = if key == "GET /health" { "NONE" } else { "AWS_IAM" };
+        if route.property("AuthorizationType") != &json!(expected) {
+            faults.push(format!("{}: {key} must have AuthorizationType {expected}", route.name));
+        }
+    }
+    hold("Every route but GET /health wants a signature.", &faults);
+}
+
+#[test]
+fn the_template_and_the_router_have_the_same_routes() {
+    let template = Template::read();
+    let deployed: BTreeSet<String> = template
+        .of_kind("AWS::ApiGatewayV2::Route")
+        .into_iter()
+        .filter_map(|route| route.property("RouteKey").as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(deployed, routed(), "left: routes in template.yaml; right: routes of functions/api");
+}
+
+/// The router's table as its source has it: `.route("/path", get(..).post(..))`, one route to a line.
+fn routed() -> BTreeSet<String> {
+    let source = std::fs::read_to_string(repo::root().join("functions/api/src/lib.rs")).expect("the router");
+    let mut routes = BTreeSet::new();
+    for line in
+        source.lines().filter_map(|line| line.trim_start().split_once(".route(\"")).map(|(_, rest)| rest)
+    {
+        let (path, handlers) = line.split_once('"').unwrap_or_default();
+        for method in ["get", "post", "put", "patch", "delete"] {
+            if handlers.contains(&format!(" {method}(")) || handlers.contains(&format!(".{method}(")) {
+                routes.insert(format!("{} {path}", method.to_uppercase()));
+            }
+        }
+    }
+    routes
+}

@@ -1,0 +1,11 @@
+//! What has to hold, one function each. Their names are sentences.
+
+pub(crate) mod access;
+pub(crate) mod batches;
+pub(crate) mod beginnings;
+pub(crate) mod books;
+pub(crate) mod commands;
+pub(crate) mod drift;
+pub(crate) mod figures;
+pub(crate) mod twice;
+pub(crate) mod webhooks;

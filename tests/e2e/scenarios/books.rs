@@ -1,0 +1,64 @@
+//! The books of the whole run: who was told what, and what was given up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+
+use crate::told::Log;
+use crate::wait::{eventually, seen};
+use crate::world::{NEXT_POLL, World};
+
+pub(crate) async fn everybody_was_told_everything_once_and_nothing_was_given_up(world: &World) -> Result<()> {
+    let logs = [
+        ("the steady receiver", &world.steady.log),
+        ("the fickle receiver", &world.fickle.log),
+        ("the topic's subscriber", &world.topic.log),
+    ];
+    // What a receiver missed, or had no room for, comes with a later sweep.
+    eventually("all three have heard the same", NEXT_POLL, || async {
+        let heard: Vec<BTreeSet<String>> = logs.iter().map(|(_, log)| ids(log)).collect();
+        let counts: Vec<usize> = heard.iter().map(BTreeSet::len).collect();
+        let missing = heard[0].iter().find(|id| heard.iter().any(|other| !other.contains(*id)));
+        Ok(seen(
+            heard.windows(2).all(|two| two[0] == two[1]),
+            format!("{counts:?} notices, not all have {missing:?}"),
+        ))
+    })
+    .await?;
+    for (who, log) in logs {
+        let mut times: BTreeMap<String, usize> = BTreeMap::new();
+        for told in log.all() {
+            *times.entry(told.id).or_default() += 1;
+        }
+        let twice: Vec<_> = times.into_iter().filter(|(_, times)| *times > 1).collect();
+        ensure!(twice.is_empty(), "{who} was told more than once of {twice:?}");
+    }
+    for (who, receiver) in [("steady", &world.steady), ("fickle", &world.fickle)] {
+        let faults = receiver.faults();
+        ensure!(faults.is_empty(), "the {who} receiver had to refuse {faults:?}");
+    }
+    world
+        .report
+        .add("notices told to each of three listeners, once", ids(&world.steady.log).len().to_string());
+
+    let queues = world.cloud.json("sqs", "AmazonSQS.ListQueues", &json!({})).await?;
+    for url in queues["QueueUrls"].as_array().into_iter().flatten() {
+        let request = json!({ "QueueUrl": url, "AttributeNames": ["ApproximateNumberOfMessages"] });
+        let answer = world.cloud.json("sqs", "AmazonSQS.GetQueueAttributes", &request).await?;
+        let left = &answer["Attributes"]["ApproximateNumberOfMessages"];
+        ensure!(left == &json!("0"), "{left} messages in the dead-letter queue {url}");
+    }
+    let untold = world.fleet.scan("WORKER#").await?;
+    let untold: Vec<String> = untold
+        .iter()
+        .filter(|item| item.get("outbox").is_some())
+        .map(|item| item["pk"].to_string())
+        .collect();
+    ensure!(untold.is_empty(), "facts that nobody is marked as told of: {untold:?}");
+    Ok(())
+}
+
+fn ids(log: &Log) -> BTreeSet<String> {
+    log.all().into_iter().map(|told| told.id).collect()
+}

@@ -1,0 +1,197 @@
+//! Commands become calls to EC2, once each.
+
+use domain::{Command, MANAGED_TAG, Observed, Status, WORKER_TAG};
+use serde_json::json;
+
+use crate::stack::{Stack, stream_record};
+
+#[tokio::test]
+async fn a_created_worker_gets_one_tagged_instance_and_runs() {
+    let stack = Stack::default();
+    let worker = stack.create("lab-1").await;
+    stack.settle().await;
+    stack.minute().await;
+    let state = stack.world.state();
+    assert_eq!(state.machines.len(), 1);
+    let tags = &state.machines.values().next().expect("an instance").tags;
+    assert_eq!(tags[WORKER_TAG], worker.to_string());
+    assert_eq!(tags[MANAGED_TAG], "true");
+    assert_eq!(tags["Name"], "lab-1");
+    assert_eq!(state.workers[&worker].worker.status(), Status::Running);
+}
+
+#[tokio::test]
+async fn the_same_stream_batch_twice_launches_once() {
+    let stack = Stack::default();
+    let worker = stack.create("lab-1").await;
+    let batch = json!({ "Records": [stream_record(worker, 1)] });
+    stack.act(&batch).await;
+    let again = stack.act(&batch).await;
+    assert_eq!(stack.world.called("launch"), 1);
+    assert_eq!(again.reconciled.idle.get("in_transition"), Some(&1));
+}
+
+#[tokio::test]
+async fn an_imported_instance_is_tagged_before_anything_else_is_done_to_it() {
+    let stack = Stack::default();
+    let instance = stack.world.state().launch(Observed::Running);
+    let worker = stack.import(&instance, Observed::Running).await;
+    stack.command(worker, Command::Stop).await;
+    stack.settle().await;
+    let state = stack.world.state();
+    assert_eq!(state.machines[&instance].tags[WORKER_TAG], worker.to_string());
+    assert_eq!((state.calls["tag"], state.calls["stop"]), (1, 1));
+    assert_eq!(state.machines[&instance].observed, Observed::Stopping);
+}
+
+#[tokio::test]
+async fn stop_and_start_through_the_api_is_not_drift() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    stack.command(worker, Command::Stop).await;
+    stack.settle().await;
+    stack.minute().await;
+    assert_eq!(stack.world.worker(worker).worker.status(), Status::Stopped);
+    stack.command(worker, Command::Start).await;
+    stack.settle().await;
+    stack.minute().await;
+    assert_eq!(stack.world.worker(worker).worker.status(), Status::Running);
+    assert_eq!(stack.observed(&instance), Observed::Running);
+    assert!(!stack.world.facts(worker).contains(&"drift_detected"));
+}
+
+#[tokio::test]
+async fn a_terminated_worker_ends_with_one_fact_and_is_polled_no_more() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    stack.command(worker, Command::Terminate).await;
+    stack.settle().await;
+    stack.minute().await;
+    assert_eq!(stack.observed(&instance), Observed::Terminated);
+    let facts = stack.world.facts(worker);
+    assert_eq!(facts.iter().filter(|name| **name == "terminated").count(), 1);
+    stack.world.pass(60);
+    assert_eq!(stack.poll().await.due, 0);
+}
+
+#[tokio::test]
+async fn a_crash_between_intent_and_call_is_made_good_by_the_poll() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    stack.command(worker, Command::Stop).await;
+    // The intent is recorded, and then the environment dies before the call.
+    let stored = stack.world.worker(worker);
+    let policy = stored.worker.overrides().over(&stack.settings);
+    let (events, _) = stored.worker.proceed(&policy, stack.world.state().time());
+    stack.fleet().save(&stored, events).await.expect("saved");
+    stack.settle().await;
+    assert_eq!(stack.world.called("stop"), 0);
+    // One minute for the lease to run out, one for the call, one to see it done.
+    for _ in 0..3 {
+        stack.minute().await;
+    }
+    assert_eq!(stack.world.called("stop"), 1);
+    assert_eq!(stack.world.worker(worker).worker.status(), Status::Stopped);
+    assert_eq!(stack.observed(&instance), Observed::Stopped);
+}
+
+#[tokio::test]
+async fn a_lost_stream_record_is_made_good_by_the_poll() {
+    let stack = Stack::default();
+    let (worker, _) = stack.running().await;
+    stack.fleet().execute(worker, Command::Stop, crate::stack::operator(), None).await.expect("carried out");
+    // Nobody delivers the record; the next poll finds the action overdue.
+    stack.world.pass(60);
+    let report = stack.poll().await;
+    assert_eq!(report.overdue, 1);
+    stack.deliver().await;
+    assert_eq!(stack.world.called("stop"), 1);
+}
+
+#[tokio::test]
+async fn a_refused_start_is_retried_with_back_off_and_given_up_in_the_end() {
+    let stack = Stack::default();
+    let (worker, _) = stack.running().await;
+    stack.command(worker, Command::Stop).await;
+    stack.settle().await;
+    stack.minute().await;
+    stack.world.state().broken.insert("start");
+    stack.command(worker, Command::Start).await;
+    stack.settle().await;
+    for _ in 0..40 {
+        stack.minute().await;
+    }
+    let stored = stack.world.worker(worker);
+    assert_eq!(stack.world.called("start"), 5);
+    assert_eq!(stored.worker.status(), Status::Failed);
+    assert!(
+        stored
+            .worker
+            .state()
+            .gave_up
+            .as_deref()
+            .is_some_and(|why| why.contains("InsufficientInstanceCapacity"))
+    );
+    // A command starts afresh.
+    stack.world.state().broken.remove("start");
+    stack.command(worker, Command::Start).await;
+    stack.settle().await;
+    stack.minute().await;
+    assert_eq!(stack.world.worker(worker).worker.status(), Status::Running);
+}
+
+#[tokio::test]
+async fn one_bad_instance_does_not_keep_the_others_of_its_batch_from_stopping() {
+    let stack = Stack::default();
+    let (good, good_instance) = stack.running().await;
+    let (bad, bad_instance) = stack.running().await;
+    stack.world.state().machines.remove(&bad_instance);
+    stack.fleet().execute(good, Command::Stop, crate::stack::operator(), None).await.expect("carried out");
+    stack.fleet().execute(bad, Command::Stop, crate::stack::operator(), None).await.expect("carried out");
+    let report = stack.settle().await.remove(0);
+    assert_eq!(report.reconciled.issued.get("stop"), Some(&2));
+    assert_eq!((report.reconciled.accepted, report.reconciled.refused), (1, 1));
+    assert_eq!(stack.observed(&good_instance), Observed::Stopping);
+}
+
+#[tokio::test]
+async fn a_worker_terminated_while_its_launch_is_in_the_air_leaves_no_instance_behind() {
+    let stack = Stack::default();
+    let worker = stack.create("lab-1").await;
+    // The launch is recorded and called; the environment dies before the answer is.
+    let stored = stack.world.worker(worker);
+    let policy = stored.worker.overrides().over(&stack.settings);
+    let (events, plan) = stored.worker.proceed(&policy, stack.world.state().time());
+    stack.fleet().save(&stored, events).await.expect("saved");
+    let action = plan.action.expect("a launch");
+    app::ports::Actuator::call(&stack.world, &tests::world::region(), worker, &action)
+        .await
+        .expect("launched");
+    stack.command(worker, Command::Terminate).await;
+    for _ in 0..5 {
+        stack.minute().await;
+    }
+    let state = stack.world.state();
+    assert!(state.machines.values().all(|machine| machine.observed == Observed::Terminated));
+    assert_eq!(state.workers[&worker].worker.status(), Status::Terminated);
+}
+
+#[tokio::test]
+async fn a_record_that_names_no_worker_is_counted_and_the_others_are_done() {
+    let stack = Stack::default();
+    let worker = stack.create("lab-1").await;
+    let report =
+        stack.act(&json!({ "Records": [{ "dynamodb": { "Keys": 7 } }, stream_record(worker, 1)] })).await;
+    assert_eq!(report.undecodable, 1);
+    assert!(report.batch_item_failures.is_empty());
+    assert_eq!(stack.world.called("launch"), 1);
+}
+
+#[tokio::test]
+async fn a_worker_that_cannot_be_loaded_is_a_failure_of_its_record() {
+    let stack = Stack::default();
+    let worker = stack.create("lab-1").await;
+    stack.world.state().broken.insert("load");
+    let report = stack.act(&json!({ "Records": [stream_record(worker, 1)] })).await;
+    assert_eq!(report.batch_item_failures[0].item_identifier.as_deref(), Some("000000000000000000001"));
+}

@@ -1,0 +1,8 @@
+//! Scenarios: the real handlers on a small account in memory, wired as `template.yaml` wires them.
+
+#![expect(clippy::expect_used, reason = "helpers of tests are not tests to the lint")]
+
+mod drifting;
+mod driving;
+mod polling;
+mod stack;

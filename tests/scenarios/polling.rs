@@ -1,0 +1,205 @@
+//! The metrics channel.
+
+use app::ports::Request;
+use domain::{Observed, Status};
+
+use crate::stack::{Stack, bus_event};
+
+async fn fleet_of(stack: &Stack, size: usize) {
+    for _ in 0..size {
+        let instance = stack.world.state().launch(Observed::Running);
+        stack.import(&instance, Observed::Running).await;
+    }
+    stack.settle().await;
+    for _ in 0..2 {
+        stack.minute().await;
+    }
+}
+
+#[tokio::test]
+async fn a_quiet_cycle_of_a_hundred_workers_is_a_handful_of_calls_and_no_write_to_the_fleet_table() {
+    let stack = Stack::default();
+    fleet_of(&stack, 100).await;
+    stack.world.state().calls.clear();
+    let reports = stack.minute().await;
+    assert_eq!(reports.iter().map(|report| report.unchanged).sum::<u32>(), 100);
+    let calls = stack.world.state().calls.clone();
+    let expected = [
+        ("claim_sweep", 1),
+        ("complete_sweep", 1),
+        ("load_many", 1),
+        ("metrics", 1),
+        ("request", 1),
+        ("statuses", 1),
+        ("watches", 1),
+    ];
+    assert_eq!(calls, expected.into_iter().collect());
+}
+
+#[tokio::test]
+async fn every_worker_is_looked_at_once_per_interval_and_not_all_in_the_same_minute() {
+    let mut stack = Stack::default();
+    fleet_of(&stack, 50).await;
+    stack.settings.interval = domain::PollInterval::new(300).expect("in range");
+    let mut due = Vec::new();
+    for _ in 0..5 {
+        stack.world.pass(60);
+        due.push(stack.poll().await.due);
+    }
+    assert_eq!(due.iter().sum::<u32>(), 50);
+    assert!(due.iter().all(|due| *due < 25), "{due:?}");
+}
+
+#[tokio::test]
+async fn a_missed_tick_heals_at_the_next_one_without_a_storm() {
+    let stack = Stack::default();
+    fleet_of(&stack, 10).await;
+    stack.world.pass(1800);
+    let report = stack.poll().await;
+    assert_eq!((report.due, report.shards), (10, 1));
+}
+
+#[tokio::test]
+async fn the_same_tick_twice_is_swept_once() {
+    let stack = Stack::default();
+    fleet_of(&stack, 3).await;
+    stack.world.pass(60);
+    assert_eq!(stack.poll().await.shards, 1);
+    let again = stack.poll().await;
+    assert_eq!((again.regions_already_swept, again.shards), (1, 0));
+}
+
+#[tokio::test]
+async fn a_tick_whose_requests_were_not_accepted_is_made_good_by_the_next() {
+    let stack = Stack::default();
+    fleet_of(&stack, 3).await;
+    stack.world.pass(60);
+    stack.world.state().broken.insert("request");
+    let regions = [tests::world::region()];
+    let poll = app::sweep::Poll {
+        workers: &stack.world,
+        sweeps: &stack.world,
+        bus: &stack.world,
+        settings: &stack.settings,
+        regions: &regions,
+        shard_size: 100,
+        metric_period: 60,
+    };
+    poll.run(stack.world.tick()).await.expect_err("no region was swept");
+    stack.world.state().broken.clear();
+    stack.world.pass(60);
+    assert_eq!(stack.poll().await.due, 3);
+}
+
+#[tokio::test]
+async fn shards_are_cut_to_size_and_a_shard_of_one_is_one_request_per_worker() {
+    let mut stack = Stack::default();
+    fleet_of(&stack, 5).await;
+    stack.shard_size = 1;
+    stack.world.pass(60);
+    assert_eq!(stack.poll().await.shards, 5);
+}
+
+#[tokio::test]
+async fn one_unknown_instance_is_that_workers_outcome_and_nobody_elses() {
+    let stack = Stack::default();
+    let (lost, instance) = stack.running().await;
+    let (kept, _) = stack.running().await;
+    stack.world.state().machines.remove(&instance);
+    let reports = stack.minute().await;
+    assert_eq!((reports[0].not_found, reports[0].changed, reports[0].unchanged), (1, 1, 1));
+    assert_eq!(stack.world.worker(kept).worker.status(), Status::Running);
+    // Once is not enough, and not found is not terminated.
+    assert_eq!(stack.world.worker(lost).worker.status(), Status::Running);
+    stack.minute().await;
+    let stored = stack.world.worker(lost);
+    assert_eq!((stored.worker.observed(), stored.worker.status()), (Observed::Missing, Status::Unknown));
+    assert!(stack.world.facts(lost).contains(&"alert_raised"));
+}
+
+#[tokio::test]
+async fn while_ec2_cannot_be_asked_nothing_is_learnt_and_after_three_looks_the_state_is_unknown() {
+    let stack = Stack::default();
+    let (worker, _) = stack.running().await;
+    stack.world.state().broken.insert("statuses");
+    for expected in [Status::Running, Status::Running, Status::Unknown] {
+        stack.minute().await;
+        assert_eq!(stack.world.worker(worker).worker.status(), expected);
+    }
+    let reason = stack.world.worker(worker).worker.state().failure_reason.clone();
+    assert!(reason.is_some_and(|reason| reason.contains("RequestLimitExceeded")));
+    stack.world.state().broken.clear();
+    stack.minute().await;
+    assert_eq!(stack.world.worker(worker).worker.status(), Status::Running);
+}
+
+#[tokio::test]
+async fn metrics_become_samples_once_and_raise_an_alert_after_their_duration() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    for _ in 0..11 {
+        let time = stack.world.tick();
+        stack.world.state().cpu.insert((instance.clone(), time), 97.0);
+        stack.minute().await;
+    }
+    assert!(stack.world.worker(worker).worker.state().alerts.contains_key(&domain::AlertKind::Cpu));
+    assert_eq!(stack.world.facts(worker).iter().filter(|name| **name == "alert_raised").count(), 1);
+    let samples = stack.world.state().samples.len();
+    assert_eq!(samples, 11);
+    stack.world.state().calls.clear();
+    stack.minute().await;
+    assert_eq!(stack.world.called("append"), 0);
+}
+
+#[tokio::test]
+async fn while_cloudwatch_is_down_state_is_collected_all_the_same() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    stack.world.state().broken.insert("metrics");
+    stack.world.state().meddle(&instance, Observed::Stopped, "");
+    stack.world.state().meddle(&instance, Observed::Running, "");
+    let reports = stack.minute().await;
+    assert!(reports[0].metrics_failed);
+    assert_eq!(stack.world.worker(worker).worker.status(), Status::Running);
+}
+
+#[tokio::test]
+async fn a_lost_race_is_tried_again_on_the_new_state() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    stack.world.state().meddle(&instance, Observed::Stopped, "");
+    stack.world.state().races = 2;
+    stack.minute().await;
+    assert_eq!(stack.world.worker(worker).worker.status(), Status::Stopped);
+}
+
+#[tokio::test]
+async fn the_same_collection_twice_changes_nothing() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    stack.world.state().meddle(&instance, Observed::Stopped, "");
+    stack.world.pass(60);
+    stack.poll().await;
+    let requests: Vec<Request> = stack.world.state().bus.clone();
+    let event = bus_event(&requests[0]);
+    stack.collect(&event).await;
+    let (version, samples) = (stack.world.worker(worker).version, stack.world.state().samples.len());
+    let again = stack.collect(&event).await;
+    assert_eq!((again.changed, again.unchanged), (0, 1));
+    assert_eq!((stack.world.worker(worker).version, stack.world.state().samples.len()), (version, samples));
+}
+
+#[tokio::test]
+async fn switched_off_monitoring_stops_the_looks_and_not_the_commands() {
+    let mut stack = Stack::default();
+    let (worker, _) = stack.running().await;
+    stack.settings.monitoring = false;
+    stack
+        .fleet()
+        .execute(worker, domain::Command::Stop, crate::stack::operator(), None)
+        .await
+        .expect("carried out");
+    stack.world.pass(60);
+    let report = stack.poll().await;
+    assert_eq!((report.due, report.unmonitored, report.overdue), (0, 1, 1));
+}

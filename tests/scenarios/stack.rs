@@ -1,0 +1,242 @@
+//! The handlers, wired to one world.
+
+use std::collections::BTreeMap;
+
+use act::ActReport;
+use app::collect::{CollectReport, Collector, Written};
+use app::drift::DriftReport;
+use app::fleet::{Changed, Fleet};
+use app::ports::{Ids, Request};
+use app::reconcile::Reconciler;
+use app::sweep::{Poll, PollReport};
+use domain::{
+    Actor, Command, CreateWorker, DriftPolicy, Evidence, Finding, ImportWorker, InstanceId, LaunchSpec,
+    Observed, Overrides, Settings, Source, WorkerId,
+};
+use serde_json::{Value, json};
+use tests::world::{World, account, region, settings};
+
+/// One deployment.
+pub(crate) struct Stack {
+    pub(crate) world: World,
+    pub(crate) settings: Settings,
+    pub(crate) written: Written,
+    pub(crate) shard_size: u32,
+    pub(crate) metric_period: u32,
+    acted: std::sync::Mutex<BTreeMap<WorkerId, u64>>,
+}
+
+impl Default for Stack {
+    fn default() -> Self {
+        Self {
+            world: World::default(),
+            settings: settings(),
+            written: Written::default(),
+            shard_size: 100,
+            metric_period: 60,
+            acted: std::sync::Mutex::default(),
+        }
+    }
+}
+
+impl Stack {
+    pub(crate) fn with_drift_policy(policy: DriftPolicy) -> Self {
+        Self { settings: Settings { drift: policy, ..settings() }, ..Self::default() }
+    }
+
+    pub(crate) fn fleet(&self) -> Fleet<'_, World, World> {
+        Fleet { workers: &self.world, clock: &self.world, settings: &self.settings }
+    }
+
+    pub(crate) fn reconciler(&self) -> Reconciler<'_, World, World, World, World> {
+        Reconciler { fleet: self.fleet(), compute: &self.world, actuator: &self.world }
+    }
+
+    /// Creates a worker, as the API would.
+    pub(crate) async fn create(&self, name: &str) -> WorkerId {
+        let id = self.world.worker_id();
+        let command = CreateWorker {
+            name: name.parse().expect("a name"),
+            account: account(),
+            region: region(),
+            spec: LaunchSpec {
+                image: "ami-0123456789abcdef0".to_owned(),
+                instance_type: "m5zn.metal".to_owned(),
+                subnet: None,
+                security_groups: Vec::new(),
+                key_name: None,
+                instance_profile: None,
+                root_volume_gib: None,
+            },
+            tags: BTreeMap::new(),
+            overrides: Overrides::default(),
+        };
+        self.fleet().create(id, command, operator()).await.expect("created").stored.worker.id()
+    }
+
+    /// Imports an instance, as the API would.
+    pub(crate) async fn import(&self, instance: &InstanceId, observed: Observed) -> WorkerId {
+        let id = self.world.worker_id();
+        let now = self.world.state().time();
+        let command = ImportWorker {
+            name: instance.as_str().parse().expect("a name"),
+            account: account(),
+            region: region(),
+            instance: instance.clone(),
+            evidence: Evidence {
+                finding: Finding::State { observed, details: domain::Details::default() },
+                source: Source::Describe,
+                at: now,
+                seen_at: now,
+            },
+            tags: BTreeMap::new(),
+            overrides: Overrides::default(),
+        };
+        self.fleet().import(id, command, operator()).await.expect("imported").stored.worker.id()
+    }
+
+    /// A running instance, imported, adopted and looked at once.
+    pub(crate) async fn running(&self) -> (WorkerId, InstanceId) {
+        let instance = self.world.state().launch(Observed::Running);
+        let worker = self.import(&instance, Observed::Running).await;
+        self.settle().await;
+        self.minute().await;
+        (worker, instance)
+    }
+
+    pub(crate) async fn command(&self, worker: WorkerId, command: Command) -> Changed {
+        self.fleet().execute(worker, command, operator(), None).await.expect("carried out")
+    }
+
+    /// The schedule fires.
+    pub(crate) async fn poll(&self) -> PollReport {
+        let event = serde_json::from_value(json!({
+            "version": "0", "id": "1", "detail-type": "Scheduled Event", "source": "aws.events", "account": "123456789012",
+            "time": self.world.tick().to_string(), "region": "us-east-1", "resources": [], "detail": {}
+        }));
+        let regions = [region()];
+        let poll = Poll {
+            workers: &self.world,
+            sweeps: &self.world,
+            bus: &self.world,
+            settings: &self.settings,
+            regions: &regions,
+            shard_size: self.shard_size,
+            metric_period: self.metric_period,
+        };
+        poll::handle(&poll, &event.expect("an event")).await.expect("polled")
+    }
+
+    /// The bus delivers what is on it.
+    pub(crate) async fn deliver(&self) -> Vec<CollectReport> {
+        let requests = std::mem::take(&mut self.world.state().bus);
+        let mut reports = Vec::new();
+        for request in requests {
+            let event = bus_event(&request);
+            match request {
+                Request::Collect(_) => reports.push(self.collect(&event).await),
+                Request::Reconcile(_) => {
+                    act::handle(&self.reconciler(), &event).await.expect("acted");
+                }
+            }
+        }
+        reports
+    }
+
+    pub(crate) async fn collect(&self, event: &Value) -> CollectReport {
+        let collector = Collector {
+            fleet: self.fleet(),
+            compute: &self.world,
+            metrics: &self.world,
+            samples: &self.world,
+            written: &self.written,
+            metric_period: self.metric_period,
+        };
+        let event = serde_json::from_value(event.clone()).expect("an event");
+        collect::handle(&collector, &event).await.expect("collected")
+    }
+
+    /// EC2 tells that an instance changed.
+    pub(crate) async fn ec2_says(
+        &self,
+        instance: &InstanceId,
+        observed: Observed,
+        seconds_ago: i64,
+    ) -> DriftReport {
+        let at = domain::Timestamp::from_second(self.world.state().now.div_euclid(1000) - seconds_ago)
+            .expect("a time");
+        let event = serde_json::from_value(json!({
+            "version": "0", "id": "1", "detail-type": "EC2 Instance State-change Notification", "source": "aws.ec2",
+            "account": "123456789012", "time": at.to_string(), "region": "us-east-1",
+            "resources": [format!("arn:aws:ec2:us-east-1:123456789012:instance/{instance}")],
+            "detail": { "instance-id": instance.as_str(), "state": observed.as_str() }
+        }));
+        drift::handle(&self.fleet(), &self.world, &event.expect("an event")).await.expect("taken in")
+    }
+
+    /// The stream delivers to `act` what it has not delivered yet, until there is nothing new.
+    pub(crate) async fn settle(&self) -> Vec<ActReport> {
+        let mut reports = Vec::new();
+        loop {
+            let batch = self.new_records();
+            if batch.is_empty() {
+                return reports;
+            }
+            reports.push(self.act(&json!({ "Records": batch })).await);
+        }
+    }
+
+    pub(crate) async fn act(&self, event: &Value) -> ActReport {
+        act::handle(&self.reconciler(), event).await.expect("acted")
+    }
+
+    fn new_records(&self) -> Vec<Value> {
+        let mut acted = self.acted.lock().expect("not poisoned");
+        let state = self.world.state();
+        let new = state
+            .facts
+            .keys()
+            .filter(|(worker, version)| *version > acted.get(worker).copied().unwrap_or_default());
+        let records: Vec<Value> =
+            new.clone().map(|(worker, version)| stream_record(*worker, *version)).collect();
+        let newest: BTreeMap<WorkerId, u64> = new.map(|(worker, version)| (*worker, *version)).collect();
+        acted.extend(newest);
+        records
+    }
+
+    /// One minute of a deployment's life: the poll, the collections, and what follows.
+    pub(crate) async fn minute(&self) -> Vec<CollectReport> {
+        self.world.pass(60);
+        self.poll().await;
+        let reports = self.deliver().await;
+        self.settle().await;
+        reports
+    }
+
+    pub(crate) fn observed(&self, instance: &InstanceId) -> Observed {
+        self.world.state().machines[instance].observed
+    }
+}
+
+pub(crate) fn operator() -> Actor {
+    Actor::Caller("arn:aws:iam::123456789012:user/ann".to_owned())
+}
+
+pub(crate) fn bus_event(request: &Request) -> Value {
+    json!({
+        "version": "0", "id": "1", "detail-type": request.detail_type(), "source": "cml-fleet", "account": "123456789012",
+        "time": "2026-01-01T00:00:00Z", "region": "us-east-1", "resources": [], "detail": request
+    })
+}
+
+pub(crate) fn stream_record(worker: WorkerId, version: u64) -> Value {
+    json!({
+        "eventID": format!("{worker}-{version}"), "eventName": "INSERT", "eventVersion": "1.1", "eventSource": "aws:dynamodb",
+        "awsRegion": "us-east-1",
+        "dynamodb": {
+            "ApproximateCreationDateTime": 1_700_000_000,
+            "Keys": { "pk": { "S": format!("WORKER#{worker}") }, "sk": { "S": format!("EVENT#{version:020}") } },
+            "SequenceNumber": format!("{version:021}"), "SizeBytes": 100, "StreamViewType": "NEW_AND_OLD_IMAGES"
+        }
+    })
+}

@@ -1,0 +1,215 @@
+//! One small account in memory, behind the ports: tables, EC2, CloudWatch, the bus, and a clock that moves when told.
+//!
+//! It answers as the services do where the use cases can tell the difference, and counts what it is asked.
+
+mod ec2;
+mod journal;
+mod outside;
+mod store;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use app::ports::{Clock, CloudEvent, Heartbeat, Ids, InstanceKey, Request, Sample, TopicMessage};
+use app::record::{EventRecord, Stored};
+use domain::{
+    AccountId, AlertDuration, DriftPolicy, InstanceId, Name, Percent, PollInterval, Region, Settings,
+    Threshold, Timestamp, WorkerId,
+};
+use uuid::Uuid;
+
+pub use ec2::Machine;
+pub use journal::Entry;
+
+/// Everything that exists.
+#[derive(Debug)]
+pub struct World(Mutex<State>);
+
+/// What the world is made of. Tests read it, and change it where the outside world would.
+#[derive(Debug)]
+pub struct State {
+    /// The time, in milliseconds since the epoch.
+    pub now: i64,
+    /// Workers by id.
+    pub workers: BTreeMap<WorkerId, Stored>,
+    /// Facts by worker and version.
+    pub facts: BTreeMap<(WorkerId, u64), EventRecord>,
+    /// Facts that nobody was told of yet.
+    pub untold: BTreeSet<(WorkerId, u64)>,
+    /// Who has which name.
+    pub names: BTreeMap<Name, WorkerId>,
+    /// Who answers for which instance.
+    pub owners: BTreeMap<InstanceKey, WorkerId>,
+    /// Telemetry.
+    pub samples: BTreeMap<(WorkerId, Timestamp), Sample>,
+    /// Heartbeats by region.
+    pub heartbeats: BTreeMap<Region, Heartbeat>,
+    /// Idempotency records by caller and key.
+    pub requests: BTreeMap<(String, String), journal::Begun>,
+    /// The delivery ledger by notice and channel.
+    pub ledger: BTreeMap<(String, String), Entry>,
+    /// Permits taken, by name and second.
+    pub permits: BTreeMap<(String, i64), u32>,
+    /// EC2.
+    pub machines: BTreeMap<InstanceId, Machine>,
+    /// CPU values by instance and time.
+    pub cpu: BTreeMap<(InstanceId, Timestamp), f64>,
+    /// What was put on the bus.
+    pub bus: Vec<Request>,
+    /// Facts published on the bus.
+    pub published: Vec<CloudEvent>,
+    /// What the topic got.
+    pub topic: Vec<TopicMessage>,
+    /// Calls made, by name.
+    pub calls: BTreeMap<&'static str, u32>,
+    /// Calls that fail until they are taken out.
+    pub broken: BTreeSet<&'static str>,
+    /// How many saves are still to lose a race.
+    pub races: u32,
+    next_id: u128,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self(Mutex::new(State {
+            now: 1_700_000_000_000,
+            workers: BTreeMap::new(),
+            facts: BTreeMap::new(),
+            untold: BTreeSet::new(),
+            names: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            samples: BTreeMap::new(),
+            heartbeats: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            ledger: BTreeMap::new(),
+            permits: BTreeMap::new(),
+            machines: BTreeMap::new(),
+            cpu: BTreeMap::new(),
+            bus: Vec::new(),
+            published: Vec::new(),
+            topic: Vec::new(),
+            calls: BTreeMap::new(),
+            broken: BTreeSet::new(),
+            races: 0,
+            next_id: 1,
+        }))
+    }
+}
+
+impl World {
+    /// The state, to read or to change.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, seconds: i64) {
+        self.state().now += seconds * 1000;
+    }
+
+    /// Now, floored to the minute: the tick a schedule would name.
+    pub fn tick(&self) -> Timestamp {
+        let now = self.state().now;
+        at(now - now.rem_euclid(60_000))
+    }
+
+    /// The worker's record.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[expect(clippy::expect_used, reason = "a test that asks for a missing worker is wrong")]
+    pub fn worker(&self, id: WorkerId) -> Stored {
+        self.state().workers.get(&id).cloned().expect("the worker exists")
+    }
+
+    /// The names of all facts of a worker, in order.
+    pub fn facts(&self, id: WorkerId) -> Vec<&'static str> {
+        let state = self.state();
+        let of_worker = state.facts.iter().filter(|((worker, _), _)| *worker == id);
+        of_worker.flat_map(|(_, record)| record.events.iter().map(domain::Event::name)).collect()
+    }
+
+    /// How often a call was made.
+    pub fn called(&self, name: &str) -> u32 {
+        self.state().calls.get(name).copied().unwrap_or_default()
+    }
+}
+
+impl State {
+    /// Now.
+    pub fn time(&self) -> Timestamp {
+        at(self.now)
+    }
+
+    fn call(&mut self, name: &'static str) -> bool {
+        *self.calls.entry(name).or_default() += 1;
+        !self.broken.contains(name)
+    }
+
+    fn id(&mut self) -> u128 {
+        self.next_id += 1;
+        self.next_id
+    }
+}
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
+}
+
+impl Clock for World {
+    fn now(&self) -> Timestamp {
+        self.state().time()
+    }
+
+    async fn sleep(&self, millis: u64) {
+        self.state().now += i64::try_from(millis).unwrap_or(i64::MAX);
+    }
+}
+
+impl Ids for World {
+    fn worker_id(&self) -> WorkerId {
+        WorkerId::new(Uuid::from_u128(self.state().id() << 64))
+    }
+
+    fn below(&self, below: u64) -> u64 {
+        below / 2
+    }
+}
+
+/// The settings a fleet has by default.
+///
+/// # Panics
+/// Never: the numbers are in range.
+#[expect(clippy::expect_used, reason = "the numbers are in range")]
+pub fn settings() -> Settings {
+    let threshold = Threshold {
+        percent: Percent::new(90).expect("in range"),
+        duration: AlertDuration::new(600).expect("in range"),
+    };
+    Settings {
+        monitoring: true,
+        interval: PollInterval::new(60).expect("in range"),
+        drift: DriftPolicy::Alert,
+        cpu: threshold,
+        memory: threshold,
+        disk: threshold,
+    }
+}
+
+/// The one region of the world.
+///
+/// # Panics
+/// Never: the name is a region's.
+#[expect(clippy::expect_used, reason = "the name is a region's")]
+pub fn region() -> Region {
+    "us-east-1".parse().expect("a region")
+}
+
+/// The one account of the world.
+///
+/// # Panics
+/// Never: the id is an account's.
+#[expect(clippy::expect_used, reason = "the id is an account's")]
+pub fn account() -> AccountId {
+    "123456789012".parse().expect("an account")
+}

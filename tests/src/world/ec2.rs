@@ -1,0 +1,245 @@
+//! EC2 and CloudWatch.
+
+use std::collections::BTreeMap;
+
+use app::error::CallError;
+use app::ports::{Accepted, Actuator, Answered, Compute, Instance, InstanceStatus, Metrics};
+use domain::{
+    Action, ActionKind, CheckStatus, Datapoint, Failure, FailureKind, InstanceId, Metric, Observed, Region,
+    Timestamp, Vitals, WORKER_TAG, WorkerId, Zone,
+};
+
+use super::{State, World, account};
+
+/// One instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Its state.
+    pub observed: Observed,
+    /// EC2's reason for it.
+    pub state_reason: Option<String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// The state it will be in the next time somebody looks.
+    pub next: Option<Observed>,
+    /// The token it was launched with.
+    pub token: Option<WorkerId>,
+    /// A status check fails.
+    pub impaired: bool,
+}
+
+fn broken(name: &str) -> CallError {
+    CallError { message: format!("ec2 {name}: RequestLimitExceeded"), retryable: true, cause: None }
+}
+
+impl Machine {
+    fn describe(&self, id: &InstanceId) -> Instance {
+        Instance {
+            instance: id.clone(),
+            account: account(),
+            observed: self.observed,
+            state_reason: self.state_reason.clone(),
+            zone: zone(),
+            instance_type: Some("m5zn.metal".to_owned()),
+            private_ip: Some([10, 0, 0, 1].into()),
+            public_ip: (self.observed == Observed::Running).then(|| [203, 0, 113, 1].into()),
+            tags: self.tags.clone(),
+        }
+    }
+}
+
+fn zone() -> Option<Zone> {
+    "us-east-1a".parse().ok()
+}
+
+impl State {
+    /// Puts an instance into EC2, as somebody else would, and gives its id.
+    ///
+    /// # Panics
+    /// Never: the id is an instance's.
+    #[expect(clippy::expect_used, reason = "the id is an instance's")]
+    pub fn launch(&mut self, observed: Observed) -> InstanceId {
+        let id: InstanceId = format!("i-{:017x}", self.id()).parse().expect("an instance id");
+        let machine = Machine {
+            observed,
+            state_reason: None,
+            tags: BTreeMap::new(),
+            next: None,
+            token: None,
+            impaired: false,
+        };
+        self.machines.insert(id.clone(), machine);
+        id
+    }
+
+    /// Somebody else changes an instance.
+    pub fn meddle(&mut self, id: &InstanceId, observed: Observed, reason: &str) {
+        if let Some(machine) = self.machines.get_mut(id) {
+            machine.observed = observed;
+            machine.state_reason = Some(reason.to_owned());
+            machine.next = None;
+        }
+    }
+
+    fn settle(&mut self, id: &InstanceId) {
+        if let Some(machine) = self.machines.get_mut(id)
+            && let Some(next) = machine.next.take()
+        {
+            machine.observed = next;
+        }
+    }
+
+    fn change(&mut self, kind: ActionKind, id: &InstanceId) -> Result<Accepted, Failure> {
+        let Some(machine) = self.machines.get_mut(id) else {
+            let message = "InvalidInstanceID.NotFound: it does not exist".to_owned();
+            return Err(Failure { kind: FailureKind::NotFound, message });
+        };
+        let (now, next) = match kind {
+            ActionKind::Start => (Observed::Pending, Observed::Running),
+            ActionKind::Stop => (Observed::Stopping, Observed::Stopped),
+            ActionKind::Terminate => (Observed::ShuttingDown, Observed::Terminated),
+            ActionKind::Launch | ActionKind::Locate | ActionKind::Reboot | ActionKind::Tag => {
+                return Ok(Accepted { instance: id.clone(), observed: None, launched: None });
+            }
+        };
+        machine.observed = now;
+        machine.next = Some(next);
+        machine.state_reason = Some("Client.UserInitiatedShutdown: User initiated shutdown".to_owned());
+        Ok(Accepted { instance: id.clone(), observed: Some(now), launched: None })
+    }
+}
+
+impl Compute for World {
+    async fn statuses(&self, _: &Region, ids: &[InstanceId]) -> Result<Answered<InstanceStatus>, CallError> {
+        let mut state = self.state();
+        if !state.call("statuses") {
+            return Err(broken("statuses"));
+        }
+        let mut answer = Answered { found: Vec::new(), unknown: Vec::new() };
+        for id in ids {
+            state.settle(id);
+            match state.machines.get(id) {
+                Some(machine) => answer.found.push(InstanceStatus {
+                    instance: id.clone(),
+                    observed: machine.observed,
+                    system: if machine.impaired { CheckStatus::Impaired } else { CheckStatus::Ok },
+                    reachability: CheckStatus::Ok,
+                    ebs: CheckStatus::Ok,
+                    zone: zone(),
+                }),
+                None => answer.unknown.push(id.clone()),
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn describe(&self, _: &Region, ids: &[InstanceId]) -> Result<Answered<Instance>, CallError> {
+        let mut state = self.state();
+        if !state.call("describe") {
+            return Err(broken("describe"));
+        }
+        let mut answer = Answered { found: Vec::new(), unknown: Vec::new() };
+        for id in ids {
+            match state.machines.get(id) {
+                Some(machine) => answer.found.push(machine.describe(id)),
+                None => answer.unknown.push(id.clone()),
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn locate(&self, _: &Region, worker: WorkerId) -> Result<Vec<Instance>, CallError> {
+        let mut state = self.state();
+        if !state.call("locate") {
+            return Err(broken("locate"));
+        }
+        let tag = worker.to_string();
+        let carriers =
+            state.machines.iter().filter(|(_, machine)| machine.tags.get(WORKER_TAG) == Some(&tag));
+        Ok(carriers.map(|(id, machine)| machine.describe(id)).collect())
+    }
+}
+
+impl Actuator for World {
+    async fn call(&self, _: &Region, worker: WorkerId, action: &Action) -> Result<Accepted, Failure> {
+        let mut state = self.state();
+        if !state.call(action.kind().as_str()) {
+            let message = "InsufficientInstanceCapacity: no room".to_owned();
+            return Err(Failure { kind: FailureKind::Capacity, message });
+        }
+        match action {
+            Action::Launch { tags, .. } => {
+                let known = state.machines.iter().find(|(_, machine)| machine.token == Some(worker));
+                let id = match known.map(|(id, _)| id.clone()) {
+                    Some(id) => id,
+                    None => state.launch(Observed::Pending),
+                };
+                if let Some(machine) = state.machines.get_mut(&id) {
+                    machine.token = Some(worker);
+                    machine.tags.clone_from(tags);
+                    machine.next = Some(Observed::Running);
+                }
+                let launched = state.machines.get(&id).map(|machine| machine.describe(&id));
+                let observed = launched.as_ref().map(|instance| instance.observed);
+                Ok(Accepted { instance: id, observed, launched })
+            }
+            Action::Tag { instance, set, remove } => {
+                if let Some(machine) = state.machines.get_mut(instance) {
+                    machine.tags.retain(|key, _| !remove.contains(key));
+                    machine.tags.extend(set.clone());
+                }
+                Ok(Accepted { instance: instance.clone(), observed: None, launched: None })
+            }
+            Action::Start(id) | Action::Stop(id) | Action::Reboot(id) | Action::Terminate(id) => {
+                state.change(action.kind(), id)
+            }
+            Action::Locate => {
+                Err(Failure { kind: FailureKind::Invalid, message: "locate is not a change".to_owned() })
+            }
+        }
+    }
+
+    async fn call_many(
+        &self,
+        _: &Region,
+        kind: ActionKind,
+        ids: &[InstanceId],
+    ) -> Result<Vec<Accepted>, Failure> {
+        let mut state = self.state();
+        state.call("call_many");
+        if let Some(unknown) = ids.iter().find(|id| !state.machines.contains_key(*id)) {
+            let message = format!("InvalidInstanceID.NotFound: {unknown} does not exist");
+            return Err(Failure { kind: FailureKind::NotFound, message });
+        }
+        ids.iter().map(|id| state.change(kind, id)).collect()
+    }
+}
+
+impl Metrics for World {
+    async fn read(
+        &self,
+        _: &Region,
+        ids: &[InstanceId],
+        from: Timestamp,
+        to: Timestamp,
+        _: u32,
+    ) -> Result<BTreeMap<InstanceId, Vitals>, CallError> {
+        let mut state = self.state();
+        if !state.call("metrics") {
+            return Err(broken("metrics"));
+        }
+        let mut answer = BTreeMap::new();
+        for id in ids {
+            let values =
+                state.cpu.iter().filter(|((instance, at), _)| instance == id && *at >= from && *at <= to);
+            let points: Vec<Datapoint> =
+                values.filter_map(|((_, at), value)| Datapoint::new(*at, *value)).collect();
+            if !points.is_empty() {
+                let mut vitals = Vitals::default();
+                vitals.insert(Metric::Cpu, points);
+                answer.insert(id.clone(), vitals);
+            }
+        }
+        Ok(answer)
+    }
+}

@@ -1,0 +1,235 @@
+//! The journal: telemetry, heartbeats, idempotency records and the delivery ledger.
+
+use app::error::StoreError;
+use app::ports::{
+    Answer, Begun as Beginning, Claim, Deliveries, Delivery, DeliveryKey, Heartbeat, Idempotency, Outcome,
+    RequestKey, Sample, Samples, Sweeps,
+};
+use domain::{Region, Timestamp, WorkerId};
+
+use super::World;
+
+/// A request that was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// The hash of the request.
+    pub fingerprint: String,
+    /// The identity reserved for it.
+    pub worker: WorkerId,
+    /// Until when whoever began it has time to answer.
+    pub lease_until: Timestamp,
+    /// The answer.
+    pub answer: Option<Answer>,
+}
+
+/// An entry of the delivery ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it was first entered.
+    pub first_at: Timestamp,
+    /// When it is due; `None` once it is settled.
+    pub due: Option<Timestamp>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// The notice.
+    pub payload: String,
+}
+
+fn refused() -> StoreError {
+    StoreError::Unavailable("the journal is out of order".into())
+}
+
+impl Samples for World {
+    async fn append(&self, samples: &[Sample]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if !state.call("append") {
+            return Err(refused());
+        }
+        state.samples.extend(samples.iter().map(|sample| ((sample.worker, sample.at), sample.clone())));
+        Ok(())
+    }
+
+    async fn samples(
+        &self,
+        worker: WorkerId,
+        from: Timestamp,
+        to: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Sample>, StoreError> {
+        let mut state = self.state();
+        if !state.call("samples") {
+            return Err(refused());
+        }
+        let range = state.samples.range((worker, from)..=(worker, to)).rev();
+        Ok(range.map(|(_, sample)| sample.clone()).take(limit as usize).collect())
+    }
+}
+
+impl Sweeps for World {
+    async fn claim(&self, region: &Region, tick: Timestamp) -> Result<Option<Option<Heartbeat>>, StoreError> {
+        let mut state = self.state();
+        if !state.call("claim_sweep") {
+            return Err(refused());
+        }
+        let before = state.heartbeats.get(region).copied();
+        if before.is_some_and(|heartbeat| heartbeat.claimed >= tick) {
+            return Ok(None);
+        }
+        let completed = before.and_then(|heartbeat| heartbeat.completed);
+        state.heartbeats.insert(region.clone(), Heartbeat { claimed: tick, completed });
+        Ok(Some(before))
+    }
+
+    async fn complete(&self, region: &Region, tick: Timestamp) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if !state.call("complete_sweep") {
+            return Err(refused());
+        }
+        if let Some(heartbeat) = state.heartbeats.get_mut(region) {
+            heartbeat.completed = heartbeat.completed.max(Some(tick));
+        }
+        Ok(())
+    }
+
+    async fn heartbeat(&self, region: &Region) -> Result<Option<Heartbeat>, StoreError> {
+        Ok(self.state().heartbeats.get(region).copied())
+    }
+}
+
+impl Idempotency for World {
+    async fn begin(
+        &self,
+        key: &RequestKey,
+        reserve: WorkerId,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Beginning, StoreError> {
+        let mut state = self.state();
+        let entry = (key.caller.clone(), key.key.clone());
+        let worker = match state.requests.get(&entry) {
+            Some(known) if known.fingerprint != key.fingerprint => return Ok(Beginning::Reused),
+            Some(Begun { answer: Some(answer), .. }) => return Ok(Beginning::Done(answer.clone())),
+            Some(known) if known.lease_until > now => return Ok(Beginning::Running),
+            Some(known) => known.worker,
+            None => reserve,
+        };
+        let begun = Begun { fingerprint: key.fingerprint.clone(), worker, lease_until, answer: None };
+        state.requests.insert(entry, begun);
+        Ok(Beginning::Fresh { worker })
+    }
+
+    async fn finish(&self, key: &RequestKey, answer: &Answer) -> Result<(), StoreError> {
+        if let Some(begun) = self.state().requests.get_mut(&(key.caller.clone(), key.key.clone())) {
+            begun.answer = Some(answer.clone());
+        }
+        Ok(())
+    }
+
+    async fn abandon(&self, key: &RequestKey) -> Result<(), StoreError> {
+        self.state().requests.remove(&(key.caller.clone(), key.key.clone()));
+        Ok(())
+    }
+}
+
+impl Deliveries for World {
+    async fn claim(
+        &self,
+        key: &DeliveryKey,
+        payload: &str,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Claim, StoreError> {
+        let mut state = self.state();
+        if !state.call("claim") {
+            return Err(refused());
+        }
+        let entry = state.ledger.entry((key.notice.clone(), key.channel.clone())).or_insert_with(|| Entry {
+            attempts: 0,
+            first_at: now,
+            due: Some(now),
+            outcome: None,
+            payload: payload.to_owned(),
+        });
+        match entry.due {
+            None => Ok(Claim::Settled),
+            Some(due) if due > now => Ok(Claim::Waiting),
+            Some(_) => {
+                entry.due = Some(lease_until);
+                Ok(Claim::Granted { attempts: entry.attempts, first_at: entry.first_at })
+            }
+        }
+    }
+
+    async fn defer(
+        &self,
+        key: &DeliveryKey,
+        payload: &str,
+        now: Timestamp,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if !state.call("defer") {
+            return Err(refused());
+        }
+        state.ledger.entry((key.notice.clone(), key.channel.clone())).or_insert_with(|| Entry {
+            attempts: 0,
+            first_at: now,
+            due: Some(at),
+            outcome: None,
+            payload: payload.to_owned(),
+        });
+        Ok(())
+    }
+
+    async fn record(&self, key: &DeliveryKey, _: Timestamp, outcome: &Outcome) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if !state.call("record") {
+            return Err(refused());
+        }
+        if let Some(entry) = state.ledger.get_mut(&(key.notice.clone(), key.channel.clone())) {
+            entry.attempts += 1;
+            entry.due = match outcome {
+                Outcome::Retry { at, .. } => Some(*at),
+                Outcome::Delivered | Outcome::Parked { .. } => None,
+            };
+            entry.outcome = Some(outcome.clone());
+        }
+        Ok(())
+    }
+
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+        let mut state = self.state();
+        if !state.call("due") {
+            return Err(refused());
+        }
+        let mut due: Vec<(Timestamp, Delivery)> = state
+            .ledger
+            .iter()
+            .filter_map(|((notice, channel), entry)| {
+                let key = DeliveryKey { notice: notice.clone(), channel: channel.clone() };
+                let (attempts, first_at, payload) = (entry.attempts, entry.first_at, entry.payload.clone());
+                let at = entry.due.filter(|at| *at <= now)?;
+                Some((at, Delivery { key, attempts, first_at, payload }))
+            })
+            .collect();
+        due.sort_by_key(|(at, _)| *at);
+        due.truncate(limit as usize);
+        Ok(due.into_iter().map(|(_, delivery)| delivery).collect())
+    }
+
+    async fn permits(
+        &self,
+        name: &str,
+        now: Timestamp,
+        wanted: u32,
+        per_second: u32,
+    ) -> Result<u32, StoreError> {
+        let mut state = self.state();
+        let taken = state.permits.entry((name.to_owned(), now.as_second())).or_default();
+        let granted = wanted.min(per_second.saturating_sub(*taken));
+        *taken += granted;
+        Ok(granted)
+    }
+}

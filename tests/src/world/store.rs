@@ -1,0 +1,174 @@
+//! The fleet table.
+
+use app::error::StoreError;
+use app::ports::{InstanceKey, Page, Watch, Workers};
+use app::record::{EventRecord, Stored};
+use domain::{Region, Timestamp, WorkerId};
+
+use super::{State, World};
+
+fn refused(name: &str) -> StoreError {
+    StoreError::Unavailable(format!("{name} is out of order").into())
+}
+
+fn key(stored: &Stored) -> Option<InstanceKey> {
+    let state = stored.worker.state();
+    let instance = state.instance.clone().filter(|_| !stored.worker.is_over())?;
+    Some(InstanceKey { account: state.account.clone(), region: state.region.clone(), instance })
+}
+
+impl State {
+    fn write(
+        &mut self,
+        before: Option<&Stored>,
+        record: &EventRecord,
+        after: &Stored,
+    ) -> Result<(), StoreError> {
+        let id = after.worker.id();
+        let current = self.workers.get(&id).map(|stored| stored.version);
+        if current != before.map(|stored| stored.version) || self.facts.contains_key(&(id, record.version)) {
+            return Err(StoreError::Conflict);
+        }
+        let name = &after.worker.state().name;
+        if !after.worker.is_over() && self.names.get(name).is_some_and(|owner| *owner != id) {
+            return Err(StoreError::NameTaken { name: name.clone() });
+        }
+        let instance = key(after);
+        if instance.as_ref().and_then(|key| self.owners.get(key)).is_some_and(|owner| *owner != id) {
+            return Err(StoreError::InstanceTaken);
+        }
+        self.names.retain(|_, owner| *owner != id);
+        self.owners.retain(|_, owner| *owner != id);
+        if !after.worker.is_over() {
+            self.names.insert(name.clone(), id);
+        }
+        if let Some(key) = instance {
+            self.owners.insert(key, id);
+        }
+        self.workers.insert(id, after.clone());
+        self.facts.insert((id, record.version), record.clone());
+        self.untold.insert((id, record.version));
+        Ok(())
+    }
+}
+
+impl Workers for World {
+    async fn load(&self, id: WorkerId) -> Result<Option<Stored>, StoreError> {
+        let mut state = self.state();
+        if !state.call("load") {
+            return Err(refused("load"));
+        }
+        Ok(state.workers.get(&id).cloned())
+    }
+
+    async fn load_many(&self, ids: &[WorkerId]) -> Result<Vec<Stored>, StoreError> {
+        let mut state = self.state();
+        if !state.call("load_many") {
+            return Err(refused("load_many"));
+        }
+        Ok(ids.iter().filter_map(|id| state.workers.get(id).cloned()).collect())
+    }
+
+    async fn save(
+        &self,
+        before: Option<&Stored>,
+        record: &EventRecord,
+        after: &Stored,
+    ) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if !state.call("save") {
+            return Err(refused("save"));
+        }
+        if state.races > 0 {
+            state.races -= 1;
+            return Err(StoreError::Conflict);
+        }
+        state.write(before, record, after)
+    }
+
+    async fn owner(&self, key: &InstanceKey) -> Result<Option<WorkerId>, StoreError> {
+        let mut state = self.state();
+        if !state.call("owner") {
+            return Err(refused("owner"));
+        }
+        Ok(state.owners.get(key).copied())
+    }
+
+    async fn watches(
+        &self,
+        region: &Region,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Watch>, StoreError> {
+        let mut state = self.state();
+        if !state.call("watches") {
+            return Err(refused("watches"));
+        }
+        let living =
+            state.workers.values().filter(|s| !s.worker.is_over() && s.worker.state().region == *region);
+        let mut items: Vec<Watch> = living
+            .map(|stored| {
+                let worker = stored.worker.state();
+                Watch {
+                    worker: worker.id,
+                    instance: worker.instance.clone(),
+                    zone: worker.zone.clone(),
+                    monitoring: worker.overrides.monitoring,
+                    interval: worker.overrides.interval.map(|interval| interval.get()),
+                    drift_policy: worker.overrides.drift,
+                    drifted: worker.drift.is_some() && worker.gave_up.is_none(),
+                    act_by: stored.act_by,
+                }
+            })
+            .filter(|watch| after.is_none_or(|after| watch.worker.to_string().as_str() > after))
+            .collect();
+        let more = items.len() > limit as usize;
+        items.truncate(limit as usize);
+        let next = items.last().filter(|_| more).map(|watch| watch.worker.to_string());
+        Ok(Page { items, next })
+    }
+
+    async fn events(
+        &self,
+        id: WorkerId,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<EventRecord>, StoreError> {
+        let mut state = self.state();
+        if !state.call("events") {
+            return Err(refused("events"));
+        }
+        let after: u64 = match after {
+            Some(text) => text.parse().map_err(|_| StoreError::BadCursor)?,
+            None => u64::MAX,
+        };
+        let older = state.facts.range((id, 0)..(id, after)).rev();
+        let mut items: Vec<EventRecord> =
+            older.map(|(_, record)| record.clone()).take(limit as usize + 1).collect();
+        let more = items.len() > limit as usize;
+        items.truncate(limit as usize);
+        let next = items.last().filter(|_| more).map(|record| record.version.to_string());
+        Ok(Page { items, next })
+    }
+
+    async fn untold(&self, before: Timestamp, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
+        let mut state = self.state();
+        if !state.call("untold") {
+            return Err(refused("untold"));
+        }
+        let records = state.untold.iter().filter_map(|key| state.facts.get(key));
+        let mut old: Vec<EventRecord> = records.filter(|record| record.at < before).cloned().collect();
+        old.sort_by_key(|record| record.at);
+        old.truncate(limit as usize);
+        Ok(old)
+    }
+
+    async fn mark_told(&self, worker: WorkerId, version: u64) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if !state.call("mark_told") {
+            return Err(refused("mark_told"));
+        }
+        state.untold.remove(&(worker, version));
+        Ok(())
+    }
+}

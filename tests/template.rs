@@ -1,0 +1,315 @@
+//! What is deployed keeps its rules: `template.yaml` read as data and held to the promises of ARCHITECTURE.md.
+//! Each test collects everything that is wrong and says what to do about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use tests::template::{Resource, Template, list, target, texts};
+use tests::{fixtures, hold, pattern, repo};
+
+/// The longest a stream record may hold its shard up, in seconds: a quarter of what the stream remembers.
+const OLDEST_RECORD: u64 = 21_600;
+
+fn capitalized(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Every trigger: the function, the trigger's name, its type, its properties.
+fn triggers(template: &Template) -> Vec<(&str, &str, &str, &Value)> {
+    let mut all = Vec::new();
+    for function in template.functions() {
+        for (name, event) in function.property("Events").as_object().into_iter().flatten() {
+            all.push((
+                function.name,
+                name.as_str(),
+                event["Type"].as_str().unwrap_or_default(),
+                &event["Properties"],
+            ));
+        }
+    }
+    all
+}
+
+#[test]
+fn every_function_of_the_tree_is_deployed_and_the_reverse() {
+    let template = Template::read();
+    let expected: BTreeSet<(String, String)> = repo::folders("functions")
+        .into_iter()
+        .map(|folder| (format!("{}Function", capitalized(&folder)), format!("functions/{folder}")))
+        .collect();
+    let actual: BTreeSet<(String, String)> = template
+        .functions()
+        .iter()
+        .map(|f| (f.name.to_owned(), f.property("CodeUri").as_str().unwrap_or_default().to_owned()))
+        .collect();
+    assert_eq!(
+        actual, expected,
+        "functions/x is the resource XFunction with CodeUri functions/x, and nothing else is"
+    );
+}
+
+#[test]
+fn every_asynchronous_trigger_gives_up_in_the_end_and_says_so() {
+    let template = Template::read();
+    let mut faults = Vec::new();
+    for (function, name, kind, properties) in triggers(&template) {
+        let number = |value: &Value, least: u64, most: u64| {
+            value.as_u64().is_some_and(|n| (least..=most).contains(&n))
+        };
+        let retry = &properties["RetryPolicy"];
+        let missing: Vec<&str> = match kind {
+            "Schedule" | "EventBridgeRule" => [
+                ("RetryPolicy.MaximumRetryAttempts", number(&retry["MaximumRetryAttempts"], 0, 185)),
+                (
+                    "RetryPolicy.MaximumEventAgeInSeconds",
+                    number(&retry["MaximumEventAgeInSeconds"], 60, 86_400),
+                ),
+                ("DeadLetterConfig.Arn", target(&properties["DeadLetterConfig"]["Arn"]).is_some()),
+            ]
+            .into_iter()
+            .filter_map(|(what, there)| (!there).then_some(what))
+            .collect(),
+            "DynamoDB" => [
+                ("FilterCriteria", !list(&properties["FilterCriteria"]["Filters"]).is_empty()),
+                ("StartingPosition TRIM_HORIZON", properties["StartingPosition"] == json!("TRIM_HORIZON")),
+                ("BisectBatchOnFunctionError", properties["BisectBatchOnFunctionError"] == json!(true)),
+                ("MaximumRetryAttempts", number(&properties["MaximumRetryAttempts"], 1, 10)),
+                (
+                    "MaximumRecordAgeInSeconds",
+                    number(&properties["MaximumRecordAgeInSeconds"], 60, OLDEST_RECORD),
+                ),
+                (
+                    "FunctionResponseTypes ReportBatchItemFailures",
+                    texts(&properties["FunctionResponseTypes"]) == ["ReportBatchItemFailures"],
+                ),
+                ("OnFailure", target(&properties["DestinationConfig"]["OnFailure"]["Destination"]).is_some()),
+            ]
+            .into_iter()
+            .filter_map(|(what, there)| (!there).then_some(what))
+            .collect(),
+            _ => vec!["a rule for this type of trigger in this test"],
+        };
+        faults.extend(
+            missing.into_iter().map(|what| format!("{function} {name}: {what} is missing or out of bounds")),
+        );
+        let all = template.functions();
+        let invoked = all.iter().find(|f| f.name == function).map(|f| f.property("EventInvokeConfig"));
+        let config = invoked.unwrap_or(&Value::Null);
+        if !number(&config["MaximumRetryAttempts"], 0, 2)
+            || !number(&config["MaximumEventAgeInSeconds"], 60, 21_600)
+            || target(&config["DestinationConfig"]["OnFailure"]["Destination"]).is_none()
+        {
+            faults.push(format!(
+                "{function}: EventInvokeConfig needs retries, an age and a destination on failure"
+            ));
+        }
+    }
+    faults.sort();
+    faults.dedup();
+    hold(
+        "AWS's defaults let one bad record block a shard for a day, and lose what failed: say all of it.",
+        &faults,
+    );
+}
+
+#[test]
+fn an_alarm_watches_every_dead_letter_queue_and_every_stream() {
+    let template = Template::read();
+    let watched: BTreeSet<(&str, &str)> = template
+        .of_kind("AWS::CloudWatch::Alarm")
+        .into_iter()
+        .filter(|alarm| !list(alarm.property("AlarmActions")).is_empty())
+        .filter_map(|alarm| {
+            let value = list(alarm.property("Dimensions")).first().and_then(|one| target(&one["Value"]))?;
+            Some((alarm.property("MetricName").as_str()?, value))
+        })
+        .collect();
+    let mut faults = Vec::new();
+    for queue in template.of_kind("AWS::SQS::Queue") {
+        if !watched.contains(&("ApproximateNumberOfMessagesVisible", queue.name)) {
+            faults.push(format!("{}: no alarm on its messages", queue.name));
+        }
+    }
+    for (function, _, kind, _) in triggers(&template) {
+        if kind == "DynamoDB" && !watched.contains(&("IteratorAge", function)) {
+            faults.push(format!("{function}: no alarm on its IteratorAge"));
+        }
+    }
+    hold("What failed for good, or falls behind, has to wake somebody up.", &faults);
+}
+
+#[test]
+fn the_streams_filter_keeps_new_facts_and_nothing_else() {
+    let template = Template::read();
+    let mut seen = 0;
+    for (function, name, _, properties) in
+        triggers(&template).into_iter().filter(|(_, _, kind, _)| *kind == "DynamoDB")
+    {
+        // A record passes if any of the filters matches: one is all there should be.
+        let [filter] = list(&properties["FilterCriteria"]["Filters"]) else {
+            panic!("{function} {name}: one filter")
+        };
+        let filter: Value =
+            serde_json::from_str(filter["Pattern"].as_str().expect("a pattern")).expect("JSON");
+        let kept: Vec<String> = list(&fixtures::read("fleet-stream.json")["Records"])
+            .iter()
+            .filter(|record| pattern::matches(&filter, record).expect("a pattern that this test can read"))
+            .map(|record| {
+                format!("{} {}", record["eventName"], record["dynamodb"]["Keys"]["sk"]["S"]).replace('"', "")
+            })
+            .collect();
+        assert_eq!(
+            kept,
+            [
+                "INSERT EVENT#00000000000000000004",
+                "INSERT EVENT#00000000000000000001",
+                "INSERT EVENT#00000000000000000005"
+            ],
+            "{function} {name}: a state, an owner, a mark or an expiry must not invoke anything, and no new fact be lost"
+        );
+        seen += 1;
+    }
+    assert_eq!(seen, 2, "act and notify read the stream, and nobody else");
+}
+
+#[test]
+fn the_rules_route_recorded_events_to_the_functions_they_are_for() {
+    let template = Template::read();
+    let mut routed: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let recorded =
+        ["ec2-state-change.json", "schedule.json", "collection-requested.json", "reconcile-requested.json"];
+    for fixture in recorded {
+        let event = fixtures::read(fixture);
+        let ours = event["source"] == json!("cml-fleet");
+        for (function, _, kind, properties) in triggers(&template) {
+            let same_bus = properties.get("EventBusName").is_some() == ours;
+            let matched = kind == "EventBridgeRule"
+                && same_bus
+                && pattern::matches(&properties["Pattern"], &event)
+                    .expect("a pattern that this test can read");
+            if matched {
+                routed.entry(fixture).or_default().push(function);
+            }
+        }
+    }
+    assert_eq!(
+        routed,
+        BTreeMap::from([
+            ("ec2-state-change.json", vec!["DriftFunction"]),
+            ("collection-requested.json", vec!["CollectFunction"]),
+            ("reconcile-requested.json", vec!["ActFunction"]),
+        ])
+    );
+}
+
+#[test]
+fn data_is_encrypted_recoverable_and_does_not_stay_for_ever() {
+    let template = Template::read();
+    let mut faults = Vec::new();
+    for table in template.of_kind("AWS::DynamoDB::Table") {
+        let switches = [
+            ("SSESpecification", "SSEEnabled"),
+            ("PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled"),
+            ("TimeToLiveSpecification", "Enabled"),
+        ];
+        for (section, switch) in switches {
+            if table.property(section)[switch] != json!(true) {
+                faults.push(format!("{}: {section}.{switch} must be true", table.name));
+            }
+        }
+    }
+    let kept = |resource: &Resource<'_>, property: &str| !resource.property(property).is_null();
+    let rules = [
+        ("AWS::Logs::LogGroup", "RetentionInDays"),
+        ("AWS::SNS::Topic", "KmsMasterKeyId"),
+        ("AWS::SQS::Queue", "SqsManagedSseEnabled"),
+    ];
+    for (kind, property) in rules {
+        let without = template.of_kind(kind).into_iter().filter(|resource| !kept(resource, property));
+        faults.extend(without.map(|resource| format!("{}: {property} is missing", resource.name)));
+    }
+    for function in template.functions() {
+        if target(&function.property("LoggingConfig")["LogGroup"]).is_none() {
+            faults.push(format!("{}: it needs a log group of ours, which has a retention", function.name));
+        }
+    }
+    hold("Encrypted at rest, point-in-time recovery, an end for what grows.", &faults);
+}
+
+/// The environment of a function as a deployment with the template's own defaults makes it.
+fn default_environment(template: &Template, function: &str) -> BTreeMap<String, String> {
+    let common = &template.section("Globals")["Function"]["Environment"]["Variables"];
+    let all = template.functions();
+    let own = all.iter().find(|f| f.name == function).map(|f| &f.property("Environment")["Variables"]);
+    let variables = [Some(common), own].into_iter().flatten().filter_map(Value::as_object).flatten();
+    variables.map(|(name, value)| (name.clone(), resolve(template, value))).collect()
+}
+
+fn resolve(template: &Template, value: &Value) -> String {
+    if let Some([_, _, otherwise]) = value.get("Fn::If").map(list) {
+        return resolve(template, otherwise);
+    }
+    let Some(name) = target(value) else { return value.to_string() };
+    match &template.section("Parameters")[name]["Default"] {
+        Value::String(text) => text.clone(),
+        Value::Null if name == "AWS::Region" => "us-east-1".to_owned(),
+        Value::Null => match template.section("Resources")[name]["Type"].as_str().unwrap_or_default() {
+            "AWS::SNS::Topic" => format!("arn:aws:sns:us-east-1:123456789012:{name}"),
+            "AWS::SecretsManager::Secret" => {
+                format!("arn:aws:secretsmanager:us-east-1:123456789012:secret:{name}")
+            }
+            _ => name.to_owned(),
+        },
+        number => number.to_string(),
+    }
+}
+
+#[test]
+fn the_functions_start_with_the_templates_defaults_and_read_all_they_are_given() {
+    let template = Template::read();
+    let common = default_environment(&template, "PollFunction");
+    app::config::Config::parse(&common).expect("the defaults of template.yaml");
+    let notify = default_environment(&template, "NotifyFunction");
+    app::config::NotifyConfig::parse(&notify).expect("the defaults of template.yaml for notify");
+    // Without any variable, the parser names every one that it reads; the webhooks only once it knows which are allowed.
+    let nothing = app::config::NotifyConfig::parse(&BTreeMap::new()).expect_err("nothing is set");
+    let only = BTreeMap::from([("ALLOW_PRIVATE_WEBHOOKS".to_owned(), "false".to_owned())]);
+    let webhooks = app::config::NotifyConfig::parse(&only).expect_err("nothing else is set");
+    let read = format!("{nothing} {webhooks}");
+    let unread: Vec<String> = notify.into_keys().filter(|name| !read.contains(name.as_str())).collect();
+    hold("A variable that app::config does not read sets nothing.", &unread);
+}
+
+#[test]
+fn the_parameters_have_the_ranges_of_the_code() {
+    use domain::{AlertDuration, DriftPolicy, Percent, PollInterval};
+    let template = Template::read();
+    let range = |least: u32, most: u32| (json!(least), json!(most));
+    let percent = range(Percent::MIN, Percent::MAX);
+    let mut faults = Vec::new();
+    for (name, (least, most)) in [
+        ("MetricsPollIntervalSeconds", range(PollInterval::MIN, PollInterval::MAX)),
+        ("AlertDurationSeconds", range(AlertDuration::MIN, AlertDuration::MAX)),
+        ("CpuAlertPercent", percent.clone()),
+        ("MemoryAlertPercent", percent.clone()),
+        ("DiskAlertPercent", percent),
+    ] {
+        let parameter = &template.section("Parameters")[name];
+        let (low, high) = (&parameter["MinValue"], &parameter["MaxValue"]);
+        if (low, high) != (&least, &most) {
+            faults.push(format!(
+                "{name}: {low} to {high} in template.yaml, {least} to {most} in domain::policy"
+            ));
+        }
+        let said = parameter["Description"].as_str().unwrap_or_default();
+        if !said.contains(&format!("{low} to {high}")) {
+            faults.push(format!("{name}: its description does not name its range: {said}"));
+        }
+    }
+    let words: Vec<&str> = DriftPolicy::ALL.iter().map(|policy| policy.as_str()).collect();
+    if texts(&template.section("Parameters")["DriftPolicy"]["AllowedValues"]) != words {
+        faults.push(format!("DriftPolicy: the code knows {}", words.join(", ")));
+    }
+    hold("What CloudFormation accepts the functions accept, and the reverse.", &faults);
+}

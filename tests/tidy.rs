@@ -1,0 +1,312 @@
+//! The code keeps the rules of ARCHITECTURE.md: who may depend on whom, what the core must not know, how files look.
+//! Each test collects everything that is wrong and says what to do about it. The template's rules are in `template`.
+#![expect(clippy::expect_used, reason = "all of this is a test")]
+
+use std::collections::BTreeSet;
+
+use tests::hold;
+use tests::repo::{self, File};
+
+/// The longest a source file may be.
+const MOST_LINES: usize = 400;
+/// The crates of `shared/`.
+const SHARED: [&str; 3] = ["domain", "app", "aws"];
+/// All that the core may be made of: time, error types, identities.
+const CORE_CRATES: [&str; 3] = ["jiff", "thiserror", "uuid"];
+
+/// The dependencies of a crate: name, whether optional, and in which table.
+fn dependencies(manifest: &str) -> Vec<(String, bool, &'static str)> {
+    let text = std::fs::read_to_string(repo::root().join(manifest)).expect(manifest);
+    let table: toml::Table = text.parse().expect(manifest);
+    let mut all = Vec::new();
+    for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
+        for (name, value) in table.get(kind).and_then(|deps| deps.as_table()).into_iter().flatten() {
+            let optional = value.get("optional").and_then(toml::Value::as_bool).unwrap_or(false);
+            all.push((name.clone(), optional, kind));
+        }
+    }
+    all
+}
+
+/// Rust sources below one of these folders.
+fn sources(folders: &[&str]) -> Vec<File> {
+    let within = |file: &File| folders.iter().any(|folder| file.path.starts_with(folder));
+    repo::files().into_iter().filter(|file| file.is(".rs") && within(file)).collect()
+}
+
+/// The code of a line, without its comment.
+fn code(line: &str) -> &str {
+    line.split("//").next().unwrap_or_default()
+}
+
+/// Every place where one of these words stands in code (not in comments).
+fn uses(files: &[File], words: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files {
+        for (number, line) in file.text.lines().enumerate() {
+            for word in words.iter().filter(|word| code(line).contains(**word)) {
+                found.push(format!("{}:{}: {word}", file.path, number + 1));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_core_depends_on_next_to_nothing() {
+    let allowed: BTreeSet<&str> = CORE_CRATES.into_iter().collect();
+    let faults: Vec<String> = dependencies("shared/domain/Cargo.toml")
+        .into_iter()
+        .filter(|(name, _, kind)| *kind == "dependencies" && !allowed.contains(name.as_str()))
+        .map(|(name, ..)| format!("shared/domain depends on {name}"))
+        .collect();
+    hold(
+        "domain is pure: formats belong to app, services to aws. Move what needs this crate there.",
+        &faults,
+    );
+}
+
+#[test]
+fn arrows_point_from_the_outside_in() {
+    let functions = repo::folders("functions");
+    let ours = |name: &str| SHARED.contains(&name) || name == "tests" || functions.iter().any(|f| f == name);
+    let mut faults = Vec::new();
+    let mut check = |manifest: String, allowed: &[&str]| {
+        for (name, ..) in dependencies(&manifest) {
+            if ours(&name) && !allowed.contains(&name.as_str()) {
+                faults.push(format!("{manifest} depends on {name}"));
+            }
+        }
+    };
+    check("shared/domain/Cargo.toml".to_owned(), &[]);
+    check("shared/app/Cargo.toml".to_owned(), &["domain"]);
+    check("shared/aws/Cargo.toml".to_owned(), &["domain", "app"]);
+    for function in &functions {
+        check(format!("functions/{function}/Cargo.toml"), &SHARED);
+    }
+    hold(
+        "domain <- app <- aws <- functions: what two crates share moves inwards, and no function knows another.",
+        &faults,
+    );
+}
+
+#[test]
+fn only_one_crate_knows_the_aws_sdks() {
+    let banned = |name: &str| name.starts_with("aws-") || name == "aws" || name.starts_with("lambda_");
+    let mut manifests: Vec<(String, bool)> =
+        repo::folders("functions").iter().map(|f| (format!("functions/{f}/Cargo.toml"), true)).collect();
+    manifests.extend(
+        ["shared/domain/Cargo.toml", "shared/app/Cargo.toml", "tests/Cargo.toml"]
+            .map(|m| (m.to_owned(), false)),
+    );
+    let mut faults = Vec::new();
+    for (manifest, is_function) in manifests {
+        for (name, optional, kind) in dependencies(&manifest) {
+            let allowed = is_function && name == "aws" && optional && kind == "dependencies";
+            if banned(&name) && !allowed {
+                faults.push(format!("{manifest}: {name} in [{kind}]"));
+            }
+        }
+    }
+    hold(
+        "The SDKs take ten minutes to compile: only shared/aws has them, and a function has shared/aws only as an \
+         optional dependency behind its feature `lambda`.",
+        &faults,
+    );
+}
+
+#[test]
+fn a_function_is_a_library_without_aws_and_a_binary_that_wires_it() {
+    let mut faults = Vec::new();
+    for function in repo::folders("functions") {
+        let folder = format!("functions/{function}/src/");
+        let library: Vec<File> =
+            sources(&[&folder]).into_iter().filter(|file| !file.is("src/main.rs")).collect();
+        if !library.iter().any(|file| file.is("src/lib.rs")) {
+            faults.push(format!("{folder}lib.rs is missing"));
+        }
+        let services = ["aws::", "aws_sdk_", "aws_config", "aws_smithy", "lambda_runtime", "lambda_http"];
+        faults.extend(uses(&library, &services));
+        faults.extend(uses(&library, &["env::var", "std::env"]));
+    }
+    hold(
+        "functions/*/src/lib.rs decodes, asks a use case and encodes; main.rs alone knows aws and the environment.",
+        &faults,
+    );
+}
+
+#[test]
+fn the_core_is_pure() {
+    let impure = [
+        "async ",
+        ".await",
+        "Timestamp::now",
+        "SystemTime",
+        "Instant::",
+        "serde",
+        "tracing",
+        "std::env",
+        "std::fs",
+        "std::net::Tcp",
+        "std::thread",
+        "println!",
+        "now_v7",
+        "new_v4",
+    ];
+    let faults = uses(&sources(&["shared/domain/src/"]), &impure);
+    hold("domain is a set of functions: time and identities come in as arguments, facts come out.", &faults);
+}
+
+#[test]
+fn clock_chance_and_environment_have_one_way_in() {
+    let outside = [
+        "Timestamp::now",
+        "SystemTime::now",
+        "Instant::now",
+        "now_v7",
+        "new_v4",
+        "env::var",
+        "tokio::time::sleep",
+    ];
+    let inner: Vec<File> = sources(&["shared/app/src/", "functions/"])
+        .into_iter()
+        .filter(|file| !file.is("src/main.rs") && !file.path.contains("/tests"))
+        .collect();
+    hold("Time, chance and settings come through app::ports and app::config.", &uses(&inner, &outside));
+}
+
+#[test]
+fn every_source_file_says_what_it_is_for_and_stays_short() {
+    let mut faults = Vec::new();
+    for file in repo::files().iter().filter(|file| file.is(".rs")) {
+        if !file.text.starts_with("//!") {
+            faults.push(format!("{} does not open with `//!` and a sentence on what it is for", file.path));
+        }
+        let lines = file.text.lines().count();
+        if lines > MOST_LINES {
+            faults.push(format!("{} has {lines} lines: split it along its ideas", file.path));
+        }
+    }
+    hold(&format!("A file opens with `//!` and has at most {MOST_LINES} lines."), &faults);
+}
+
+#[test]
+fn every_crate_obeys_the_workspace() {
+    let mut faults = Vec::new();
+    for file in repo::files().iter().filter(|file| file.is("/Cargo.toml")) {
+        let table: toml::Table = file.text.parse().expect(&file.path);
+        let lints =
+            table.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool);
+        if lints != Some(true) {
+            faults.push(format!("{}: [lints] workspace = true is missing", file.path));
+        }
+    }
+    hold("Lints are one set for the whole workspace.", &faults);
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    // Written in halves, so that this file does not find itself.
+    let marks = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("XX", "X:"),
+        concat!("to", "do!("),
+        concat!("unimple", "mented!("),
+    ];
+    let mut faults = Vec::new();
+    for file in repo::files() {
+        for (number, line) in file.text.lines().enumerate() {
+            for mark in marks.iter().filter(|mark| line.contains(**mark)) {
+                faults.push(format!("{}:{}: {mark}", file.path, number + 1));
+            }
+        }
+    }
+    hold("What is to be done is an issue, not a mark in a file.", &faults);
+}
+
+#[test]
+fn no_file_knows_the_machine_it_was_written_on() {
+    let homes = [
+        concat!("/wo", "rk/"),
+        concat!("/ho", "me/"),
+        concat!("/Us", "ers/"),
+        concat!("/ro", "ot/"),
+        concat!("/tmp/", "cml"),
+    ];
+    let mut faults = Vec::new();
+    for file in repo::files().iter().filter(|file| !file.is("Cargo.lock")) {
+        for (number, line) in file.text.lines().enumerate() {
+            for home in homes.iter().filter(|home| line.contains(**home)) {
+                faults.push(format!("{}:{}: {home}", file.path, number + 1));
+            }
+        }
+    }
+    hold("Paths are relative to the repository.", &faults);
+}
+
+#[test]
+fn the_documents_name_only_files_that_exist() {
+    let mut faults = Vec::new();
+    for file in repo::files() {
+        for (number, line) in file.text.lines().enumerate() {
+            let prose = if file.is(".md") {
+                line
+            } else if file.is(".rs") {
+                line.trim_start().strip_prefix("//").unwrap_or_default()
+            } else {
+                continue;
+            };
+            let names = quoted(prose).into_iter().chain(linked(prose));
+            for name in names.filter(|name| is_path(name) && !exists(name, &file.path)) {
+                faults.push(format!("{}:{}: {name}", file.path, number + 1));
+            }
+        }
+    }
+    hold("A document that names a file must name one that exists.", &faults);
+}
+
+/// What stands between backticks.
+fn quoted(line: &str) -> Vec<&str> {
+    line.split('`').skip(1).step_by(2).collect()
+}
+
+/// Where links of Markdown lead, without their anchors.
+fn linked(line: &str) -> Vec<&str> {
+    let targets = line.split("](").skip(1).filter_map(|rest| rest.split([')', '#', ' ']).next());
+    targets.filter(|target| target.contains('.') && !target.contains("::")).collect()
+}
+
+/// Whether this is meant as a path in this repository: below one of its folders, or a document or manifest.
+fn is_path(name: &str) -> bool {
+    if name.contains("://") || name.contains([' ', '<', '{', '$', '(']) || name.starts_with(['-', '/', '.']) {
+        return false;
+    }
+    let below = ["functions/", "shared/", "infra/", "tests/", ".ci/"].iter().any(|top| name.starts_with(top));
+    let document = [".md", ".toml", ".yaml", ".yml"].iter().any(|ending| name.ends_with(ending));
+    below || document
+}
+
+/// Whether the path exists, from the root or from the document's own folder. `*` and `x` stand for any folder.
+fn exists(name: &str, document: &str) -> bool {
+    let name = name.trim_end_matches('/');
+    let here = document.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    [String::new(), here].into_iter().any(|base| any_exists(&base, name))
+}
+
+fn any_exists(base: &str, name: &str) -> bool {
+    let Some((before, after)) =
+        ["/*", "/x"].iter().find_map(|mark| split_at_folder(name, mark)).or_else(|| name.split_once("*"))
+    else {
+        return repo::root().join(base).join(name).exists();
+    };
+    let after = after.trim_start_matches('/');
+    let folders = repo::folders(&format!("{base}{before}"));
+    !folders.is_empty()
+        && (after.is_empty() || folders.iter().any(|f| any_exists(&format!("{base}{before}/{f}/"), after)))
+}
+
+fn split_at_folder<'a>(name: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
+    let (before, after) = name.split_once(mark)?;
+    (after.is_empty() || after.starts_with('/')).then_some((before, after))
+}
