@@ -41,8 +41,11 @@ impl Worker {
     ///   sighting that arrives meanwhile does not add one: only the newest sighting is kept, so nothing tells whether
     ///   EC2 was as asked in between. A transition never is drift, and the next settled sighting makes up for it.
     /// - Under [`DriftPolicy::Adopt`] evidence changes what is asked for, and what was reached is reached for another
-    ///   wish. There the sighting, the misses, the failures and the alerts are the same, and once a worker was as asked,
-    ///   a settled newest sighting always is what is asked for.
+    ///   wish. There the sighting, the misses, the failures and the alerts are the same; and once a worker was as asked
+    ///   and nothing of ours is under way, a settled newest sighting always is what is asked for.
+    ///
+    /// It speaks of evidence that is recorded. Whoever does not write what only confirms (see
+    /// [`Event::only_confirms`]) takes evidence from between the recorded sighting and the confirmation for news.
     pub fn observe(&self, evidence: &Evidence, policy: &Policy) -> Vec<Event> {
         if self.is_over() {
             return Vec::new();
