@@ -88,14 +88,16 @@ class Cloud:
         environment = {
             **os.environ,
             **environment_of(ministack),
-            # What MiniStack hands on to the functions: everything is MiniStack's, but for EC2 and CloudWatch.
+            # What MiniStack hands on to the functions: everything is MiniStack's, but for EC2.
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ministack}",
             "AWS_ENDPOINT_URL_EC2": f"http://127.0.0.1:{moto}",
-            "AWS_ENDPOINT_URL_CLOUDWATCH": f"http://127.0.0.1:{moto}",
             "AWS_LAMBDA_LOG_FORMAT": "JSON",
             "AWS_LAMBDA_LOG_LEVEL": os.environ.get("LOG_LEVEL", "INFO"),
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(ministack),
+            # Listeners of its own that nobody here wants, on fixed ports and every interface.
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
             "MINISTACK_REGION": REGION,
             "LOG_LEVEL": "INFO",
             "TMPDIR": str(self.folder / "tmp"),
@@ -281,7 +283,7 @@ The local cloud is running.
              curl -s {url}/health
              curl -s {signed} {url}/workers
   EC2        http://127.0.0.1:{state['ports'][1]}    (aws ec2 describe-instances --endpoint-url ...; any credentials)
-  the rest   http://127.0.0.1:{state['ports'][0]}    (DynamoDB, SNS, EventBridge, Lambda, CloudWatch Logs, ...)
+  the rest   http://127.0.0.1:{state['ports'][0]}    (DynamoDB, SNS, EventBridge, Lambda, CloudWatch, ...)
   logs       make logs F=act      (one of act api collect drift notify poll)
   stack      {shown(self.outputs_file)}
   stop       make down {first}""".rstrip()

@@ -1,4 +1,4 @@
-"""The emulated EC2 and CloudWatch (moto), and their pulse.
+"""The emulated EC2 (moto), and its pulse.
 
 moto answers calls and does nothing else. This process serves it and adds what AWS does by itself: instances take a moment to change
 state, EventBridge hears of each change, CloudWatch gets metrics. It also mends three answers of moto's EC2 that the functions
@@ -52,7 +52,9 @@ def mend_instances(settle):
             if instance._state.name == name:  # not overtaken by another call
                 instance._state.name, instance._state.code = final
 
-        timer = threading.Timer(settle, arrive)
+        # EC2 stamps its events to the second, and no start is faster than that: within one second nobody could tell
+        # "stopped, then running" from "running, then stopped".
+        timer = threading.Timer(max(settle, 1.2) if name == "pending" else settle, arrive)
         timer.daemon = True
         timer.start()
 
@@ -119,7 +121,7 @@ class Pulse:
         self.regions = args.regions.split(",")
         self.lambdas = boto3.client("lambda", endpoint_url=args.ministack, region_name=args.stack_region, **own)
         self.metrics = {
-            region: boto3.client("cloudwatch", endpoint_url=f"http://127.0.0.1:{args.moto_port}", region_name=region, **own)
+            region: boto3.client("cloudwatch", endpoint_url=args.ministack, region_name=region, **own)
             for region in self.regions
         }
         self.events = True

@@ -168,12 +168,13 @@ impl Actuator for Ec2Actuator {
     }
 }
 
-/// The image's own volumes, each encrypted, the root one of the size asked for.
+/// The image's own volumes, each encrypted and of its own size, but for the root one of the size asked for.
 fn encrypted(image: &Image, root_gib: Option<u32>) -> Vec<BlockDeviceMapping> {
     let volumes = image.block_device_mappings().iter().filter(|mapping| mapping.ebs().is_some());
     let mapping = |mapping: &BlockDeviceMapping| {
         let root = mapping.device_name().is_some() && mapping.device_name() == image.root_device_name();
-        let size = root_gib.filter(|_| root).and_then(|gib| i32::try_from(gib).ok());
+        let wanted = root_gib.filter(|_| root).and_then(|gib| i32::try_from(gib).ok());
+        let size = wanted.or_else(|| mapping.ebs().and_then(EbsBlockDevice::volume_size));
         let volume = EbsBlockDevice::builder().encrypted(true).set_volume_size(size).build();
         BlockDeviceMapping::builder()
             .set_device_name(mapping.device_name().map(str::to_owned))
