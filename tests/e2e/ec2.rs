@@ -34,7 +34,13 @@ impl Ec2 {
 
     /// Registers an image; instances are started from it.
     pub(crate) async fn image(&self, name: &str) -> Result<String> {
-        let xml = self.call("RegisterImage", &[("Name", name), ("RootDeviceName", "/dev/sda1")]).await?;
+        let parameters = [
+            ("Name", name),
+            ("RootDeviceName", "/dev/sda1"),
+            ("BlockDeviceMapping.1.DeviceName", "/dev/sda1"),
+            ("BlockDeviceMapping.1.Ebs.VolumeSize", "32"),
+        ];
+        let xml = self.call("RegisterImage", &parameters).await?;
         first(&xml, "imageId")
     }
 

@@ -1,6 +1,7 @@
 //! What was told, and to whom: every CloudEvent that reached one of our listeners, in the order of arrival.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -40,20 +41,30 @@ impl Told {
 
 /// The log of one listener.
 #[derive(Debug, Default)]
-pub(crate) struct Log(Mutex<Vec<Told>>);
+pub(crate) struct Log {
+    told: Mutex<Vec<Told>>,
+    omitted: AtomicU64,
+}
 
 impl Log {
-    /// Writes down a CloudEvent; a digest as the CloudEvents in it.
+    /// Writes down a CloudEvent; a digest as the CloudEvents in it, and how many it had no room for.
     pub(crate) fn add(&self, event: &Value, at: Instant) {
         let several = event.pointer("/data/events").and_then(Value::as_array);
         let each = several.map_or(std::slice::from_ref(event), Vec::as_slice);
-        let mut log = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let omitted = event.pointer("/data/omitted").and_then(Value::as_u64).unwrap_or_default();
+        self.omitted.fetch_add(omitted, Ordering::Relaxed);
+        let mut log = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         log.extend(each.iter().map(|event| Told::new(event, at)));
     }
 
     /// Everything.
     pub(crate) fn all(&self) -> Vec<Told> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many notices were only counted, in digests of more than one message holds.
+    pub(crate) fn omitted(&self) -> usize {
+        usize::try_from(self.omitted.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
     }
 
     /// Everything about one worker.

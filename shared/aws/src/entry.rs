@@ -175,7 +175,8 @@ mod tests {
         assert!(enabled(&[], "app::fleet", Level::INFO));
         // The runtime's span, which gives every line the id of its invocation.
         assert!(enabled(&[], "lambda_runtime::layers::trace", Level::INFO));
-        assert!(!enabled(&[("AWS_LAMBDA_LOG_LEVEL", "FATAL")], "hyper", Level::WARN));
+        assert!(!enabled(&[("AWS_LAMBDA_LOG_LEVEL", "FATAL")], "app::fleet", Level::WARN));
+        assert!(enabled(&[("AWS_LAMBDA_LOG_LEVEL", "FATAL")], "app::fleet", Level::ERROR));
     }
 
     #[test]
