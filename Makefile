@@ -62,10 +62,8 @@ quick: rust ## format, lints and every test that needs no SDK and no cloud
 
 .PHONY: test-aws
 test-aws: ARCH = $(HOST_ARCH)
-test-aws: rust ## lints and tests of the AWS adapters and the binaries, on the very artifacts of the build
-	$(CLIPPY_ON_BUILD) cargo build --release --target $(TARGET) $(SDK_PACKAGES)
-	$(CLIPPY_ON_BUILD) cargo test --release --target $(TARGET) -p aws --no-run
-	cargo test --release --target $(TARGET) -p aws
+test-aws: rust ## lints and tests of the AWS adapters, on the very artifacts of the build
+	$(CLIPPY_ON_BUILD) cargo test --release --target $(TARGET) -p aws
 
 .PHONY: lint-template
 lint-template: tools ## sam validate --lint and cfn-lint
