@@ -32,11 +32,12 @@ const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
 /// A connection that takes longer than this will not come.
 const CONNECT: Duration = Duration::from_secs(2);
 /// The first byte of an answer. The same for all services, so that they share one connection pool.
-const READ: Duration = Duration::from_secs(8);
+const READ: Duration = Duration::from_secs(5);
 /// One try, answer read to its end.
-const ATTEMPT: Duration = Duration::from_secs(8);
-/// All tries of one call together: the longest a call can take. A function's own timeout must be above it.
-pub const LONGEST_CALL: Duration = Duration::from_secs(18);
+const ATTEMPT: Duration = Duration::from_secs(6);
+/// All tries of one call together: the longest a call can take. A function's own timeout must be above it; the
+/// shortest of the template is 15 seconds.
+pub const LONGEST_CALL: Duration = Duration::from_secs(13);
 /// Tries of one call, the first included.
 const ATTEMPTS: u32 = 3;
 
