@@ -72,6 +72,7 @@ lint-template: tools ## sam validate --lint and cfn-lint
 
 .PHONY: deny
 deny: ## licenses, banned crates (one TLS stack) and sources of all dependencies
+	@cargo deny --version >/dev/null 2>&1 || { echo "cargo-deny is needed: cargo install --locked cargo-deny" >&2; exit 1; }
 	cargo deny --log-level error check bans licenses sources
 
 .PHONY: advisories
@@ -90,13 +91,14 @@ test: quick lint-template deny build test-aws e2e ## everything that must pass
 
 .PHONY: build
 build: ARCH = $(HOST_ARCH)
-build: rust tools ## the functions, for this machine (the first time: about ten minutes and 9 GB of memory)
+build: rust tools ## the functions, for this machine (the first time: about 15 minutes and 8 GB of memory)
 	$(CARGO_LAMBDA) $(SDK_PACKAGES)
 
 .PHONY: deploy
 deploy: target tools ## build for ARCH=arm64 (or x86_64) and deploy to AWS, asking for every setting
 	ARCH=$(ARCH) SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam build
-	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam deploy --guided --parameter-overrides Architecture=$(ARCH)
+	@echo "Built for $(ARCH): that is the Architecture to answer with."
+	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam deploy --guided
 
 # What `sam build` calls for each function of template.yaml. The first call compiles all of them, the others only copy.
 build-%Function: target tools

@@ -118,7 +118,7 @@ class Pulse:
         own = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "config": quick}
         self.function = f"{args.stack}-drift"
         self.prefix = f"{args.stack}-"
-        self.regions = args.regions.split(",")
+        self.regions, self.home = args.regions.split(","), args.stack_region
         self.lambdas = boto3.client("lambda", endpoint_url=args.ministack, region_name=args.stack_region, **own)
         self.metrics = {
             region: boto3.client("cloudwatch", endpoint_url=args.ministack, region_name=region, **own)
@@ -143,7 +143,8 @@ class Pulse:
                 state = instance._state.name
                 if self.states.get(instance.id) != state:
                     self.states[instance.id] = state
-                    self.changed(region, instance.id, state)
+                    if region == self.home:  # the stack's rule hears of its own region only
+                        self.changed(region, instance.id, state)
                     if state == "running":
                         self.kick.set()
             time.sleep(0.02)

@@ -123,10 +123,21 @@ impl Cloud {
 
     /// A call in the AWS JSON protocol, such as DynamoDB's.
     pub(crate) async fn json(&self, service: &'static str, target: &str, body: &Value) -> Result<Value> {
+        self.json_in(&self.region, service, target, body).await
+    }
+
+    /// The same in any region.
+    pub(crate) async fn json_in(
+        &self,
+        region: &str,
+        service: &'static str,
+        target: &str,
+        body: &Value,
+    ) -> Result<Value> {
         let version = if service == "dynamodb" || service == "sqs" { "1.0" } else { "1.1" };
         let call = Call {
             service,
-            region: &self.region,
+            region,
             method: Method::POST,
             url: format!("{}/", self.ministack),
             headers: vec![

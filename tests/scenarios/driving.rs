@@ -195,3 +195,20 @@ async fn a_worker_that_cannot_be_loaded_is_a_failure_of_its_record() {
     let report = stack.act(&json!({ "Records": [stream_record(worker, 1)] })).await;
     assert_eq!(report.batch_item_failures[0].item_identifier.as_deref(), Some("000000000000000000001"));
 }
+
+#[tokio::test]
+async fn what_a_run_has_no_time_for_costs_no_attempt_and_comes_again() {
+    let stack = Stack::default();
+    let workers = [stack.create("lab-1").await, stack.create("lab-2").await, stack.create("lab-3").await];
+    // Each launch takes 15 seconds, so the third worker's turn does not come.
+    stack.world.state().slow = 15_000;
+    let batch = workers.map(|worker| stream_record(worker, 1));
+    let report = stack.act(&json!({ "Records": batch })).await;
+    assert_eq!(stack.world.called("launch"), 2);
+    assert_eq!(report.batch_item_failures.len(), 1);
+    let waiting: Vec<_> = workers.iter().filter(|id| stack.world.worker(**id).version == 1).collect();
+    assert_eq!(waiting.len(), 1);
+    stack.world.state().slow = 0;
+    stack.act(&json!({ "Records": batch })).await;
+    assert_eq!(stack.world.called("launch"), 3);
+}

@@ -64,6 +64,8 @@ pub struct State {
     pub calls: BTreeMap<&'static str, u32>,
     /// Calls that fail until they are taken out.
     pub broken: BTreeSet<&'static str>,
+    /// How long a call that changes EC2 takes, in milliseconds.
+    pub slow: i64,
     /// How many saves are still to lose a race.
     pub races: u32,
     next_id: u128,
@@ -90,6 +92,7 @@ impl Default for World {
             topic: Vec::new(),
             calls: BTreeMap::new(),
             broken: BTreeSet::new(),
+            slow: 0,
             races: 0,
             next_id: 1,
         }))

@@ -34,7 +34,7 @@ pub enum ActError {
     UnknownEvent(#[source] Option<serde_json::Error>),
     /// Workers of a request could not be reconciled.
     #[error("{0} workers could not be reconciled")]
-    Failed(u32),
+    Failed(usize),
 }
 
 /// A batch of the stream, its records still raw: one that cannot be read must not spoil the others.
@@ -68,7 +68,7 @@ where
         let workers = request.workers.iter().filter_map(|id| id.parse().ok()).collect();
         let (reconciled, failed) = reconciler.run(&workers).await;
         if !failed.is_empty() {
-            return Err(ActError::Failed(reconciled.failed));
+            return Err(ActError::Failed(failed.len()));
         }
         ActReport { reconciled, ..ActReport::default() }
     };

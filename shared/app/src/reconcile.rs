@@ -9,7 +9,7 @@ use domain::{
     Action, ActionKind, Details, Event, Evidence, Failure, FailureKind, Finding, InstanceId, Plan, Region,
     Source, Timestamp, Worker, WorkerId,
 };
-use jiff::{RoundMode, TimestampRound, Unit};
+use jiff::{RoundMode, SignedDuration, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
 
 use crate::collect::details;
@@ -20,6 +20,17 @@ use crate::record::Stored;
 
 /// How often a worker is planned afresh when others change it meanwhile.
 const MAX_ROUNDS: u32 = 3;
+
+/// How long one run begins new work. `act` may run twice as long, so that what was begun is finished.
+const BUDGET: SignedDuration = SignedDuration::from_secs(25);
+
+/// Actions EC2 takes for several instances in one call.
+const fn is_batchable(kind: ActionKind) -> bool {
+    match kind {
+        ActionKind::Start | ActionKind::Stop | ActionKind::Reboot | ActionKind::Terminate => true,
+        ActionKind::Launch | ActionKind::Locate | ActionKind::Tag => false,
+    }
+}
 
 /// What reconciling needs.
 #[derive(Debug)]
@@ -33,7 +44,7 @@ pub struct Reconciler<'a, W, K, C, A> {
 }
 
 /// What a reconciliation came to. Every worker is in exactly one of `idle`, `issued`, `lapsed`, `over`, `lost_race`
-/// and `failed`.
+/// and `failed`, but for those whose turn did not come in time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReconcileReport {
     /// Distinct workers looked at.
@@ -83,18 +94,26 @@ where
         let mut report = ReconcileReport { considered: count(workers.len()), ..ReconcileReport::default() };
         let mut failed = BTreeSet::new();
         let mut batches: BTreeMap<(Region, ActionKind), Vec<Issued>> = BTreeMap::new();
+        let started = self.fleet.clock.now();
         for worker in workers {
+            // An intent that is recorded and not carried out costs the worker an attempt: better not to begin.
+            if self.fleet.clock.now().duration_since(started) >= BUDGET {
+                failed.insert(*worker);
+                continue;
+            }
             match self.prepare(*worker).await {
                 Ok(Prepared::Issued(issued)) => {
                     let kind = issued.action.kind();
+                    let region = issued.stored.worker.state().region.clone();
                     *report.issued.entry(kind.to_string()).or_default() += 1;
-                    batches
-                        .entry((issued.stored.worker.state().region.clone(), kind))
-                        .or_default()
-                        .push(*issued);
+                    if is_batchable(kind) {
+                        batches.entry((region, kind)).or_default().push(*issued);
+                    } else {
+                        self.carry_out(&region, kind, vec![*issued], &mut report, &mut failed).await;
+                    }
                 }
                 Ok(Prepared::Idle(plan)) => {
-                    *report.idle.entry(plan.reason.as_str().to_owned()).or_default() += 1
+                    *report.idle.entry(plan.reason.as_str().to_owned()).or_default() += 1;
                 }
                 Ok(Prepared::Lapsed) => report.lapsed += 1,
                 Ok(Prepared::Over) => report.over += 1,
@@ -188,9 +207,7 @@ where
         kind: ActionKind,
         batch: &[Issued],
     ) -> BTreeMap<InstanceId, Accepted> {
-        let batchable =
-            matches!(kind, ActionKind::Start | ActionKind::Stop | ActionKind::Reboot | ActionKind::Terminate);
-        if !batchable || batch.len() < 2 {
+        if !is_batchable(kind) || batch.len() < 2 {
             return BTreeMap::new();
         }
         let ids: Vec<InstanceId> =

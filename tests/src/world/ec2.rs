@@ -163,6 +163,7 @@ impl Compute for World {
 impl Actuator for World {
     async fn call(&self, _: &Region, worker: WorkerId, action: &Action) -> Result<Accepted, Failure> {
         let mut state = self.state();
+        state.now += state.slow;
         if !state.call(action.kind().as_str()) {
             let message = "InsufficientInstanceCapacity: no room".to_owned();
             return Err(Failure { kind: FailureKind::Capacity, message });
