@@ -120,7 +120,7 @@ pub(crate) async fn a_quiet_cycle_of_a_hundred_workers_makes_few_calls(world: &W
         cycles.push((calls.total(), calls, report));
     }
     let (_, calls, report) = cycles.into_iter().min_by_key(|(total, ..)| *total).context("a cycle")?;
-    world.report.add(format!("AWS calls of a quiet cycle, {FLEET} workers"), calls.to_string());
+    world.report.add(format!("AWS calls of a cycle, {FLEET} quiet workers, nothing new"), calls.to_string());
     world.report.add("  poll's report", report.to_string());
     let (report, calls) = during(&world.cloud, world.functions.invoke("collect", &request)).await?;
     ensure!(report["requested"] == json!(FLEET) && report["changed"] == json!(0), "{report}");
