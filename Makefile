@@ -20,14 +20,17 @@ TARGET = $(if $(filter arm64,$(ARCH)),aarch64,$(ARCH))-unknown-linux-gnu
 HOST_TARGET := $(patsubst arm64,aarch64,$(HOST_ARCH))-unknown-linux-gnu
 
 # The AWS SDKs are the price of this build: minutes and gigabytes. They are compiled once per target because everything that needs
-# them is compiled with the same command line: this target (never the bare host), no RUSTFLAGS, the profile of Cargo.toml
+# them is compiled with the same command line: this target (never the bare host), these link flags, the profile of Cargo.toml
 # (cargo-lambda's own "optimizations" would bring panic=abort), and packages whose features unify the same way: the functions' binaries
 # together, or the adapters with their tests. Tests of a function in the release profile would not be among those.
 # For this machine's own processor the plain linker does; any other is cross-linked with the zig that comes with cargo-lambda, which
-# it finds through the virtual environment's Python.
+# it finds through the virtual environment's Python. On x86_64 Rust would link with LLD, which keeps the unwind tables of all the SDK
+# code that it drops, 4 MB a function; the system's linker does not. What is deployed to AWS is linked with thin LTO, which drops them on
+# every processor and costs minutes at every link.
 SDK_PACKAGES := $(addprefix -p ,$(FUNCTIONS))
 COMPILER = $(if $(filter $(HOST_TARGET),$(TARGET)),cargo,cargo-zigbuild)
-CARGO_LAMBDA = PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cargo-lambda lambda build --release --disable-optimizations --compiler $(COMPILER) --target $(TARGET)
+LINK := CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS=-Clinker-features=-lld
+CARGO_LAMBDA = $(LINK) PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cargo-lambda lambda build --release --disable-optimizations --compiler $(COMPILER) --target $(TARGET)
 # `cargo clippy` would check the SDKs once more; as a wrapper around the build's own command line it reads what is there.
 CLIPPY_ON_BUILD := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
 # What is quick: every crate but the adapters, without the SDKs, in the debug profile.
@@ -63,7 +66,7 @@ quick: rust ## format, lints and every test that needs no SDK and no cloud
 .PHONY: test-aws
 test-aws: ARCH = $(HOST_ARCH)
 test-aws: rust ## lints and tests of the AWS adapters, on the very artifacts of the build
-	$(CLIPPY_ON_BUILD) cargo test --release --target $(TARGET) -p aws
+	$(LINK) $(CLIPPY_ON_BUILD) cargo test --release --target $(TARGET) -p aws
 
 .PHONY: lint-template
 lint-template: tools ## sam validate --lint and cfn-lint
@@ -96,7 +99,7 @@ build: rust tools ## the functions, for this machine (the first time: about 15 m
 
 .PHONY: deploy
 deploy: target tools ## build for ARCH=arm64 (or x86_64) and deploy to AWS, asking for every setting
-	ARCH=$(ARCH) SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam build
+	ARCH=$(ARCH) CARGO_PROFILE_RELEASE_LTO=thin SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam build
 	@echo "Built for $(ARCH): that is the Architecture to answer with."
 	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam deploy --guided
 
