@@ -128,6 +128,7 @@ class Pulse:
         self.sent = self.suppressed = self.failed = 0
         self.states = {}
         self.reported = {}
+        self.reporting = set()
         self.overrides = {}
         self.kick = threading.Event()
 
@@ -186,6 +187,7 @@ class Pulse:
                 self.reported[instance.id] = time.time()
                 try:
                     self.publish(region, instance)
+                    self.reporting.add(instance.id)
                 except (BotoCoreError, ClientError) as error:
                     print(f"{instance.id}: metrics not published: {error}", flush=True)
 
@@ -226,7 +228,7 @@ class Pulse:
     def handle(self, method, path, body):
         if (method, path) == ("GET", "/"):
             counts = {"sent": self.sent, "suppressed": self.suppressed, "failed": self.failed}
-            return {"events": self.events, **counts, "instances": self.states}
+            return {"events": self.events, **counts, "instances": self.states, "reporting": sorted(self.reporting)}
         if (method, path) == ("PUT", "/events"):
             self.events = bool(body["enabled"])
             return {"events": self.events}

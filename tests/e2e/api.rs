@@ -133,7 +133,18 @@ impl Api {
         .await
     }
 
-    /// Waits until nothing is under way: as asked for, no attempt, the tags applied, no new version for a moment.
+    /// The names of the facts that somebody did, to the worker or to its instance, since it was `before`. What was only
+    /// seen of it, as by a poll that happened to come by, is left out.
+    pub(crate) async fn done_since(&self, id: &str, before: &Value) -> Result<Vec<String>> {
+        let seen = ["instance_observed", "health_changed", "alert_raised", "alert_resolved"];
+        let since = before["version"].as_u64().context("a worker has a version")?;
+        let later = self.facts(id).await?.into_iter().filter(|(version, _)| *version > since);
+        let names = later.map(|(_, fact)| fact["fact"].as_str().unwrap_or_default().to_owned());
+        Ok(names.filter(|name| !seen.contains(&name.as_str())).collect())
+    }
+
+    /// Waits until nothing is under way: no attempt, no next step (the adoption of an instance is one), no new version
+    /// for a moment.
     pub(crate) async fn settled(&self, id: &str) -> Result<Value> {
         let history = Mutex::new((0, 0));
         eventually(&format!("worker {id} settles"), Duration::from_secs(30), || async {
@@ -141,7 +152,8 @@ impl Api {
             let version = worker["version"].as_u64().context("a worker has a version")?;
             let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
             let (last, times) = *history;
-            let times = if version == last && worker["attempt"].is_null() { times + 1 } else { 0 };
+            let idle = worker["attempt"].is_null() && worker["next"]["action"].is_null();
+            let times = if version == last && idle { times + 1 } else { 0 };
             *history = (version, times);
             Ok(if times >= STILL { Seen::Yes(worker) } else { Seen::NotYet(worker.to_string()) })
         })

@@ -1,7 +1,7 @@
 //! An HTTP subscriber of the people's topic: subscribes, confirms, keeps what is published.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 use axum::Router;
@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use crate::cloud::Cloud;
 use crate::told::Log;
+use crate::world::SOON;
 
 /// The subscriber.
 #[derive(Debug)]
@@ -41,9 +42,12 @@ impl Subscriber {
             ("Endpoint", endpoint.as_str()),
         ];
         cloud.query("sns", &cloud.ministack, &cloud.region, &parameters).await?.ok("SNS Subscribe")?;
-        tokio::time::timeout(Duration::from_secs(10), subscriber.confirmed.notified()).await.map_err(
-            |_| anyhow::anyhow!("SNS did not ask {endpoint} to confirm its subscription within 10 s"),
-        )?;
+        tokio::time::timeout(SOON, subscriber.confirmed.notified()).await.map_err(|_| {
+            anyhow::anyhow!(
+                "SNS did not ask {endpoint} to confirm its subscription within {} s",
+                SOON.as_secs()
+            )
+        })?;
         Ok(subscriber)
     }
 }

@@ -19,6 +19,9 @@ use crate::topic::Subscriber;
 pub(crate) const SOON: Duration = Duration::from_secs(15);
 /// How long a poll may take to come by and do its work: a minute, and what the emulator's clock is late.
 pub(crate) const NEXT_POLL: Duration = Duration::from_secs(90);
+/// How long people may wait for a notice. Their topic takes five messages a second of the whole fleet, and scenarios that
+/// run at the same time share them: what gets no permit is told by the next minute's sweep.
+pub(crate) const NEXT_SWEEP: Duration = Duration::from_secs(75);
 
 /// The world.
 pub(crate) struct World {

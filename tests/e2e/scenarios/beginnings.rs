@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::join_all;
+use reqwest::Method;
 use serde_json::json;
 
 use crate::report::millis;
@@ -13,6 +14,13 @@ use crate::world::{NEXT_POLL, SOON, World};
 
 pub(crate) async fn an_imported_worker_has_telemetry_within_one_interval(world: &World) -> Result<()> {
     let instance = world.instance("imported").await?;
+    // On AWS it would have been reporting for long.
+    eventually("the instance reports to CloudWatch", SOON, || async {
+        let pulse = world.cloud.pulse(Method::GET, "/", None).await?;
+        let reporting = pulse["reporting"].as_array().is_some_and(|all| all.contains(&json!(instance)));
+        Ok(seen(reporting, &pulse["reporting"]))
+    })
+    .await?;
     let name = world.name("imported");
     let worker = world.api.import(&world.cloud.region, &instance, &name).await?;
     let imported = Instant::now();
@@ -35,11 +43,11 @@ pub(crate) async fn an_imported_worker_has_telemetry_within_one_interval(world: 
         let value = sample[metric].as_f64();
         ensure!(value.is_some_and(|v| (0.0..=100.0).contains(&v)), "the sample has no {metric}: {sample}");
     }
-    let tags = world.ec2.instance(&instance).await?.tags;
-    ensure!(
-        tags.get("cml-fleet:worker-id").map(String::as_str) == Some(id),
-        "the instance was not adopted: {tags:?}"
-    );
+    eventually("the instance is adopted", SOON, || async {
+        let tags = world.ec2.instance(&instance).await?.tags;
+        Ok(seen(tags.get("cml-fleet:worker-id").map(String::as_str) == Some(id), format!("{tags:?}")))
+    })
+    .await?;
     let again = json!({ "region": world.cloud.region, "instance_id": instance }).to_string();
     let answer = world.api.send("POST", "/workers/import", Some(&again), &[]).await?;
     ensure!(

@@ -7,13 +7,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::told::Told;
-use crate::world::{NEXT_POLL, SOON, World};
+use crate::world::{NEXT_POLL, NEXT_SWEEP, SOON, World};
 
 pub(crate) async fn a_stop_behind_our_back_is_recorded_and_told_with_its_reason(world: &World) -> Result<()> {
     let (worker, instance) = world.worker("drifting").await?;
     world.ec2.stop(&instance).await?;
     let webhook = world.steady.log.wait_for("the webhook", &worker, "drift_detected", SOON).await?;
-    let topic = world.topic.log.wait_for("the topic's subscriber", &worker, "drift_detected", SOON).await?;
+    let topic =
+        world.topic.log.wait_for("the topic's subscriber", &worker, "drift_detected", NEXT_SWEEP).await?;
     for told in [&webhook, &topic] {
         warned(told, "event")?;
     }
@@ -45,12 +46,20 @@ pub(crate) async fn a_worker_that_is_to_be_reverted_is_started_again_and_told_so
         let expected = if once.starts_with("action") { 2 } else { 1 };
         ensure!(count(once) == expected, "{once} {} times: {}", count(once), facts.join(", "));
     }
-    for (who, log) in [("the webhook", &world.steady.log), ("the topic's subscriber", &world.topic.log)] {
-        for fact in ["drift_detected", "drift_resolved"] {
-            log.wait_for(who, &worker, fact, SOON).await?;
-            let times = log.facts(&worker, fact).len();
-            ensure!(times == 1, "{who} was told {fact} {times} times");
-        }
+    for fact in ["drift_detected", "drift_resolved"] {
+        told_once(world, &worker, fact).await?;
+    }
+    Ok(())
+}
+
+/// The webhook hears of it at once, the topic's subscriber with the next sweep at the latest, and neither again.
+pub(crate) async fn told_once(world: &World, worker: &str, fact: &str) -> Result<()> {
+    let listeners =
+        [("the webhook", &world.steady.log, SOON), ("the topic's subscriber", &world.topic.log, NEXT_SWEEP)];
+    for (who, log, within) in listeners {
+        log.wait_for(who, worker, fact, within).await?;
+        let times = log.facts(worker, fact).len();
+        ensure!(times == 1, "{who} was told {fact} {times} times");
     }
     Ok(())
 }
@@ -70,7 +79,7 @@ async fn found_by_the_poll(world: &World, worker: &str, instance: &str) -> Resul
     let took = told.at.duration_since(stopped).as_secs_f64();
     world.report.add("EC2 stop to webhook, its event lost", format!("{took:.0} s (the next poll)"));
     warned(&told, "describe")?;
-    world.topic.log.wait_for("the topic's subscriber", worker, "drift_detected", SOON).await?;
+    world.topic.log.wait_for("the topic's subscriber", worker, "drift_detected", NEXT_SWEEP).await?;
     recorded(world, worker).await
 }
 

@@ -18,6 +18,8 @@ const STOPS: usize = 20;
 const ANSWERS: usize = 50;
 /// How many workers a quiet cycle is counted for.
 const FLEET: usize = 100;
+/// How long they may take to be at rest: a hundred adoptions, beside which nothing is measured.
+const SETTLED: Duration = Duration::from_secs(180);
 
 pub(crate) async fn the_first_answer_comes_from_a_cold_function(world: &World) -> Result<()> {
     let asked = Instant::now();
@@ -81,7 +83,7 @@ pub(crate) async fn a_quiet_cycle_of_a_hundred_workers_makes_few_calls(world: &W
         workers.extend(try_join_all(imports).await?);
     }
     let ids: Vec<&str> = workers.iter().filter_map(|worker| worker["id"].as_str()).collect();
-    eventually("all instances are adopted", Duration::from_secs(60), || async {
+    eventually("all instances are adopted", SETTLED, || async {
         let adopted = ec2.tagged("cml-fleet:managed", "true").await?.len();
         Ok(seen(adopted == FLEET, format!("{adopted} of {FLEET}")))
     })
@@ -91,7 +93,7 @@ pub(crate) async fn a_quiet_cycle_of_a_hundred_workers_makes_few_calls(world: &W
     request["detail"]["workers"] = json!(ids);
     request["detail"]["metrics"] = json!(ids);
     // The first look learns what imports could not say (status checks); from the second on it is quiet.
-    eventually("the fleet is quiet", Duration::from_secs(60), || async {
+    eventually("the fleet is quiet", SETTLED, || async {
         let report = world.functions.invoke("collect", &request).await?;
         Ok(seen(report["unchanged"] == json!(FLEET) && report["failed"] == json!(0), report))
     })

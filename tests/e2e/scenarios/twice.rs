@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join3;
 use serde_json::{Value, json};
 
+use crate::scenarios::drift::told_once;
 use crate::world::{SOON, World};
 
 pub(crate) async fn the_same_event_twice_changes_nothing_twice(world: &World) -> Result<()> {
@@ -69,11 +70,7 @@ pub(crate) async fn the_same_event_twice_changes_nothing_twice(world: &World) ->
         );
     }
     expect_facts(world, &worker, "drift_detected", 1).await?;
-    for (who, log) in [("the webhook", &world.steady.log), ("the topic's subscriber", &world.topic.log)] {
-        let times = log.facts(&worker, "drift_detected").len();
-        ensure!(times == 1, "{who} was told of one drift {times} times");
-    }
-    Ok(())
+    told_once(world, &worker, "drift_detected").await
 }
 
 /// Two invocations at the same time, and one after them.
