@@ -1,6 +1,6 @@
 """The local cloud: starts the emulators, deploys the stack to them with the real `sam deploy`, and stops them again.
 
-Usage (see the Makefile): cloud.py [--name NAME] up | down | logs FUNCTION | run -- COMMAND...
+Usage (see the Makefile): cloud.py [--name NAME] up | down | deploy NAME=VALUE... | logs FUNCTION | run -- COMMAND...
 
 Everything that belongs to one cloud is in .local/<name>/: state.json (process ids and ports), outputs.json (what the stack says of
 itself), the emulators' logs, their temporary files. Several clouds can run side by side under different names and ports.
@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import platform
+import shlex
 import shutil
 import signal
 import socket
@@ -84,7 +85,7 @@ class Cloud:
         self.down(quiet=True)
         ministack, moto, pulse = ports = self.ports()
         (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
-        state = {"ports": ports, "pids": {}}
+        state = {"ports": ports, "pids": {}, "webhooks": self.webhooks}
         environment = {
             **os.environ,
             **environment_of(ministack),
@@ -188,7 +189,7 @@ class Cloud:
         command = [VENV / "bin" / "sam", "build", "--build-dir", self.folder / "build"]
         quietly(command, {**environment_of(0), "ARCH": arch}, log, "`sam build` failed")
 
-    def deploy(self, state):
+    def deploy(self, state, changes=()):
         import boto3
 
         port = state["ports"][0]
@@ -197,10 +198,10 @@ class Cloud:
             "Architecture": {"aarch64": "arm64"}.get(platform.machine(), platform.machine()),
             "Regions": REGIONS,
             "AllowPrivateWebhooks": "true",
-            **({"NotificationWebhooks": self.webhooks} if self.webhooks else {}),
+            **({"NotificationWebhooks": state["webhooks"]} if state["webhooks"] else {}),
             "MetricsPollIntervalSeconds": "60",
             "MetricPeriodSeconds": "60",
-            **dict(item.split("=", 1) for item in os.environ.get("PARAMETERS", "").split()),
+            **dict(item.split("=", 1) for item in [*os.environ.get("PARAMETERS", "").split(), *changes]),
         }
         s3 = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name=REGION, **CREDENTIALS)
         s3.create_bucket(Bucket=BUCKET)
@@ -239,6 +240,8 @@ class Cloud:
             "ACCOUNT_ID": ACCOUNT,
             "OUTPUTS": str(self.outputs_file),
             "NOTIFICATION_WEBHOOKS": self.webhooks,
+            # For a test that changes a parameter of the stack it runs against; the parameters come after it.
+            "DEPLOY": shlex.join([sys.executable, str(HERE / "cloud.py"), "--name", self.name, "deploy"]),
         }
 
     # --------------------------------------------------------------------------------------------------------- the fleet
@@ -426,6 +429,8 @@ def main():
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start, build, deploy, seed")
     commands.add_parser("down", help="stop")
+    deploy = commands.add_parser("deploy", help="deploy the same build to the running cloud again, with other parameters")
+    deploy.add_argument("parameters", nargs="+", metavar="NAME=VALUE")
     logs = commands.add_parser("logs", help="follow the log of one function")
     logs.add_argument("function")
     logs.add_argument("--once", action="store_true")
@@ -442,6 +447,11 @@ def main():
             cloud.greet(cloud.up(seed=True))
         elif args.command == "down":
             cloud.down()
+        elif args.command == "deploy":
+            state = cloud.running()
+            if not state:
+                raise Failure("The local cloud is not running: make up")
+            cloud.deploy(state, args.parameters)
         elif args.command == "logs":
             cloud.logs(args.function, args.once)
         else:

@@ -7,6 +7,8 @@ BisectBatchOnFunctionError, MaximumRetryAttempts, MaximumRecordAgeInSeconds and 
 
 Secrets. Its CloudFormation ignores ExcludePunctuation, and a signing secret must be base64.
 
+Updates. It ends the processes of a function that is deployed again, in the middle of their work if need be.
+
 Speed. Its Runtime API writes headers and body apart on a socket with Nagle's algorithm, which costs 40 ms for every invocation.
 """
 
@@ -160,8 +162,28 @@ def mend_secrets(generate=provisioners._sm_secret_string):
     provisioners._sm_secret_string = generate_without_punctuation
 
 
+def mend_updates(update=lambda_svc._update_config):
+    def update_around_the_busy(name, data):
+        busy = []
+        with lambda_runtime._lock:
+            for key, workers in lambda_runtime._workers.items():
+                if key.split(":")[-2] == name:
+                    busy += [worker for worker in workers if worker.in_use]
+                    workers[:] = [worker for worker in workers if not worker.in_use]
+        threading.Thread(target=end_when_idle, args=(busy,), daemon=True).start()
+        return update(name, data)
+
+    def end_when_idle(workers):
+        while any(worker.in_use for worker in workers):
+            time.sleep(0.05)
+        lambda_runtime.kill_workers(workers)
+
+    lambda_svc._update_config = update_around_the_busy
+
+
 if __name__ == "__main__":
     mend_secrets()
+    mend_updates()
     atexit.register(lambda_runtime.reset)  # the functions' processes end with it
     lambda_svc._poll_dynamodb_streams = poll
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True

@@ -1,6 +1,7 @@
 //! The local cloud under test: where it is, and signed calls to it.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use reqwest::Method;
@@ -21,6 +22,7 @@ pub(crate) struct Cloud {
     pub(crate) account: String,
     pub(crate) stack: String,
     pub(crate) webhooks: Vec<String>,
+    deploy: String,
     outputs: Value,
 }
 
@@ -81,6 +83,7 @@ impl Cloud {
             account: variable("ACCOUNT_ID")?,
             stack: variable("STACK_NAME")?,
             webhooks: variable("NOTIFICATION_WEBHOOKS")?.split(',').map(str::to_owned).collect(),
+            deploy: variable("DEPLOY")?,
             outputs: serde_json::from_str(&text)?,
         })
     }
@@ -88,6 +91,17 @@ impl Cloud {
     /// What the stack says of itself.
     pub(crate) fn output(&self, name: &str) -> Result<&str> {
         self.outputs[name].as_str().with_context(|| format!("the stack has no output {name}"))
+    }
+
+    /// Deploys the same template to this stack again, with one parameter (`Name=value`) changed.
+    pub(crate) async fn deploy(&self, parameter: &str) -> Result<()> {
+        let line = format!("{} {parameter}", self.deploy);
+        let shell = move || Command::new("sh").args(["-c", &line]).output();
+        let output = tokio::task::spawn_blocking(shell).await??;
+        if !output.status.success() {
+            bail!("the deployment failed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
     }
 
     /// Makes a signed call.

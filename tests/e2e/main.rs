@@ -2,7 +2,7 @@
 //!
 //! One test runs all scenarios, because they share one cloud and its three listeners: two webhook receivers and one
 //! subscriber of the topic. Scenarios that do not disturb each other run at the same time; the few that change the
-//! cloud itself, or measure it, run on their own. `ONLY=word make e2e` runs those whose name contains the word.
+//! cloud itself, or measure it, run on their own. What changes the stack for everybody comes last. `ONLY=word make e2e` runs those whose name contains the word.
 //!
 //! Nothing here shares code with the functions: they are seen from outside, as AWS and their users see them.
 #![expect(
@@ -78,6 +78,10 @@ fn phases() -> Vec<(&'static str, Vec<Scenario>)> {
         ("how quick", scenarios![figures::a_stop_reaches_the_webhook_quickly]),
         ("how quick, warm", scenarios![figures::a_warm_api_answers_quickly]),
         ("how much", scenarios![figures::a_quiet_cycle_of_a_hundred_workers_makes_few_calls]),
+        (
+            "another parameter",
+            scenarios![remediation::with_auto_remediation_a_drifted_worker_is_started_again_and_told_so_once],
+        ),
         ("the books", scenarios![books::everybody_was_told_everything_once_and_nothing_was_given_up]),
     ]
 }

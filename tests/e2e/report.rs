@@ -1,5 +1,6 @@
 //! The figures of a run, with the machine beside them.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,29 +16,45 @@ const FUNCTIONS: [&str; 6] = ["act", "api", "collect", "drift", "notify", "poll"
 const MOST_ZIP: f64 = 5.0;
 const MOST_MEMORY: f64 = 40.0;
 
-/// What was measured so far, line by line.
+/// What was measured so far.
 #[derive(Debug, Default)]
-pub(crate) struct Report(Mutex<Vec<(String, String)>>);
+pub(crate) struct Report {
+    /// Line by line.
+    figures: Mutex<Vec<(String, String)>>,
+    /// The most memory, in KiB, that a process of each function had when it was looked at.
+    peaks: Mutex<BTreeMap<String, u64>>,
+}
 
 impl Report {
     /// Writes down a figure.
     pub(crate) fn add(&self, what: impl Into<String>, figure: impl Into<String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((what.into(), figure.into()));
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner).push((what.into(), figure.into()));
+    }
+
+    /// Writes down the peak memory of the functions' processes, before those end.
+    pub(crate) async fn look_at_memory(&self, cloud: &Cloud) -> Result<()> {
+        let memory = cloud.pulse(Method::GET, "/memory", None).await?;
+        let mut peaks = self.peaks.lock().unwrap_or_else(PoisonError::into_inner);
+        for (function, kib) in memory.as_object().into_iter().flatten() {
+            let peak = peaks.entry(function.clone()).or_default();
+            *peak = (*peak).max(kib.as_u64().unwrap_or_default());
+        }
+        Ok(())
     }
 
     /// Prints everything, the functions' sizes and peaks included.
     pub(crate) async fn print(&self, cloud: &Cloud) -> Result<()> {
         println!("\nfigures, on {}", machine());
-        let measured = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let measured = self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (what, figure) in measured {
             println!("  {what:<46} {figure}");
         }
         let functions = Functions::new(cloud);
-        let memory = cloud.pulse(Method::GET, "/memory", None).await?;
+        self.look_at_memory(cloud).await?;
+        let peaks = self.peaks.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for function in FUNCTIONS {
             let zip = megabytes(functions.size(function).await?);
-            let peak =
-                memory[format!("{}-{function}", cloud.stack)].as_u64().map(|kib| megabytes(kib * 1024));
+            let peak = peaks.get(&format!("{}-{function}", cloud.stack)).map(|kib| megabytes(kib * 1024));
             let peak = peak.map_or_else(|| "not running now".to_owned(), |mb| goal(mb, MOST_MEMORY));
             println!("  {function:<8} archive {:<24} peak memory {peak}", goal(zip, MOST_ZIP));
         }

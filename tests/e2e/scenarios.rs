@@ -7,5 +7,6 @@ pub(crate) mod books;
 pub(crate) mod commands;
 pub(crate) mod drift;
 pub(crate) mod figures;
+pub(crate) mod remediation;
 pub(crate) mod twice;
 pub(crate) mod webhooks;
