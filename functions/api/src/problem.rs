@@ -55,6 +55,7 @@ kinds! {
     ImpossibleCommand => "impossible-command", CONFLICT, "The command makes no sense for the worker as it is";
     NameTaken => "name-taken", CONFLICT, "Another worker has this name";
     InstanceTaken => "instance-taken", CONFLICT, "Another worker answers for this instance";
+    InstanceClaimed => "instance-claimed", CONFLICT, "The instance's tag names a worker that is not of this fleet";
     InProgress => "request-in-progress", CONFLICT, "The same request is being carried out";
     Stale => "stale-version", PRECONDITION_FAILED, "The worker has changed";
     BodyTooLarge => "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large";

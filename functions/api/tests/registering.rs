@@ -153,3 +153,50 @@ async fn the_name_of_an_ended_worker_is_free_again() {
     client.send("DELETE", &format!("/workers/{first}"), "").await;
     assert_ne!(client.created("lab-1").await, first);
 }
+
+#[tokio::test]
+async fn an_instance_that_another_worker_is_tagged_on_is_refused_unless_that_worker_of_ours_is_over() {
+    const STRANGER: &str = "01890a5d-ac96-774b-bcce-ffffffffffff";
+    let client = Client::new();
+    let living = client.created("living").await;
+    let (forgotten, ended) = (client.created("forgotten").await, client.created("ended").await);
+    client.send("DELETE", &format!("/workers/{forgotten}?forget=true"), "").await;
+    client.send("DELETE", &format!("/workers/{ended}"), "").await;
+    let table = [
+        (STRANGER, 409, "instance-claimed", "forget it there first"),
+        ("01890A5D-AC96", 409, "instance-claimed", "remove the tag from the instance"),
+        ("", 409, "instance-claimed", "remove the tag from the instance"),
+        (&living, 409, "instance-taken", living.as_str()),
+        (&forgotten, 201, "", ""),
+        (&ended, 201, "", ""),
+    ];
+    for (number, (tag, status, problem, said)) in table.into_iter().enumerate() {
+        let instance = format!("i-0123456789abcde{number:02}");
+        let tags = [("cml-fleet:managed", "true"), ("cml-fleet:worker-id", tag)];
+        client.world.has_instance(&instance, Observed::Running, &tags);
+        let before = client.world.effects();
+        let keyless = client.json("POST", "/workers/import", &import(&instance)).await;
+        assert_eq!(keyless.status, status, "{tag}: {}", keyless.text);
+        assert!(keyless.text.contains(said), "{tag}: {}", keyless.text);
+        let (writes, looks) = client.world.effects();
+        assert_eq!(looks, before.1 + 1, "{tag}");
+        if status == 409 {
+            assert_eq!(keyless.problem(), problem, "{tag}");
+            assert_eq!(writes, before.0, "{tag}: a refused import wrote something");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_was_forgotten_is_imported_again_with_its_tags_on() {
+    let client = Client::new();
+    let first = client.imported(INSTANCE, Observed::Running).await;
+    let tags = [("cml-fleet:managed", "true"), ("cml-fleet:worker-id", first.as_str())];
+    client.world.state().instances.clear();
+    client.world.has_instance(INSTANCE, Observed::Running, &tags);
+    client.send("DELETE", &format!("/workers/{first}?forget=true"), "").await;
+    let answer = client.json("POST", "/workers/import", &import(INSTANCE)).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    assert_ne!(answer.id(), first);
+    assert_eq!(answer.json()["next"]["action"], "tag", "the tag is to name the new worker");
+}

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use domain::{
     Actor, CreateWorker, Details, Evidence, Finding, ImportWorker, InstanceId, NAME_TAG, Name, Overrides,
-    Region, Source, TagKey, TagValue, WorkerId,
+    Region, Source, TagKey, TagValue, WORKER_TAG, WorkerId,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -132,6 +132,7 @@ impl<P: Ports> Api<P> {
         }
         let at = self.ports.clock().now();
         let instance = self.look_up(&key).await?;
+        self.unclaimed(&instance).await?;
         let name = match name {
             Some(name) => name,
             None => default_name(&instance, &key)?,
@@ -155,6 +156,18 @@ impl<P: Ports> Api<P> {
         }
     }
 
+    /// Two fleets must not drive one instance. Its managed tag has the same value in all of them, so whose it is, is in the
+    /// tag with the worker's id: nobody's without one, free again if that worker of ours is over.
+    async fn unclaimed(&self, instance: &Instance) -> Result<(), Problem> {
+        let Some(tag) = instance.tags.get(WORKER_TAG) else { return Ok(()) };
+        let Ok(named) = tag.parse::<WorkerId>() else { return Err(claimed("something")) };
+        match self.ports.workers().load(named).await? {
+            Some(stored) if stored.worker.is_over() => Ok(()),
+            Some(_) => Err(Problem::from(StoreError::InstanceTaken).about(named)),
+            None => Err(claimed(&format!("worker {named}"))),
+        }
+    }
+
     async fn look_up(&self, key: &InstanceKey) -> Result<Instance, Problem> {
         let answered =
             self.ports.compute().describe(&key.region, std::slice::from_ref(&key.instance)).await?;
@@ -170,6 +183,14 @@ impl<P: Ports> Api<P> {
             }
         }
     }
+}
+
+fn claimed(by: &str) -> Problem {
+    let detail = format!(
+        "the instance's tag {WORKER_TAG} names {by} that this fleet has no record of; if another fleet answers for \
+         the instance, forget it there first; then remove the tag from the instance and import it again"
+    );
+    Problem::new(Kind::InstanceClaimed, detail)
 }
 
 fn no_such_instance(instance: &InstanceId, region: &Region) -> String {
