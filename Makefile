@@ -71,7 +71,7 @@ test-aws: rust ## lints and tests of the AWS adapters, on the very artifacts of 
 .PHONY: lint-template
 lint-template: tools ## sam validate --lint and cfn-lint
 	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam validate --lint --region us-east-1
-	$(VENV)/bin/cfn-lint template.yaml
+	$(VENV)/bin/cfn-lint template.yaml infra/*.yaml
 
 .PHONY: deny
 deny: ## licenses, banned crates (one TLS stack) and sources of all dependencies

@@ -1,4 +1,4 @@
-//! What is deployed keeps its rules: `template.yaml` read as data and held to the promises of ARCHITECTURE.md.
+//! What is deployed keeps its rules: `template.yaml`, and the templates beside it, read as data and held to the promises of ARCHITECTURE.md.
 //! Each test collects everything that is wrong and says what to do about it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -201,6 +201,47 @@ fn the_rules_route_recorded_events_to_the_functions_they_are_for() {
             ("reconcile-requested.json", vec!["ActFunction"]),
         ])
     );
+}
+
+#[test]
+fn the_forwarder_brings_home_what_drift_listens_to_and_may_do_nothing_else() {
+    let home = Template::read();
+    let all = triggers(&home);
+    let heard: Vec<&Value> = all
+        .iter()
+        .filter(|(function, _, kind, _)| (*function, *kind) == ("DriftFunction", "EventBridgeRule"))
+        .map(|(.., properties)| &properties["Pattern"])
+        .collect();
+    let [heard] = heard.as_slice() else { panic!("drift listens to one rule, not {heard:?}") };
+    assert!(heard.get("region").is_none(), "drift must hear of the regions that are forwarded: {heard}");
+
+    let forwarder = Template::read_from("infra/forwarder.yaml");
+    let [rule] = forwarder.of_kind("AWS::Events::Rule")[..] else { panic!("the forwarder is one rule") };
+    let mut forwarded = rule.property("EventPattern").clone();
+    let region = forwarded.as_object_mut().and_then(|pattern| pattern.remove("region"));
+    assert_eq!(
+        region,
+        Some(json!([{ "Ref": "AWS::Region" }])),
+        "what was forwarded here must not be forwarded again"
+    );
+    assert_eq!(&&forwarded, heard, "the forwarder and drift must mean the same events");
+
+    let bus = json!({ "Fn::Sub": "arn:${AWS::Partition}:events:${HomeRegion}:${AWS::AccountId}:event-bus/default" });
+    let [home] = list(rule.property("Targets")) else { panic!("the forwarder has one target") };
+    assert!(rule.property("EventBusName").is_null(), "EC2 tells the default bus");
+    assert_eq!(home["Arn"], bus);
+    let [role] = forwarder.of_kind("AWS::IAM::Role")[..] else { panic!("the forwarder has one role") };
+    assert_eq!(target(&home["RoleArn"]), Some(role.name));
+    let may: Vec<&Value> = list(role.property("Policies"))
+        .iter()
+        .flat_map(|policy| list(&policy["PolicyDocument"]["Statement"]))
+        .collect();
+    assert_eq!(may, [&json!({ "Effect": "Allow", "Action": "events:PutEvents", "Resource": bus })]);
+
+    let [queue] = forwarder.of_kind("AWS::SQS::Queue")[..] else { panic!("the forwarder has one queue") };
+    assert_eq!(target(&home["DeadLetterConfig"]["Arn"]), Some(queue.name));
+    assert_eq!(queue.property("SqsManagedSseEnabled"), &json!(true));
+    assert!(home["RetryPolicy"]["MaximumEventAgeInSeconds"].is_u64(), "retries end: {home}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! EC2 leaves where it was asked to be.
 
-use domain::{Command, Desired, DriftPolicy, Event, Observed, Source, Status};
+use domain::{Command, Desired, DriftPolicy, Event, Observed, Region, Source, Status};
 
 use crate::stack::Stack;
 use app::drift::DriftOutcome;
@@ -64,6 +64,28 @@ async fn an_event_for_a_stranger_is_ignored_and_writes_nothing() {
     let report = stack.ec2_says(&stranger, Observed::Stopped, 0).await;
     assert_eq!(report.outcome, DriftOutcome::NotOurs);
     assert_eq!(stack.world.called("save"), 0);
+}
+
+#[tokio::test]
+async fn an_event_that_was_forwarded_counts_in_the_region_it_happened_in() {
+    let stack = Stack::default();
+    let [other, elsewhere]: [Region; 2] =
+        ["us-west-2", "eu-west-1"].map(|name| name.parse().expect("a region"));
+    let instance = stack.world.state().launch(Observed::Running);
+    let worker = stack.import_in(other.clone(), &instance, Observed::Running).await;
+    stack.settle().await;
+    stack.world.state().meddle(&instance, Observed::Stopped, BY_USER);
+    let version = stack.world.worker(worker).version;
+    // An id says nothing without its region, and nobody has workers in the last one.
+    let table = [(tests::world::region(), DriftOutcome::NotOurs), (elsewhere, DriftOutcome::OtherRegion)];
+    for (region, outcome) in table {
+        let report = stack.ec2_says_in(&region, &instance, Observed::Stopped, 0).await;
+        assert_eq!((report.outcome, report.worker), (outcome, None), "{region}");
+        assert_eq!(stack.world.worker(worker).version, version, "{region}");
+    }
+    let report = stack.ec2_says_in(&other, &instance, Observed::Stopped, 0).await;
+    assert_eq!(report.outcome, DriftOutcome::Recorded);
+    assert!(report.facts.contains(&"drift_detected".to_owned()), "{:?}", report.facts);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use app::reconcile::Reconciler;
 use app::sweep::{Poll, PollReport};
 use domain::{
     Actor, Command, CreateWorker, DriftPolicy, Evidence, Finding, ImportWorker, InstanceId, LaunchSpec,
-    Observed, Overrides, Settings, Source, WorkerId,
+    Observed, Overrides, Region, Settings, Source, WorkerId,
 };
 use serde_json::{Value, json};
 use tests::world::{World, account, region, settings};
@@ -76,12 +76,22 @@ impl Stack {
 
     /// Imports an instance, as the API would.
     pub(crate) async fn import(&self, instance: &InstanceId, observed: Observed) -> WorkerId {
+        self.import_in(region(), instance, observed).await
+    }
+
+    /// The same in any region.
+    pub(crate) async fn import_in(
+        &self,
+        region: Region,
+        instance: &InstanceId,
+        observed: Observed,
+    ) -> WorkerId {
         let id = self.world.worker_id();
         let now = self.world.state().time();
         let command = ImportWorker {
             name: instance.as_str().parse().expect("a name"),
             account: account(),
-            region: region(),
+            region,
             instance: instance.clone(),
             evidence: Evidence {
                 finding: Finding::State { observed, details: domain::Details::default() },
@@ -163,15 +173,28 @@ impl Stack {
         observed: Observed,
         seconds_ago: i64,
     ) -> DriftReport {
+        self.ec2_says_in(&region(), instance, observed, seconds_ago).await
+    }
+
+    /// EC2 of any region does. The fleet has workers in `us-east-1` and `us-west-2`.
+    pub(crate) async fn ec2_says_in(
+        &self,
+        happened_in: &Region,
+        instance: &InstanceId,
+        observed: Observed,
+        seconds_ago: i64,
+    ) -> DriftReport {
         let at = domain::Timestamp::from_second(self.world.state().now.div_euclid(1000) - seconds_ago)
             .expect("a time");
         let event = serde_json::from_value(json!({
             "version": "0", "id": "1", "detail-type": "EC2 Instance State-change Notification", "source": "aws.ec2",
-            "account": "123456789012", "time": at.to_string(), "region": "us-east-1",
-            "resources": [format!("arn:aws:ec2:us-east-1:123456789012:instance/{instance}")],
+            "account": "123456789012", "time": at.to_string(), "region": happened_in.as_str(),
+            "resources": [format!("arn:aws:ec2:{happened_in}:123456789012:instance/{instance}")],
             "detail": { "instance-id": instance.as_str(), "state": observed.as_str() }
         }));
-        drift::handle(&self.fleet(), &self.world, &event.expect("an event")).await.expect("taken in")
+        let regions = [region(), "us-west-2".parse().expect("a region")];
+        let event = event.expect("an event");
+        drift::handle(&self.fleet(), &self.world, &regions, &event).await.expect("taken in")
     }
 
     /// The stream delivers to `act` what it has not delivered yet, until there is nothing new.

@@ -1,4 +1,4 @@
-//! `template.yaml` as data: plain JSON, with CloudFormation's short tags in their long form.
+//! A template as data: plain JSON, with CloudFormation's short tags in their long form.
 
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value, json};
@@ -35,11 +35,19 @@ impl Template {
     ///
     /// # Panics
     /// If there is none or it is not YAML.
-    #[expect(clippy::panic, reason = "a test without the template cannot go on")]
     pub fn read() -> Self {
-        let path = repo::root().join("template.yaml");
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("template.yaml: {error}"));
-        Self::parse(&text).unwrap_or_else(|error| panic!("template.yaml: {error}"))
+        Self::read_from("template.yaml")
+    }
+
+    /// Reads a template of the repository.
+    ///
+    /// # Panics
+    /// If there is none at this path or it is not YAML.
+    #[expect(clippy::panic, reason = "a test without the template cannot go on")]
+    pub fn read_from(path: &str) -> Self {
+        let text = std::fs::read_to_string(repo::root().join(path))
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
+        Self::parse(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
     fn parse(text: &str) -> Result<Self, String> {

@@ -6,7 +6,7 @@ use app::fleet::Fleet;
 use app::ports::{Clock, Compute, InstanceKey, Workers};
 use aws_lambda_events::event::cloudwatch_events::ec2::InstanceStateChange;
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
-use domain::{Observed, Timestamp};
+use domain::{Observed, Region, Timestamp};
 
 /// Why an event was not taken in.
 #[derive(Debug, thiserror::Error)]
@@ -22,20 +22,27 @@ pub enum DriftError {
     Failed(#[source] Error),
 }
 
-/// Takes in one state-change event.
+/// Takes in one state-change event, if it is of one of the fleet's `regions`: whoever forwards events to the stack's own
+/// region may do so from any other, and for any fleet.
 ///
 /// # Errors
 /// [`DriftError`]; the event is then delivered again, and in the end kept in the dead-letter queue.
 pub async fn handle<W: Workers, K: Clock, C: Compute>(
     fleet: &Fleet<'_, W, K>,
     compute: &C,
+    regions: &[Region],
     event: &EventBridgeEvent<InstanceStateChange>,
 ) -> Result<DriftReport, DriftError> {
     let change = state_change(event)?;
-    let report = take_in(fleet, compute, &change).await.map_err(DriftError::Failed)?;
-    let ours = report.outcome != DriftOutcome::NotOurs;
+    let report = if regions.contains(&change.key.region) {
+        take_in(fleet, compute, &change).await.map_err(DriftError::Failed)?
+    } else {
+        DriftReport { worker: None, outcome: DriftOutcome::OtherRegion, facts: Vec::new() }
+    };
+    let ours = report.worker.is_some();
     tracing::info!(
         instance = %change.key.instance,
+        region = %change.key.region,
         state = %change.observed,
         ours,
         worker.id = report.worker.as_deref().unwrap_or("none"),

@@ -14,5 +14,5 @@ async fn main() -> Result<(), Refused> {
     let workers = aws.workers(&config);
     let compute = aws.compute();
     let fleet = Fleet { workers: &workers, clock: &SystemClock, settings: &config.settings };
-    aws::serve(async |event| drift::handle(&fleet, &compute, &event).await).await
+    aws::serve(async |event| drift::handle(&fleet, &compute, &config.regions, &event).await).await
 }

@@ -36,6 +36,8 @@ pub struct DriftReport {
 pub enum DriftOutcome {
     /// No worker has this instance; nothing to do.
     NotOurs,
+    /// It happened in a region in which this fleet has no workers; nothing to do.
+    OtherRegion,
     /// The record knew already.
     Unchanged,
     /// The record was corrected.
