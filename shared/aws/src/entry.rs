@@ -3,14 +3,19 @@
 //! A handler that fails returns its error; the runtime logs that once, with all its causes (`Failed`), and reports
 //! it to Lambda, which retries or parks the event. Nothing else logs an error that it also returns.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
-use lambda_http::request::RequestContext;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use lambda_http::Adapter;
+use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tower::{Service, ServiceExt};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
@@ -82,7 +87,30 @@ where
 ///
 /// The router finds the event's own request context among the request's extensions: who is calling is in there.
 pub async fn serve_http(router: axum::Router) -> Result<(), Refused> {
-    Ok(lambda_http::run(router.layer(axum::middleware::map_request(unwrap_context))).await?)
+    Ok(lambda_runtime::run(http(router)).await?)
+}
+
+/// The router as a service that answers events.
+fn http(
+    router: axum::Router,
+) -> impl Service<LambdaEvent<LambdaRequest>, Response: Serialize, Error = Infallible, Future: Send> {
+    let router = router.layer(axum::middleware::map_request(unwrap_context));
+    Adapter::from(router).map_request(|event: LambdaEvent<LambdaRequest>| LambdaEvent {
+        payload: decodable(event.payload),
+        context: event.context,
+    })
+}
+
+/// `lambda_http` panics on a body that is said to be base64 and is not. The gateway sends none, but whoever may invoke the
+/// function can: it becomes a body that is no text, which the router refuses as it refuses any such.
+fn decodable(mut request: LambdaRequest) -> LambdaRequest {
+    if let LambdaRequest::ApiGatewayV2(request) = &mut request
+        && request.is_base64_encoded
+        && request.body.as_ref().is_some_and(|body| STANDARD.decode(body).is_err())
+    {
+        request.body = Some(STANDARD.encode(b"\xff"));
+    }
+    request
 }
 
 /// `lambda_http` wraps the context of every kind of gateway into one enum; ours is HTTP API, payload 2.0.
@@ -158,6 +186,44 @@ mod tests {
     fn main_prints_every_cause() {
         let shown = format!("{:?}", Refused::from(refused_connection()));
         assert_eq!(shown, "the worker cannot be saved: dispatch failure: connection refused");
+    }
+
+    /// What an echo of the body answers to an event with this one.
+    async fn echoed(body: &str, is_base64: bool) -> (serde_json::Value, Vec<u8>) {
+        let event = serde_json::json!({
+            "version": "2.0", "routeKey": "POST /workers", "rawPath": "/workers", "rawQueryString": "", "headers": {},
+            "requestContext": {
+                "stage": "$default", "timeEpoch": 0,
+                "http": { "method": "POST", "path": "/workers", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1" },
+            },
+            "body": body, "isBase64Encoded": is_base64,
+        });
+        let router = axum::Router::new().fallback(async |body: axum::body::Bytes| body);
+        let request: LambdaRequest = serde_json::from_value(event).expect("an event");
+        let answer =
+            http(router).oneshot(LambdaEvent::new(request, lambda_runtime::Context::default())).await;
+        let answer = serde_json::to_value(answer.expect("infallible")).expect("JSON");
+        let text = answer["body"].as_str().unwrap_or_default();
+        let bytes = if answer["isBase64Encoded"] == serde_json::json!(true) {
+            STANDARD.decode(text).expect("base64")
+        } else {
+            text.as_bytes().to_vec()
+        };
+        (answer["statusCode"].clone(), bytes)
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_no_base64_reaches_the_router_as_what_no_text_can_be() {
+        for (body, is_base64, arrives) in [
+            ("{}", false, b"{}".as_slice()),
+            ("e30=", true, b"{}"),
+            ("e30=", false, b"e30="),
+            ("{}", true, b"\xff"),
+            ("e30", true, b"\xff"),
+        ] {
+            let (status, echo) = echoed(body, is_base64).await;
+            assert_eq!((status, echo.as_slice()), (serde_json::json!(200), arrives), "{body} {is_base64}");
+        }
     }
 
     fn enabled(variables: &[(&str, &str)], target: &str, level: Level) -> bool {

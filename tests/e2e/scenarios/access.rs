@@ -85,6 +85,11 @@ pub(crate) async fn bad_input_is_answered_by_name_and_leaves_no_trace(world: &Wo
         }
         ensure!(answer.status == *status, "{method} {path} was answered {}, not {status}", answer.status);
     }
+    // No gateway sends this, but whoever may invoke the function can.
+    let mut event = tests::fixtures::read("api-request.json");
+    event["isBase64Encoded"] = json!(true);
+    let answer = world.functions.invoke("api", &event).await?;
+    ensure!(answer["statusCode"] == json!(400), "a body that is no base64 was answered {answer}");
     let stale = [("if-match", "\"9999\"")];
     let answer = world.api.send("POST", &format!("/workers/{worker}/stop"), Some("{}"), &stale).await?;
     problem(&answer, 412, "")?;
