@@ -35,6 +35,8 @@ from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 ACCOUNT = "000000000000"
+# What CloudWatch has of an instance that ran before anybody here answered for it, in minutes: only minutes that are over are read.
+HISTORY = 5
 NEXT = {"pending": ("running", 16), "stopping": ("stopped", 80), "shutting-down": ("terminated", 48)}
 
 
@@ -176,7 +178,10 @@ class Pulse:
             print(f"{instance} {state}: drift not told: {error}", flush=True)
 
     def report(self, period=60):
-        """Publishes what a running instance reports, at once when it starts or is changed, then every minute."""
+        """Publishes what a running instance reports, at once when it starts or is changed, then every minute.
+
+        One that was not launched by the functions, which tag theirs, has been around: it comes with the minutes before.
+        """
         while True:
             self.kick.wait(timeout=1)
             self.kick.clear()
@@ -185,31 +190,37 @@ class Pulse:
                 if instance._state.name != "running" or not due:
                     continue
                 self.reported[instance.id] = time.time()
+                ours = any(tag["key"] == "cml-fleet:managed" for tag in instance.get_tags())
+                minutes = HISTORY if instance.id not in self.reporting and not ours else 0
                 try:
-                    self.publish(region, instance)
+                    self.publish(region, instance, minutes)
                     self.reporting.add(instance.id)
                 except (BotoCoreError, ClientError) as error:
                     print(f"{instance.id}: metrics not published: {error}", flush=True)
 
-    def publish(self, region, instance):
-        # A slow wave, different for each instance: enough to see that it lives.
-        phase = (time.time() / 600 + int(instance.id[-4:], 16) / 65536) % 1
-        values = {"cpu": 10 + 30 * abs(phase - 0.5), "memory": 35 + 10 * phase, "disk": 21.5, **self.overrides.get(instance.id, {})}
-        own = [{"Name": "InstanceId", "Value": instance.id}]
-        now = datetime.datetime.now(datetime.timezone.utc)
-        at = {"Timestamp": now, "Unit": "Percent"}
-        client = self.metrics[region]
-        client.put_metric_data(
-            Namespace="AWS/EC2", MetricData=[{"MetricName": "CPUUtilization", "Dimensions": own, "Value": values["cpu"], **at}]
-        )
+    def publish(self, region, instance, history=0):
+        """Publishes the values of now, and of so many minutes before."""
+        now = time.time()
+        self.put(region, instance, "AWS/EC2", [("CPUUtilization", "cpu")], now, history)
         # As the CloudWatch agent publishes them with `append_dimensions: InstanceId` and `aggregation_dimensions: [[InstanceId]]`.
-        client.put_metric_data(
-            Namespace="CWAgent",
-            MetricData=[
-                {"MetricName": "mem_used_percent", "Dimensions": own, "Value": values["memory"], **at},
-                {"MetricName": "disk_used_percent", "Dimensions": own, "Value": values["disk"], **at},
-            ],
-        )
+        self.put(region, instance, "CWAgent", [("mem_used_percent", "memory"), ("disk_used_percent", "disk")], now, history)
+
+    def put(self, region, instance, namespace, metrics, now, history):
+        own = [{"Name": "InstanceId", "Value": instance.id}]
+        data = []
+        for at in (now - 60 * minute for minute in range(history, -1, -1)):
+            values = self.values(instance, at)
+            at = datetime.datetime.fromtimestamp(at, datetime.timezone.utc)
+            data += [
+                {"MetricName": name, "Dimensions": own, "Value": values[value], "Timestamp": at, "Unit": "Percent"}
+                for name, value in metrics
+            ]
+        self.metrics[region].put_metric_data(Namespace=namespace, MetricData=data)
+
+    def values(self, instance, at):
+        # A slow wave, different for each instance: enough to see that it lives.
+        phase = (at / 600 + int(instance.id[-4:], 16) / 65536) % 1
+        return {"cpu": 10 + 30 * abs(phase - 0.5), "memory": 35 + 10 * phase, "disk": 21.5, **self.overrides.get(instance.id, {})}
 
     def memory(self):
         """Peak resident memory of every function process, by function."""

@@ -4,5 +4,6 @@
 
 mod drifting;
 mod driving;
+mod measuring;
 mod polling;
 mod stack;

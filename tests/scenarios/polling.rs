@@ -134,24 +134,6 @@ async fn while_ec2_cannot_be_asked_nothing_is_learnt_and_after_three_looks_the_s
 }
 
 #[tokio::test]
-async fn metrics_become_samples_once_and_raise_an_alert_after_their_duration() {
-    let stack = Stack::default();
-    let (worker, instance) = stack.running().await;
-    for _ in 0..11 {
-        let time = stack.world.tick();
-        stack.world.state().cpu.insert((instance.clone(), time), 97.0);
-        stack.minute().await;
-    }
-    assert!(stack.world.worker(worker).worker.state().alerts.contains_key(&domain::AlertKind::Cpu));
-    assert_eq!(stack.world.facts(worker).iter().filter(|name| **name == "alert_raised").count(), 1);
-    let samples = stack.world.state().samples.len();
-    assert_eq!(samples, 11);
-    stack.world.state().calls.clear();
-    stack.minute().await;
-    assert_eq!(stack.world.called("append"), 0);
-}
-
-#[tokio::test]
 async fn while_cloudwatch_is_down_state_is_collected_all_the_same() {
     let stack = Stack::default();
     let (worker, instance) = stack.running().await;

@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use app::ports::{Clock, CloudEvent, Heartbeat, Ids, InstanceKey, Request, Sample, TopicMessage};
 use app::record::{EventRecord, Stored};
 use domain::{
-    AccountId, AlertDuration, DriftPolicy, InstanceId, Name, Percent, PollInterval, Region, Settings,
+    AccountId, AlertDuration, DriftPolicy, InstanceId, Metric, Name, Percent, PollInterval, Region, Settings,
     Threshold, Timestamp, WorkerId,
 };
 use uuid::Uuid;
@@ -52,8 +52,8 @@ pub struct State {
     pub permits: BTreeMap<(String, i64), u32>,
     /// EC2.
     pub machines: BTreeMap<InstanceId, Machine>,
-    /// CPU values by instance and time.
-    pub cpu: BTreeMap<(InstanceId, Timestamp), f64>,
+    /// What CloudWatch has, by instance, metric and start of the period.
+    pub measured: BTreeMap<(InstanceId, Metric, Timestamp), f64>,
     /// What was put on the bus.
     pub bus: Vec<Request>,
     /// Facts published on the bus.
@@ -86,7 +86,7 @@ impl Default for World {
             ledger: BTreeMap::new(),
             permits: BTreeMap::new(),
             machines: BTreeMap::new(),
-            cpu: BTreeMap::new(),
+            measured: BTreeMap::new(),
             bus: Vec::new(),
             published: Vec::new(),
             topic: Vec::new(),

@@ -1,7 +1,8 @@
 //! A collection: looks at one shard of workers, each on its own.
 
+mod telemetry;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 
 use domain::{Details, Evidence, Finding, InstanceId, Observed, Region, Source, Timestamp, Vitals, WorkerId};
 use futures_util::StreamExt;
@@ -13,12 +14,12 @@ use crate::fleet::{Changed, Fleet};
 use crate::ports::{Answered, Clock, Compute, Instance, InstanceStatus, Metrics, Sample, Samples, Workers};
 use crate::record::Stored;
 
+pub use telemetry::Written;
+
 /// EC2 takes at most this many explicit ids in one call (EC2 API reference, `DescribeInstanceStatus`).
 const MAX_IDS: usize = 100;
 /// How many changed workers are written at the same time.
 const WRITERS: usize = 8;
-/// How far back metrics are read at least: CloudWatch publishes a five-minute value minutes after its period ends.
-const LOOK_BACK: SignedDuration = SignedDuration::from_mins(15);
 
 /// What a collection needs.
 #[derive(Debug)]
@@ -31,29 +32,10 @@ pub struct Collector<'a, W, K, C, M, S> {
     pub metrics: &'a M,
     /// Telemetry.
     pub samples: &'a S,
-    /// Which samples this environment has written.
+    /// Which samples this environment knows to be written.
     pub written: &'a Written,
     /// The metrics' own period, in seconds.
     pub metric_period: u32,
-}
-
-/// The newest sample this environment has written of each worker. Only saves writes: a sample that is written again
-/// replaces itself.
-#[derive(Debug, Default)]
-pub struct Written(Mutex<BTreeMap<WorkerId, Timestamp>>);
-
-impl Written {
-    fn newest(&self, worker: WorkerId) -> Option<Timestamp> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&worker).copied()
-    }
-
-    fn note(&self, samples: &[Sample]) {
-        let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for sample in samples {
-            let at = newest.entry(sample.worker).or_insert(sample.at);
-            *at = (*at).max(sample.at);
-        }
-    }
 }
 
 /// One shard to look at.
@@ -109,6 +91,8 @@ struct Answers {
     failed: Option<String>,
     described: BTreeMap<InstanceId, Instance>,
     vitals: BTreeMap<InstanceId, Vitals>,
+    /// Since when the metrics were read.
+    measured_since: Timestamp,
 }
 
 impl<W, K, C, M, S> Collector<'_, W, K, C, M, S>
@@ -169,6 +153,7 @@ where
             failed: None,
             described: BTreeMap::new(),
             vitals: BTreeMap::new(),
+            measured_since: at,
         };
         for chunk in ids.chunks(MAX_IDS) {
             match self.compute.statuses(&shard.region, chunk).await {
@@ -215,18 +200,16 @@ where
         if due.is_empty() {
             return;
         }
-        let longest = live.iter().map(|stored| {
+        // Everything since the last look, and as much as the longest alert needs: datapoints are free.
+        let needed = live.iter().map(|stored| {
             let policy = stored.worker.overrides().over(self.fleet.settings);
-            [policy.cpu, policy.memory, policy.disk]
-                .map(|threshold| threshold.duration.get())
-                .into_iter()
-                .max()
-                .unwrap_or(0)
+            let durations = [policy.cpu, policy.memory, policy.disk].map(|metric| metric.duration.get());
+            durations.into_iter().fold(policy.interval.get(), u32::max)
         });
-        let longest = SignedDuration::from_secs(i64::from(longest.max().unwrap_or(0)));
-        let period = SignedDuration::from_secs(i64::from(self.metric_period));
-        let from = answers.at - LOOK_BACK.max(longest + period + period);
-        match self.metrics.read(&shard.region, &due, from, answers.at, self.metric_period).await {
+        let needed = SignedDuration::from_secs(i64::from(needed.max().unwrap_or(0)));
+        let (from, to) = telemetry::window(answers.at, self.metric_period, needed);
+        answers.measured_since = from;
+        match self.metrics.read(&shard.region, &due, from, to, self.metric_period).await {
             Ok(vitals) => {
                 report.measured = count(vitals.values().filter(|vitals| !vitals.is_empty()).count());
                 report.unmeasured = count(due.len()) - report.measured;
@@ -297,18 +280,13 @@ where
             else {
                 continue;
             };
-            let newest = self.written.newest(worker);
-            let new = vitals.samples().into_iter().filter(|(at, _)| newest.is_none_or(|newest| *at > newest));
-            samples.extend(new.map(|(at, values)| Sample { worker, at, values }));
+            samples.extend(vitals.samples().into_iter().map(|(at, values)| Sample { worker, at, values }));
         }
         if samples.is_empty() {
             return;
         }
-        match self.samples.append(&samples).await {
-            Ok(()) => {
-                self.written.note(&samples);
-                report.samples = count(samples.len());
-            }
+        match self.written.bring_up_to_date(self.samples, &samples, answers.measured_since).await {
+            Ok(written) => report.samples = count(written),
             Err(error) => {
                 report.samples_failed = true;
                 tracing::warn!(error = &error as &dyn std::error::Error, "samples not written");

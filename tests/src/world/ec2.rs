@@ -231,13 +231,14 @@ impl Metrics for World {
         }
         let mut answer = BTreeMap::new();
         for id in ids {
-            let values =
-                state.cpu.iter().filter(|((instance, at), _)| instance == id && *at >= from && *at <= to);
-            let points: Vec<Datapoint> =
-                values.filter_map(|((_, at), value)| Datapoint::new(*at, *value)).collect();
-            if !points.is_empty() {
-                let mut vitals = Vitals::default();
-                vitals.insert(Metric::Cpu, points);
+            let mut vitals = Vitals::default();
+            for metric in Metric::ALL {
+                let within = (id.clone(), *metric, from)..(id.clone(), *metric, to);
+                let points = state.measured.range(within);
+                let points = points.filter_map(|((.., at), value)| Datapoint::new(*at, *value)).collect();
+                vitals.insert(*metric, points);
+            }
+            if !vitals.is_empty() {
                 answer.insert(id.clone(), vitals);
             }
         }

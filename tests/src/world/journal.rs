@@ -51,6 +51,14 @@ impl Samples for World {
         Ok(())
     }
 
+    async fn written(&self, samples: &[(WorkerId, Timestamp)]) -> Result<Vec<Sample>, StoreError> {
+        let mut state = self.state();
+        if !state.call("written") {
+            return Err(refused());
+        }
+        Ok(samples.iter().filter_map(|key| state.samples.get(key).cloned()).collect())
+    }
+
     async fn samples(
         &self,
         worker: WorkerId,

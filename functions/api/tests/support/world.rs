@@ -219,6 +219,10 @@ impl ports::Samples for World {
         unreachable!("the API does not measure")
     }
 
+    async fn written(&self, _: &[(WorkerId, Timestamp)]) -> Result<Vec<Sample>, StoreError> {
+        unreachable!("the API does not measure")
+    }
+
     async fn samples(
         &self,
         worker: WorkerId,

@@ -122,7 +122,7 @@ pub trait Actuator: Sync {
 
 /// Reading CloudWatch.
 pub trait Metrics: Sync {
-    /// The datapoints of these instances from `from` to `to`, with this period in seconds. An instance or a metric
+    /// The datapoints of these instances from `from` on and before `to`, with this period in seconds. An instance or a metric
     /// without data is absent from the answer; a metric that CloudWatch could only answer in part is absent as well.
     fn read(
         &self,

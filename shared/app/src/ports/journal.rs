@@ -22,6 +22,12 @@ pub trait Samples: Sync {
     /// Appends samples. Writing one again replaces it.
     fn append(&self, samples: &[Sample]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Those of these samples that were written, in any order.
+    fn written(
+        &self,
+        samples: &[(WorkerId, Timestamp)],
+    ) -> impl Future<Output = Result<Vec<Sample>, StoreError>> + Send;
+
     /// The samples of a worker from `from` to `to`, newest first, at most `limit`.
     fn samples(
         &self,

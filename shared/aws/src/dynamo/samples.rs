@@ -56,6 +56,15 @@ impl Samples for DynamoSamples {
         self.table.put_many(latest.into_iter().map(write).collect::<Result<_, StoreError>>()?).await
     }
 
+    async fn written(&self, samples: &[(WorkerId, Timestamp)]) -> Result<Vec<Sample>, StoreError> {
+        let items = self.table.get_many(samples.iter().map(|(worker, at)| key(*worker, *at))).await?;
+        Ok(readable(items, |item| {
+            let item = read::<SampleItem>(item)?;
+            let worker = item.pk.strip_prefix("WORKER#").unwrap_or_default().parse::<WorkerId>();
+            item.sample(worker.map_err(|error| StoreError::Corrupt(error.into()))?)
+        }))
+    }
+
     async fn samples(
         &self,
         worker: WorkerId,

@@ -57,6 +57,18 @@ async fn what_a_batch_did_not_write_is_written_again_and_in_the_end_given_up() {
 }
 
 #[tokio::test]
+async fn what_was_written_of_samples_is_read_by_their_keys() {
+    let wire = Wire::new([ok(json!({ "Responses": { "journal": [sample_item(120, "2.5")] } }))]);
+    let times = [at(60), at(120)].map(|at| (worker(WORKER), at));
+    assert_eq!(samples(&wire).written(&times).await.expect("read"), [sample(120, 2.5)]);
+    let key = |second: &str| json!({ "pk": { "S": format!("WORKER#{WORKER}") }, "sk": { "S": second } });
+    assert_eq!(
+        wire.only().json()["RequestItems"]["journal"]["Keys"],
+        json!([key("SAMPLE#000000000060000"), key("SAMPLE#000000000120000")])
+    );
+}
+
+#[tokio::test]
 async fn samples_are_read_newest_first_over_as_many_pages_as_it_takes() {
     let key = json!({ "pk": { "S": "p" }, "sk": { "S": "s" } });
     let wire = Wire::new([

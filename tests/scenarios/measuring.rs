@@ -1,0 +1,170 @@
+//! From what CloudWatch has to samples and alerts.
+
+use app::collect::Written;
+use domain::{AlertKind, InstanceId, Metric, Timestamp, WorkerId};
+use jiff::SignedDuration;
+
+use crate::stack::Stack;
+
+fn publish(stack: &Stack, instance: &InstanceId, metric: Metric, at: Timestamp, value: f64) {
+    stack.world.state().measured.insert((instance.clone(), metric, at), value);
+}
+
+/// The value of one metric of one sample.
+fn kept(stack: &Stack, worker: WorkerId, at: Timestamp, metric: Metric) -> Option<f64> {
+    stack.world.state().samples.get(&(worker, at))?.values.get(&metric).copied()
+}
+
+async fn writes(stack: &Stack) -> u32 {
+    let before = stack.world.called("append");
+    stack.minute().await;
+    stack.world.called("append") - before
+}
+
+#[tokio::test]
+async fn metrics_become_samples_once_and_raise_an_alert_after_their_duration() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    for _ in 0..11 {
+        publish(&stack, &instance, Metric::Cpu, stack.world.tick(), 97.0);
+        stack.minute().await;
+    }
+    assert!(stack.world.worker(worker).worker.state().alerts.contains_key(&AlertKind::Cpu));
+    assert_eq!(stack.world.facts(worker).iter().filter(|name| **name == "alert_raised").count(), 1);
+    assert_eq!(stack.world.state().samples.len(), 11);
+    stack.world.state().calls.clear();
+    stack.minute().await;
+    assert_eq!((stack.world.called("append"), stack.world.called("written")), (0, 0));
+}
+
+#[tokio::test]
+async fn what_is_known_to_be_written_is_not_looked_up_again_whoever_is_looked_at_in_between() {
+    let mut stack = Stack::default();
+    stack.metric_period = 300;
+    let (_, instance) = stack.running().await;
+    for minute in 0..30 {
+        let tick = stack.world.tick();
+        if minute < 15 && tick.as_second() % 300 == 0 {
+            publish(&stack, &instance, Metric::Cpu, tick, 20.0);
+        }
+        stack.minute().await;
+        assert_eq!(stack.world.called("written"), stack.world.called("append"), "minute {minute}");
+    }
+    assert_eq!(stack.world.called("append"), 3);
+}
+
+#[tokio::test]
+async fn what_is_older_than_what_is_read_is_not_remembered() {
+    let mut stack = Stack::default();
+    let (_, instance) = stack.running().await;
+    for _ in 0..60 {
+        publish(&stack, &instance, Metric::Cpu, stack.world.tick(), 20.0);
+        stack.minute().await;
+    }
+    stack.world.state().calls.clear();
+    stack.settings.cpu.duration = domain::AlertDuration::new(3600).expect("in range");
+    stack.minute().await;
+    assert_eq!((stack.world.called("written"), stack.world.called("append")), (1, 0));
+}
+
+#[tokio::test]
+async fn the_average_of_a_period_that_is_not_over_is_no_sample() {
+    let mut stack = Stack::default();
+    stack.metric_period = 300;
+    let (worker, instance) = stack.running().await;
+    let next = stack.world.tick().as_second().div_euclid(300) * 300 + 300;
+    let start = Timestamp::from_second(next).expect("a time");
+    let mut minutes = 0;
+    while kept(&stack, worker, start, Metric::Cpu).is_none() {
+        // What CloudWatch would answer for the period while it is open.
+        publish(&stack, &instance, Metric::Cpu, start, f64::from(minutes));
+        stack.minute().await;
+        minutes += 1;
+        assert!(minutes < 20, "it never became one");
+    }
+    let over = start + SignedDuration::from_secs(300);
+    assert!(stack.world.tick() >= over, "a sample of {start} at {}", stack.world.tick());
+}
+
+#[tokio::test]
+async fn a_sample_is_completed_by_the_metric_that_comes_late_and_is_not_written_again() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    let at = stack.world.tick();
+    publish(&stack, &instance, Metric::Cpu, at, 20.0);
+    assert_eq!((writes(&stack).await, writes(&stack).await), (1, 0));
+    publish(&stack, &instance, Metric::Memory, at, 40.0);
+    assert_eq!((writes(&stack).await, writes(&stack).await), (1, 0));
+    assert_eq!(kept(&stack, worker, at, Metric::Cpu), Some(20.0));
+    assert_eq!(kept(&stack, worker, at, Metric::Memory), Some(40.0));
+    // A value that CloudWatch has made whole since.
+    publish(&stack, &instance, Metric::Cpu, at, 21.0);
+    assert_eq!(writes(&stack).await, 1);
+    assert_eq!(kept(&stack, worker, at, Metric::Cpu), Some(21.0));
+}
+
+#[tokio::test]
+async fn an_environment_that_knows_nothing_overwrites_no_sample_with_fewer_values() {
+    let mut stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    let at = stack.world.tick();
+    for metric in [Metric::Cpu, Metric::Memory] {
+        publish(&stack, &instance, metric, at, 50.0);
+    }
+    stack.minute().await;
+    // CloudWatch answers in part only, and the collection runs elsewhere.
+    stack.world.state().measured.remove(&(instance.clone(), Metric::Memory, at));
+    stack.written = Written::default();
+    assert_eq!(writes(&stack).await, 0);
+    stack.written = Written::default();
+    publish(&stack, &instance, Metric::Disk, at, 60.0);
+    assert_eq!(writes(&stack).await, 1);
+    for (metric, value) in [(Metric::Cpu, 50.0), (Metric::Memory, 50.0), (Metric::Disk, 60.0)] {
+        assert_eq!(kept(&stack, worker, at, metric), Some(value), "{metric}");
+    }
+}
+
+#[tokio::test]
+async fn an_alert_may_take_an_hour_of_values() {
+    let mut stack = Stack::default();
+    stack.settings.cpu.duration = domain::AlertDuration::new(3600).expect("in range");
+    let (worker, instance) = stack.running().await;
+    for _ in 0..60 {
+        publish(&stack, &instance, Metric::Cpu, stack.world.tick(), 97.0);
+        stack.minute().await;
+    }
+    assert!(stack.world.worker(worker).worker.state().alerts.contains_key(&AlertKind::Cpu));
+}
+
+#[tokio::test]
+async fn samples_that_could_not_be_written_are_written_by_the_next_look() {
+    for broken in ["append", "written"] {
+        let stack = Stack::default();
+        let (worker, instance) = stack.running().await;
+        let at = stack.world.tick();
+        publish(&stack, &instance, Metric::Cpu, at, 20.0);
+        stack.world.state().broken.insert(broken);
+        let reports = stack.minute().await;
+        assert_eq!((reports[0].samples_failed, reports[0].samples, reports[0].measured), (true, 0, 1));
+        assert_eq!(kept(&stack, worker, at, Metric::Cpu), None);
+        stack.world.state().broken.clear();
+        assert_eq!(stack.minute().await[0].samples, 1);
+        assert_eq!(kept(&stack, worker, at, Metric::Cpu), Some(20.0));
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_is_looked_at_once_an_hour_has_samples_of_the_whole_hour() {
+    let mut stack = Stack::default();
+    let (_, instance) = stack.running().await;
+    stack.settings.interval = domain::PollInterval::new(3600).expect("in range");
+    stack.world.state().samples.clear();
+    for _ in 0..120 {
+        publish(&stack, &instance, Metric::Cpu, stack.world.tick(), 20.0);
+        stack.minute().await;
+    }
+    let times: Vec<Timestamp> = stack.world.state().samples.keys().map(|(_, at)| *at).collect();
+    assert!(times.len() > 60, "{} samples", times.len());
+    let gap = times.windows(2).find(|two| two[1].duration_since(two[0]) != SignedDuration::from_mins(1));
+    assert_eq!(gap, None);
+}
