@@ -1,7 +1,7 @@
 //! From what CloudWatch has to samples and alerts.
 
 use app::collect::Written;
-use domain::{AlertKind, InstanceId, Metric, Timestamp, WorkerId};
+use domain::{AlertKind, InstanceId, Metric, Observed, Timestamp, WorkerId};
 use jiff::SignedDuration;
 
 use crate::stack::Stack;
@@ -122,6 +122,30 @@ async fn an_environment_that_knows_nothing_overwrites_no_sample_with_fewer_value
     for (metric, value) in [(Metric::Cpu, 50.0), (Metric::Memory, 50.0), (Metric::Disk, 60.0)] {
         assert_eq!(kept(&stack, worker, at, metric), Some(value), "{metric}");
     }
+}
+
+#[tokio::test]
+async fn a_quick_stop_and_start_ends_an_alert_and_what_was_measured_before_does_not_raise_it_again() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    let hot_minute = async || {
+        publish(&stack, &instance, Metric::Cpu, stack.world.tick(), 97.0);
+        stack.minute().await;
+        stack.world.worker(worker).worker.state().alerts.contains_key(&AlertKind::Cpu)
+    };
+    while !hot_minute().await {}
+    for observed in [Observed::Stopped, Observed::Running] {
+        stack.world.state().meddle(&instance, observed, "");
+        stack.ec2_says(&instance, observed, 0).await;
+        stack.world.pass(5);
+    }
+    assert!(stack.world.worker(worker).worker.state().alerts.is_empty());
+    let mut minutes = 1;
+    while !hot_minute().await {
+        minutes += 1;
+        assert!(minutes < 30, "it never came back");
+    }
+    assert!(minutes > 10, "raised again {minutes} minutes after the start, by values of before it");
 }
 
 #[tokio::test]

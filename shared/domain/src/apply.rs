@@ -27,6 +27,7 @@ impl Worker {
                     launched_at: None,
                     sighting: None,
                     has_run: false,
+                    idle_at: None,
                     misses: BTreeSet::new(),
                     failures: BTreeSet::new(),
                     failure_reason: None,
@@ -202,6 +203,9 @@ impl Worker {
 
     fn see(&mut self, sighting: Sighting, details: &Details) {
         self.0.has_run |= sighting.observed.implies_run();
+        if sighting.observed != Observed::Running {
+            self.0.idle_at = self.0.idle_at.max(Some(sighting.at));
+        }
         if self.0.sighting.as_ref().is_some_and(|newest| newest.order() > sighting.order()) {
             return;
         }

@@ -12,6 +12,10 @@ use crate::{
 /// it is that low: without a gap, a value that hovers at the threshold would tell people something every few minutes.
 const HYSTERESIS: f64 = 5.0;
 
+/// CloudWatch publishes a value within this time after its period (EC2 user guide, "CloudWatch metrics that are available
+/// for your instances"); when the newest is older than that, there are none.
+const PUBLISHED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
+
 /// A worker as it was, the facts so far, and the worker as it is with them.
 struct Draft<'a> {
     before: &'a Worker,
@@ -31,8 +35,8 @@ impl Worker {
     /// failed call teaches only that it failed.
     ///
     /// The law: any permutation, repetition or delay of the same evidence ends in the same state, that is, in the same
-    /// newest sighting, misses, failures, status and alerts, with the same attempt open or closed, reached at the same
-    /// time, and adrift or not. Its limits, each for a reason:
+    /// newest sighting, misses, failures, status and alerts, with the same attempt open or closed, reached and last idle
+    /// at the same time, and adrift or not. Its limits, each for a reason:
     ///
     /// - An end is final, so what arrives after it teaches nothing. If there is a `terminated` among the evidence, every
     ///   order ends terminated, and that is all that is the same. An end by an hour of misses is decided on what is
@@ -66,6 +70,9 @@ impl Worker {
     }
 
     /// What the metrics say about the alerts of this worker. `period` is the metrics' own, in seconds.
+    ///
+    /// Only what was measured since the instance last did not run counts, and only as long as new values come. Where
+    /// there are no such values nothing is known: no alert is raised, and one that is up stays, for its reason.
     pub fn assess(&self, vitals: &Vitals, policy: &Policy, period: u32, now: Timestamp) -> Vec<Event> {
         if self.is_over() || self.observed() != Observed::Running {
             return Vec::new();
@@ -89,12 +96,17 @@ impl Worker {
         let period = period.max(1);
         let needed = threshold.duration.get().div_ceil(period);
         let points = vitals.points(metric);
+        let points = points.split_at(points.partition_point(|point| Some(point.at) < self.0.idle_at)).1;
         // Too few values say nothing, neither that it is high nor that it is over.
         let recent = points.get(points.len().checked_sub(usize::try_from(needed).ok()?)?..)?;
         let (first, last) = (recent.first()?, recent.last()?);
         // Nor do values with a gap among them; one that is lost is none.
-        if last.at.duration_since(first.at) > SignedDuration::from_secs(i64::from(period) * i64::from(needed))
-        {
+        let periods = |count: u32| SignedDuration::from_secs(i64::from(period) * i64::from(count));
+        if last.at.duration_since(first.at) > periods(needed) {
+            return None;
+        }
+        // Nor do values that have not been followed by others: the last period that is over began up to two ago.
+        if now.duration_since(last.at) > periods(2) + PUBLISHED_WITHIN {
             return None;
         }
         let over_below = (limit - HYSTERESIS).max(limit / 2.0);
@@ -128,7 +140,10 @@ impl Draft<'_> {
         let counted = sighting.counted();
         if known.sighting.as_ref().is_none_or(|newest| newest.order() < sighting.order()) {
             self.news(sighting, details);
-        } else if observed.implies_run() && !known.has_run {
+        // What came late does not tell how things are, but it may tell that the instance has run, or when it did not.
+        } else if (observed.implies_run() && !known.has_run)
+            || (observed != Observed::Running && known.idle_at < Some(evidence.at))
+        {
             self.record(Event::InstanceObserved { sighting, details: Details::default(), confirms: false });
         }
         // Old news or not: that EC2 was as asked closes what was asked for, and decides whether another state is drift.

@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub sighting: Option<Sighting>,
     /// The instance has run at least once.
     pub has_run: bool,
+    /// The latest time at which the instance was seen not to run: what was measured before is of another run.
+    pub idle_at: Option<Timestamp>,
     /// When EC2 answered, since that sighting, that it knows no such instance.
     pub misses: BTreeSet<Timestamp>,
     /// The latest three times, since EC2 last answered, at which it could not be asked.

@@ -71,6 +71,8 @@ pub(super) struct SnapshotShape {
     #[serde_as(as = "Option<SightingShape>")]
     sighting: Option<Sighting>,
     has_run: bool,
+    #[serde_as(as = "Option<Millis>")]
+    idle_at: Option<Timestamp>,
     #[serde_as(as = "BTreeSet<Millis>")]
     misses: BTreeSet<Timestamp>,
     #[serde_as(as = "BTreeSet<Millis>")]

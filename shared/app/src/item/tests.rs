@@ -67,6 +67,7 @@ fn full() -> Stored {
             state_reason: Some(text("Client.UserInitiatedShutdown: User initiated shutdown")),
         }),
         has_run: true,
+        idle_at: Some(at("11:59:58")),
         misses: [at("12:01:00"), at("12:02:00")].into(),
         failures: [at("12:03:00")].into(),
         failure_reason: Some(text("DescribeInstanceStatus: RequestLimitExceeded")),
@@ -393,5 +394,5 @@ fn items_are_small() {
         bytes(&worker_item(&full())),
         bytes(&event_item(&self::record())),
     );
-    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 1733; a start 494"].assert_eq(&sizes);
+    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 1749; a start 494"].assert_eq(&sizes);
 }

@@ -23,7 +23,8 @@ fn assess(worker: &Worker, vitals: &Vitals) -> Vec<&'static str> {
 }
 
 fn assess_under(policy: &Policy, worker: &Worker, vitals: &Vitals) -> Vec<&'static str> {
-    names(&worker.assess(vitals, policy, 60, t(900)))
+    let newest = vitals.samples().keys().next_back().map_or(0, |at| at.as_second() - t(0).as_second());
+    names(&worker.assess(vitals, policy, 60, t(newest + 120)))
 }
 
 /// Runs, with its processor known to be busy since 0.
@@ -118,6 +119,52 @@ fn no_data_neither_raises_nor_resolves() {
     for worker in [running(), busy()] {
         assert_eq!(assess(&worker, &Vitals::default()), [""; 0]);
     }
+}
+
+#[test]
+fn values_that_are_not_followed_by_others_neither_raise_nor_resolve() {
+    for (worker, value, outcome) in [(running(), 99.0, "alert_raised"), (busy(), 1.0, "alert_resolved")] {
+        let values = vitals(Metric::Cpu, &[value; 5]);
+        let told = |now| names(&worker.assess(&values, &policy(DriftPolicy::Alert), 60, t(now)));
+        assert_eq!(told(240 + 120 + 300), [outcome]);
+        assert_eq!(told(240 + 120 + 301), [""; 0]);
+    }
+    let reason = busy().state().alerts[&AlertKind::Cpu].reason.clone();
+    assert_eq!(reason, "cpu has been at or over 90 % for 300 s, last 95.0 %");
+}
+
+#[test]
+fn what_was_measured_before_the_instance_stopped_is_no_evidence_of_the_next_run() {
+    let busy_until = |last: i64| vitals(Metric::Cpu, &vec![99.0; usize::try_from(last).expect("small") + 1]);
+    let stops_and_starts =
+        [event(Observed::Stopped, 330), event(Observed::Pending, 350), event(Observed::Running, 355)];
+    let mut again = busy();
+    for evidence in &stops_and_starts {
+        again = again.seeing(evidence.clone());
+    }
+    assert!(again.state().alerts.is_empty());
+    // The run begins with the period from 360 on, and has lasted five minutes with the one from 600 on.
+    for last in 5..10 {
+        assert_eq!(assess(&again, &busy_until(last)), [""; 0], "{last}");
+    }
+    let events = again.assess(&busy_until(10), &policy(DriftPolicy::Alert), 60, t(720));
+    let [Event::AlertRaised { alert }] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!(alert.since, t(360));
+    // A look that is written down later in the same run begins nothing anew.
+    let looked = again.seeing(checked(CheckStatus::Impaired, Observed::Running, 600));
+    assert_eq!(assess(&looked, &busy_until(10)), ["alert_raised"]);
+}
+
+#[test]
+fn a_stop_that_is_heard_of_after_the_start_counts_all_the_same() {
+    let worker = busy().seeing(event(Observed::Running, 355));
+    let events = worker.learning(&event(Observed::Stopped, 330));
+    assert_eq!(names(&events), ["instance_observed", "alert_resolved"]);
+    let worker = worker.with(&events);
+    assert_eq!(worker.observed(), Observed::Running);
+    assert_eq!(assess(&worker, &vitals(Metric::Cpu, &[99.0; 10])), [""; 0]);
+    assert_eq!(assess(&worker, &vitals(Metric::Cpu, &[99.0; 11])), ["alert_raised"]);
+    assert_eq!(names(&worker.learning(&event(Observed::Stopped, 330))), [""; 0], "once is enough");
 }
 
 #[test]

@@ -52,7 +52,19 @@ fn of_two_states_in_the_same_second_the_later_one_in_an_instances_life_wins() {
 
 #[test]
 fn older_evidence_is_no_news() {
-    assert_eq!(running().seeing(event(RUNNING, 0)).learning(&event(STOPPED, -1)), Vec::new());
+    let stopped = running().seeing(event(STOPPED, 0));
+    for (worker, older) in [(running().seeing(event(RUNNING, 0)), RUNNING), (stopped, Observed::Stopping)] {
+        assert_eq!(worker.learning(&event(older, -1)), Vec::new());
+    }
+}
+
+#[test]
+fn that_an_instance_did_not_run_is_learnt_from_late_evidence_too_and_once() {
+    let worker = running().seeing(event(RUNNING, 0)).seeing(event(STOPPED, -10));
+    assert_eq!((worker.observed(), worker.state().idle_at), (RUNNING, Some(t(-10))));
+    for at in [-10, -20] {
+        assert_eq!(worker.learning(&event(STOPPED, at)), Vec::new());
+    }
 }
 
 #[test]

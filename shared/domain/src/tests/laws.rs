@@ -27,6 +27,7 @@ struct State {
     attempting: bool,
     gave_up: bool,
     has_run: bool,
+    idle_at: Option<Timestamp>,
     alerts: Vec<AlertKind>,
     status: Status,
     desired: Desired,
@@ -47,6 +48,7 @@ impl State {
             attempting: s.attempt.is_some(),
             gave_up: s.gave_up.is_some(),
             has_run: s.has_run,
+            idle_at: s.idle_at,
             alerts: s.alerts.keys().copied().collect(),
             status: worker.status(),
             desired: s.desired,
@@ -56,10 +58,10 @@ impl State {
 
     /// What holds even where evidence changes what is asked for.
     fn of_ec2(worker: &Worker) -> impl PartialEq + std::fmt::Debug {
-        let Self { observed, sighting, misses, failures, has_run, ended, .. } = Self::of(worker);
+        let Self { observed, sighting, misses, failures, has_run, idle_at, ended, .. } = Self::of(worker);
         let about_ec2 = |kind: &AlertKind| matches!(kind, AlertKind::Missing | AlertKind::Unobservable);
         let alerts: Vec<AlertKind> = worker.state().alerts.keys().copied().filter(about_ec2).collect();
-        (observed, sighting, misses, failures, has_run, ended, alerts)
+        (observed, sighting, misses, failures, has_run, idle_at, ended, alerts)
     }
 }
 
