@@ -1,10 +1,11 @@
 //! From what CloudWatch has to samples and alerts.
 
 use app::collect::Written;
+use app::ports::Request;
 use domain::{AlertKind, InstanceId, Metric, Observed, Timestamp, WorkerId};
 use jiff::SignedDuration;
 
-use crate::stack::Stack;
+use crate::stack::{Stack, bus_event};
 
 fn publish(stack: &Stack, instance: &InstanceId, metric: Metric, at: Timestamp, value: f64) {
     stack.world.state().measured.insert((instance.clone(), metric, at), value);
@@ -146,6 +147,64 @@ async fn a_quick_stop_and_start_ends_an_alert_and_what_was_measured_before_does_
         assert!(minutes < 30, "it never came back");
     }
     assert!(minutes > 10, "raised again {minutes} minutes after the start, by values of before it");
+}
+
+#[tokio::test]
+async fn what_only_an_agent_publishes_is_asked_for_seldom_where_there_is_none_and_at_once_on_demand() {
+    let stack = Stack::default();
+    let (_, silent) = stack.running().await;
+    let (_, speaking) = stack.running().await;
+    let mut asked = Vec::new();
+    for _ in 0..120 {
+        publish(&stack, &silent, Metric::Cpu, stack.world.tick(), 20.0);
+        publish(&stack, &speaking, Metric::Memory, stack.world.tick(), 20.0);
+        asked.push(stack.minute().await[0].metrics_asked);
+    }
+    assert!(asked[..10].iter().all(|asked| *asked == 6), "{asked:?}");
+    assert!(asked[20..].iter().all(|asked| [4, 6].contains(asked)), "{asked:?}");
+    assert!((1..=2).contains(&asked[20..].iter().filter(|asked| **asked == 6).count()), "{asked:?}");
+    // The same look once more, but because somebody asked for it.
+    stack.world.pass(60);
+    stack.poll().await;
+    for (all_metrics, metrics) in [(false, 4), (true, 6)] {
+        let mut request = stack.world.state().bus[0].clone();
+        let Request::Collect(collect) = &mut request else { panic!("{request:?}") };
+        collect.all_metrics = all_metrics;
+        assert_eq!(stack.collect(&bus_event(&request)).await.metrics_asked, metrics);
+    }
+}
+
+#[tokio::test]
+async fn a_request_from_before_the_last_deployment_is_understood() {
+    let stack = Stack::default();
+    stack.running().await;
+    stack.world.pass(60);
+    stack.poll().await;
+    let mut event = bus_event(&stack.world.state().bus[0]);
+    event["detail"].as_object_mut().expect("a request").remove("all_metrics").expect("it is new");
+    assert_eq!(stack.collect(&event).await.unchanged, 1);
+}
+
+#[tokio::test]
+async fn while_an_alert_about_memory_is_up_its_agent_is_asked() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    for _ in 0..12 {
+        publish(&stack, &instance, Metric::Memory, stack.world.tick(), 97.0);
+        stack.minute().await;
+    }
+    let alerts = || stack.world.worker(worker).worker.state().alerts.clone();
+    let raised = alerts();
+    assert!(raised.contains_key(&AlertKind::Memory));
+    for _ in 0..90 {
+        assert_eq!(stack.minute().await[0].metrics_asked, 3);
+    }
+    assert_eq!(alerts(), raised, "no data is no reason to end it");
+    for _ in 0..12 {
+        publish(&stack, &instance, Metric::Memory, stack.world.tick(), 20.0);
+        stack.minute().await;
+    }
+    assert!(alerts().is_empty());
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use act::ActReport;
-use app::collect::{CollectReport, Collector, Written};
+use app::collect::{Agents, CollectReport, Collector, Written};
 use app::drift::DriftReport;
 use app::fleet::{Changed, Fleet};
 use app::ports::{Ids, Request};
@@ -21,6 +21,7 @@ pub(crate) struct Stack {
     pub(crate) world: World,
     pub(crate) settings: Settings,
     pub(crate) written: Written,
+    pub(crate) agents: Agents,
     pub(crate) shard_size: u32,
     pub(crate) metric_period: u32,
     acted: std::sync::Mutex<BTreeMap<WorkerId, u64>>,
@@ -32,6 +33,7 @@ impl Default for Stack {
             world: World::default(),
             settings: settings(),
             written: Written::default(),
+            agents: Agents::default(),
             shard_size: 100,
             metric_period: 60,
             acted: std::sync::Mutex::default(),
@@ -160,6 +162,7 @@ impl Stack {
             metrics: &self.world,
             samples: &self.world,
             written: &self.written,
+            agents: &self.agents,
             metric_period: self.metric_period,
         };
         let event = serde_json::from_value(event.clone()).expect("an event");

@@ -139,6 +139,7 @@ async fn sync_asks_for_a_look_and_writes_nothing() {
     let [Request::Collect(request)] = state.requests.as_slice() else { panic!("{:?}", state.requests) };
     assert_eq!(request.region, "eu-central-1");
     assert_eq!((&request.workers, &request.metrics), (&vec![id.clone()], &vec![id]));
+    assert!(request.all_metrics, "whoever asks wants to see a new agent at once");
     assert_eq!(request.tick, 1_790_000_000_000);
 }
 

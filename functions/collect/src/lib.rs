@@ -56,5 +56,6 @@ fn shard(request: &CollectionRequested) -> Result<Shard, CollectError> {
         region: request.region.parse().map_err(CollectError::BadRegion)?,
         workers: ids(&request.workers).into_iter().collect(),
         metrics: ids(&request.metrics),
+        all_metrics: request.all_metrics,
     })
 }

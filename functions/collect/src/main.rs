@@ -3,7 +3,7 @@
 // An SDK call is a deep future, and a use case is a few of them.
 #![recursion_limit = "256"]
 
-use app::collect::{Collector, Written};
+use app::collect::{Agents, Collector, Written};
 use app::config::Config;
 use app::fleet::Fleet;
 use aws::{Aws, Refused, SystemClock};
@@ -19,6 +19,7 @@ async fn main() -> Result<(), Refused> {
         metrics: &aws.metrics(),
         samples: &aws.samples(&config),
         written: &Written::default(),
+        agents: &Agents::default(),
         metric_period: config.metric_period,
     };
     aws::serve(async |event| collect::handle(&collector, &event).await).await

@@ -1,10 +1,14 @@
 //! A collection: looks at one shard of workers, each on its own.
 
+mod agents;
 mod telemetry;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Details, Evidence, Finding, InstanceId, Observed, Region, Source, Timestamp, Vitals, WorkerId};
+use domain::{
+    Details, Evidence, Finding, InstanceId, Metric, Observed, Region, Source, Timestamp, Vitals, Worker,
+    WorkerId,
+};
 use futures_util::StreamExt;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -14,6 +18,7 @@ use crate::fleet::{Changed, Fleet};
 use crate::ports::{Answered, Clock, Compute, Instance, InstanceStatus, Metrics, Sample, Samples, Workers};
 use crate::record::Stored;
 
+pub use agents::Agents;
 pub use telemetry::Written;
 
 /// EC2 takes at most this many explicit ids in one call (EC2 API reference, `DescribeInstanceStatus`).
@@ -34,6 +39,8 @@ pub struct Collector<'a, W, K, C, M, S> {
     pub samples: &'a S,
     /// Which samples this environment knows to be written.
     pub written: &'a Written,
+    /// Which agents this environment knows to be silent.
+    pub agents: &'a Agents,
     /// The metrics' own period, in seconds.
     pub metric_period: u32,
 }
@@ -47,6 +54,8 @@ pub struct Shard {
     pub workers: Vec<WorkerId>,
     /// Those among them whose metrics are due.
     pub metrics: BTreeSet<WorkerId>,
+    /// What only an agent publishes is read as well, however silent it was.
+    pub all_metrics: bool,
 }
 
 /// What a collection came to. Every worker of the shard is in exactly one of `changed`, `unchanged`, `over`,
@@ -69,6 +78,8 @@ pub struct CollectReport {
     pub not_found: u32,
     /// Workers EC2 could not be asked about. Also in `changed`.
     pub unobserved: u32,
+    /// Metrics asked for: what CloudWatch charges for.
+    pub metrics_asked: u32,
     /// Workers with at least one metric.
     pub measured: u32,
     /// Workers whose metrics were asked for and that have none.
@@ -191,11 +202,17 @@ where
         answers: &mut Answers,
         report: &mut CollectReport,
     ) {
-        let due: Vec<InstanceId> = live
+        let runs = |id: &&InstanceId| {
+            answers.statuses.get(id).is_some_and(|status| status.observed == Observed::Running)
+        };
+        let due: Vec<(&Worker, &InstanceId, bool)> = live
             .iter()
             .filter(|stored| shard.metrics.contains(&stored.worker.id()))
-            .filter_map(|stored| stored.worker.state().instance.clone())
-            .filter(|id| answers.statuses.get(id).is_some_and(|status| status.observed == Observed::Running))
+            .filter_map(|Stored { worker, .. }| {
+                let instance = worker.state().instance.as_ref().filter(runs)?;
+                let agent = shard.all_metrics || self.agents.are_asked(worker, answers.at);
+                Some((worker, instance, agent))
+            })
             .collect();
         if due.is_empty() {
             return;
@@ -209,8 +226,19 @@ where
         let needed = SignedDuration::from_secs(i64::from(needed.max().unwrap_or(0)));
         let (from, to) = telemetry::window(answers.at, self.metric_period, needed);
         answers.measured_since = from;
-        match self.metrics.read(&shard.region, &due, from, to, self.metric_period).await {
+        let wanted: Vec<(InstanceId, Metric)> = due
+            .iter()
+            .flat_map(|(_, instance, agent)| {
+                let metrics = Metric::ALL.iter().filter(|metric| *agent || !metric.is_of_agent());
+                metrics.map(|metric| ((*instance).clone(), *metric))
+            })
+            .collect();
+        report.metrics_asked = count(wanted.len());
+        match self.metrics.read(&shard.region, &wanted, from, to, self.metric_period).await {
             Ok(vitals) => {
+                for (worker, instance, _) in due.iter().filter(|(.., agent)| *agent) {
+                    self.agents.note(worker.id(), vitals.get(*instance), answers.at);
+                }
                 report.measured = count(vitals.values().filter(|vitals| !vitals.is_empty()).count());
                 report.unmeasured = count(due.len()) - report.measured;
                 answers.vitals = vitals;

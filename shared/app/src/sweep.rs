@@ -161,6 +161,7 @@ impl<W: Workers, S: Sweeps, B: Bus> Poll<'_, W, S, B> {
                     .filter(|(_, metrics)| *metrics)
                     .map(|(worker, _)| worker.to_string())
                     .collect(),
+                all_metrics: false,
                 tick: tick.as_millisecond(),
             })
         });

@@ -46,16 +46,14 @@ impl Metrics for CloudWatchMetrics {
     async fn read(
         &self,
         region: &Region,
-        ids: &[InstanceId],
+        wanted: &[(InstanceId, Metric)],
         from: Timestamp,
         to: Timestamp,
         period: u32,
     ) -> Result<BTreeMap<InstanceId, Vitals>, CallError> {
         let client = self.clients.at(region.as_str());
-        let asked: Vec<(&InstanceId, Metric)> =
-            ids.iter().flat_map(|id| Metric::ALL.iter().map(move |metric| (id, *metric))).collect();
         let mut read: BTreeMap<InstanceId, Vitals> = BTreeMap::new();
-        for asked in asked.chunks(MOST_QUERIES) {
+        for asked in wanted.chunks(MOST_QUERIES) {
             let queries: Vec<_> = asked
                 .iter()
                 .enumerate()
@@ -80,7 +78,7 @@ impl Metrics for CloudWatchMetrics {
             }
             for ((id, metric), series) in asked.iter().zip(series) {
                 if series.complete && !series.points.is_empty() {
-                    read.entry((*id).clone()).or_default().insert(*metric, series.points);
+                    read.entry(id.clone()).or_default().insert(*metric, series.points);
                 }
             }
         }
@@ -146,7 +144,9 @@ mod tests {
 
     async fn read(wire: &Wire, ids: &[InstanceId]) -> Result<BTreeMap<InstanceId, Vitals>, CallError> {
         let region = "eu-west-1".parse().expect("a region");
-        CloudWatchMetrics::new(&wire.config()).read(&region, ids, at(600), at(900), 300).await
+        let of = |id: &InstanceId| Metric::ALL.iter().map(|metric| (id.clone(), *metric)).collect::<Vec<_>>();
+        let wanted: Vec<(InstanceId, Metric)> = ids.iter().flat_map(of).collect();
+        CloudWatchMetrics::new(&wire.config()).read(&region, &wanted, at(600), at(900), 300).await
     }
 
     #[tokio::test]

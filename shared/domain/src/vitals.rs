@@ -19,6 +19,14 @@ pub enum Metric {
 words!(Metric { Cpu => "cpu", Memory => "memory", Disk => "disk" });
 
 impl Metric {
+    /// Only an agent on the instance publishes it; the others are EC2's own.
+    pub const fn is_of_agent(self) -> bool {
+        match self {
+            Self::Cpu => false,
+            Self::Memory | Self::Disk => true,
+        }
+    }
+
     /// The threshold that applies to this metric.
     pub fn threshold(self, policy: &Policy) -> Threshold {
         match self {

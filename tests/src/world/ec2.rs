@@ -220,7 +220,7 @@ impl Metrics for World {
     async fn read(
         &self,
         _: &Region,
-        ids: &[InstanceId],
+        wanted: &[(InstanceId, Metric)],
         from: Timestamp,
         to: Timestamp,
         _: u32,
@@ -230,16 +230,15 @@ impl Metrics for World {
             return Err(broken("metrics"));
         }
         let mut answer = BTreeMap::new();
-        for id in ids {
-            let mut vitals = Vitals::default();
-            for metric in Metric::ALL {
-                let within = (id.clone(), *metric, from)..(id.clone(), *metric, to);
-                let points = state.measured.range(within);
-                let points = points.filter_map(|((.., at), value)| Datapoint::new(*at, *value)).collect();
-                vitals.insert(*metric, points);
-            }
-            if !vitals.is_empty() {
-                answer.insert(id.clone(), vitals);
+        for (id, metric) in wanted {
+            let within = (id.clone(), *metric, from)..(id.clone(), *metric, to);
+            let points: Vec<Datapoint> = state
+                .measured
+                .range(within)
+                .filter_map(|((.., at), value)| Datapoint::new(*at, *value))
+                .collect();
+            if !points.is_empty() {
+                answer.entry(id.clone()).or_insert_with(Vitals::default).insert(*metric, points);
             }
         }
         Ok(answer)

@@ -156,6 +156,7 @@ pub(crate) async fn sync<P: Ports>(
             region: state.region.to_string(),
             workers: vec![id.to_string()],
             metrics: vec![id.to_string()],
+            all_metrics: true,
             tick: api.ports.clock().now().as_millisecond(),
         };
         api.ports.bus().request(&[Request::Collect(request)]).await?;

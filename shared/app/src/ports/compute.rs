@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use domain::{
-    Action, CheckStatus, Failure, Health, InstanceId, Observed, Region, Timestamp, Vitals, WorkerId, Zone,
+    Action, CheckStatus, Failure, Health, InstanceId, Metric, Observed, Region, Timestamp, Vitals, WorkerId,
+    Zone,
 };
 
 use crate::error::CallError;
@@ -122,12 +123,12 @@ pub trait Actuator: Sync {
 
 /// Reading CloudWatch.
 pub trait Metrics: Sync {
-    /// The datapoints of these instances from `from` on and before `to`, with this period in seconds. An instance or a metric
+    /// The datapoints of these metrics from `from` on and before `to`, with this period in seconds. An instance or a metric
     /// without data is absent from the answer; a metric that CloudWatch could only answer in part is absent as well.
     fn read(
         &self,
         region: &Region,
-        ids: &[InstanceId],
+        wanted: &[(InstanceId, Metric)],
         from: Timestamp,
         to: Timestamp,
         period: u32,

@@ -35,6 +35,9 @@ pub struct CollectionRequested {
     pub workers: Vec<String>,
     /// The workers among them whose metrics are due as well.
     pub metrics: Vec<String>,
+    /// Somebody asked for the look: also what only an agent publishes is read, however silent it was.
+    #[serde(default)]
+    pub all_metrics: bool,
     /// The tick this belongs to, milliseconds since the epoch.
     pub tick: i64,
 }
