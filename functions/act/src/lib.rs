@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use app::ports::{Actuator, Clock, Compute, Request, Workers};
 use app::reconcile::{ReconcileReport, Reconciler};
+use app::stream::{self, Hint};
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use aws_lambda_events::event::streams::DynamoDbBatchItemFailure;
 use domain::WorkerId;
@@ -37,13 +38,6 @@ pub enum ActError {
     Failed(usize),
 }
 
-/// A batch of the stream, its records still raw: one that cannot be read must not spoil the others.
-#[derive(Debug, Deserialize)]
-struct Batch {
-    #[serde(rename = "Records")]
-    records: Vec<Value>,
-}
-
 /// Takes every worker the event names one step further, if a step is due.
 ///
 /// # Errors
@@ -58,9 +52,8 @@ where
     C: Compute,
     A: Actuator,
 {
-    let report = if event.get("Records").is_some() {
-        let batch = Batch::deserialize(event).map_err(|error| ActError::UnknownEvent(Some(error)))?;
-        take_batch(reconciler, &batch).await
+    let report = if let Some(hints) = stream::hints(event) {
+        take_batch(reconciler, &hints).await
     } else {
         let request = EventBridgeEvent::<Request>::deserialize(event)
             .map_err(|error| ActError::UnknownEvent(Some(error)))?;
@@ -76,38 +69,24 @@ where
     Ok(report)
 }
 
-async fn take_batch<W, K, C, A>(reconciler: &Reconciler<'_, W, K, C, A>, batch: &Batch) -> ActReport
+async fn take_batch<W, K, C, A>(reconciler: &Reconciler<'_, W, K, C, A>, hints: &[Hint]) -> ActReport
 where
     W: Workers,
     K: Clock,
     C: Compute,
     A: Actuator,
 {
-    let named: Vec<(Option<WorkerId>, Option<&str>)> =
-        batch.records.iter().map(|record| (worker(record), sequence_number(record))).collect();
-    let undecodable = named.iter().filter(|(worker, _)| worker.is_none()).count();
+    let undecodable = hints.iter().filter(|hint| hint.worker.is_none()).count();
     if undecodable > 0 {
         tracing::warn!(undecodable, "stream records that name no worker");
     }
-    let workers: BTreeSet<WorkerId> = named.iter().filter_map(|(worker, _)| *worker).collect();
+    let workers: BTreeSet<WorkerId> = hints.iter().filter_map(|hint| hint.worker).collect();
     let (reconciled, failed) = reconciler.run(&workers).await;
-    // The mapping resumes from the lowest sequence number it is given: the first failure says it all.
-    let first = named.iter().find(|(worker, _)| worker.is_some_and(|worker| failed.contains(&worker)));
-    let batch_item_failures = first.map(|(_, sequence)| failure(*sequence)).into_iter().collect();
-    ActReport { batch_item_failures, undecodable: u32::try_from(undecodable).unwrap_or(u32::MAX), reconciled }
-}
-
-fn failure(sequence: Option<&str>) -> DynamoDbBatchItemFailure {
-    let mut failure = DynamoDbBatchItemFailure::default();
-    failure.item_identifier = sequence.map(str::to_owned);
-    failure
-}
-
-/// The worker a record is about, from its key: a plan needs no more than that.
-fn worker(record: &Value) -> Option<WorkerId> {
-    record.pointer("/dynamodb/Keys/pk/S")?.as_str()?.strip_prefix("WORKER#")?.parse().ok()
-}
-
-fn sequence_number(record: &Value) -> Option<&str> {
-    record.pointer("/dynamodb/SequenceNumber")?.as_str()
+    let first = hints.iter().find(|hint| hint.worker.is_some_and(|worker| failed.contains(&worker)));
+    let reply = stream::reply(first.and_then(|hint| hint.sequence.clone()));
+    ActReport {
+        batch_item_failures: reply.batch_item_failures,
+        undecodable: u32::try_from(undecodable).unwrap_or(u32::MAX),
+        reconciled,
+    }
 }

@@ -6,17 +6,14 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use domain::{
-    AlertDuration, DriftPolicy, InvalidId, OutOfRange, Percent, PollInterval, Region, SettingsPatch, TagKey,
-    TagValue, TagsPatch, UnknownWord,
+    AlertDuration, DriftPolicy, InvalidId, MAX_TAGS, OutOfRange, Percent, PollInterval, Region,
+    SettingsPatch, TagKey, TagValue, TagsPatch, UnknownWord,
 };
 use serde::Deserialize;
 use serde_json::Number;
 
 use crate::body::{Entries, Patch};
 use crate::problem::{Fault, Kind, Problem};
-
-/// The most tags an operator may give one worker; the core says the same, and a test holds both together.
-const MAX_TAGS: usize = 47;
 
 /// The longest part of a request that an answer repeats, in characters.
 const MAX_ECHO: usize = 140;
@@ -200,40 +197,5 @@ fn limit_tags(faults: &mut Faults, count: usize) {
     if count > MAX_TAGS {
         let allowed = Some(format!("at most {MAX_TAGS} tags"));
         faults.add("tags", format!("a worker can have at most {MAX_TAGS} tags of its own"), allowed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use domain::{Actor, CreateWorker, LaunchSpec, Overrides, Rejection, Timestamp, Worker, WorkerId};
-
-    fn create_with_tags(count: usize) -> Result<(), Rejection> {
-        let tags =
-            (0..count).map(|n| (format!("k{n}").parse().expect("a key"), "v".parse().expect("a value")));
-        let command = CreateWorker {
-            name: "w".parse().expect("a name"),
-            account: "123456789012".parse().expect("an account"),
-            region: "eu-central-1".parse().expect("a region"),
-            spec: LaunchSpec {
-                image: "ami-12345678".into(),
-                instance_type: "m5.large".into(),
-                subnet: None,
-                security_groups: Vec::new(),
-                key_name: None,
-                instance_profile: None,
-                root_volume_gib: None,
-            },
-            tags: tags.collect(),
-            overrides: Overrides::default(),
-        };
-        let id: WorkerId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().expect("an id");
-        Worker::create(id, command, Actor::Policy, Timestamp::UNIX_EPOCH).map(drop)
-    }
-
-    #[test]
-    fn the_core_allows_as_many_tags_as_we_do() {
-        assert_eq!(create_with_tags(MAX_TAGS), Ok(()));
-        assert_eq!(create_with_tags(MAX_TAGS + 1), Err(Rejection::TooManyTags { max: MAX_TAGS }));
     }
 }

@@ -1,10 +1,9 @@
 //! What a command means for a worker, or why it is refused.
 
 use crate::command::{Actor, Command, CreateWorker, Decision, ImportWorker, Rejection, TagsPatch};
-use crate::{Desired, Details, Event, Finding, Observed, Overrides, Sighting, Timestamp, Worker, WorkerId};
-
-/// EC2 allows 50 tags; three are ours (EC2 user guide, "Tag restrictions").
-const MAX_TAGS: usize = 47;
+use crate::{
+    Desired, Details, Event, Finding, MAX_TAGS, Observed, Overrides, Sighting, Timestamp, Worker, WorkerId,
+};
 
 impl Worker {
     /// The facts of a creation.

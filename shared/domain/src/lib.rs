@@ -47,6 +47,8 @@ pub use worker::{Drift, Worker};
 /// A point in time, UTC, to the nanosecond. Stored and compared at millisecond precision.
 pub use jiff::Timestamp;
 
+/// The most tags an operator may give one worker: EC2 allows 50, and three are ours (EC2 user guide, "Tag restrictions").
+pub const MAX_TAGS: usize = 47;
 /// Tag that names the worker an instance belongs to.
 pub const WORKER_TAG: &str = "cml-fleet:worker-id";
 /// Tag that lets `act`, and nobody else, change the instance: IAM conditions require it.
