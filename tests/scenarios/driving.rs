@@ -1,6 +1,6 @@
 //! Commands become calls to EC2, once each.
 
-use domain::{Command, MANAGED_TAG, Observed, Status, WORKER_TAG};
+use domain::{Command, MANAGED_TAG, Observed, Status, WORKER_TAG, WorkerId};
 use serde_json::json;
 
 use crate::stack::{Stack, stream_record};
@@ -174,6 +174,71 @@ async fn a_worker_terminated_while_its_launch_is_in_the_air_leaves_no_instance_b
     let state = stack.world.state();
     assert!(state.machines.values().all(|machine| machine.observed == Observed::Terminated));
     assert_eq!(state.workers[&worker].worker.status(), Status::Terminated);
+}
+
+fn rename(name: &str) -> Command {
+    let (tags, settings) = (domain::TagsPatch::default(), domain::SettingsPatch::default());
+    Command::Patch { name: name.parse().ok(), tags, settings }
+}
+
+/// Created as lab-1 and launched, the answer lost, and called lab-2 by now.
+async fn launched_unheard_and_renamed(stack: &Stack) -> WorkerId {
+    let worker = stack.create("lab-1").await;
+    stack.world.state().unanswered.insert("launch");
+    stack.settle().await;
+    stack.world.state().unanswered.clear();
+    stack.command(worker, rename("lab-2")).await;
+    worker
+}
+
+#[tokio::test]
+async fn a_worker_renamed_before_its_lost_launch_is_repeated_owns_the_one_instance() {
+    let stack = Stack::default();
+    let worker = launched_unheard_and_renamed(&stack).await;
+    for _ in 0..4 {
+        stack.minute().await;
+    }
+    let state = stack.world.state();
+    assert_eq!((state.calls["launch"], state.machines.len()), (2, 1));
+    let (instance, machine) = state.machines.first_key_value().expect("an instance");
+    assert_eq!((&machine.tags["Name"], machine.observed), (&"lab-2".to_owned(), Observed::Running));
+    let found = &state.workers[&worker].worker;
+    assert_eq!((found.state().instance.as_ref(), found.status()), (Some(instance), Status::Running));
+    assert_eq!(found.state().applied_tags, machine.tags);
+    assert_eq!(state.owners.values().collect::<Vec<_>>(), [&worker]);
+    drop(state);
+    // What it was found to carry, and what it lacked.
+    let facts = stack.world.facts(worker);
+    assert_eq!(facts.iter().filter(|name| **name == "tags_applied").count(), 2);
+}
+
+#[tokio::test]
+async fn a_launched_instance_that_ec2_does_not_show_yet_is_searched_for_again() {
+    let stack = Stack::default();
+    let worker = launched_unheard_and_renamed(&stack).await;
+    // EC2's answers lag behind its own launch.
+    let show = |value: Option<String>| {
+        let mut state = stack.world.state();
+        let tags = &mut state.machines.first_entry().expect("an instance").into_mut().tags;
+        match value {
+            Some(value) => drop(tags.insert(WORKER_TAG.to_owned(), value)),
+            None => drop(tags.remove(WORKER_TAG)),
+        }
+    };
+    show(None);
+    for _ in 0..3 {
+        stack.minute().await;
+    }
+    assert!(stack.world.called("locate") > 1);
+    assert_eq!(stack.world.worker(worker).worker.status(), Status::Provisioning);
+    show(Some(worker.to_string()));
+    for _ in 0..4 {
+        stack.minute().await;
+    }
+    assert_eq!(stack.world.worker(worker).worker.status(), Status::Running);
+    let state = stack.world.state();
+    assert_eq!((state.calls["launch"], state.machines.len()), (2, 1));
+    assert_eq!(state.machines.values().next().expect("an instance").tags["Name"], "lab-2");
 }
 
 #[tokio::test]

@@ -64,6 +64,8 @@ pub struct State {
     pub calls: BTreeMap<&'static str, u32>,
     /// Calls that fail until they are taken out.
     pub broken: BTreeSet<&'static str>,
+    /// Calls that are carried out and whose answer is lost, until they are taken out.
+    pub unanswered: BTreeSet<&'static str>,
     /// How long a call that changes EC2 takes, in milliseconds.
     pub slow: i64,
     /// How many saves are still to lose a race.
@@ -92,6 +94,7 @@ impl Default for World {
             topic: Vec::new(),
             calls: BTreeMap::new(),
             broken: BTreeSet::new(),
+            unanswered: BTreeSet::new(),
             slow: 0,
             races: 0,
             next_id: 1,

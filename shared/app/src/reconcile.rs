@@ -261,13 +261,14 @@ fn facts<W: Workers, K: Clock, C, A>(
         Ok(Answer::Located(None)) if worker.state().instance.is_none() => vec![worker.not_located(now)],
         Ok(Answer::Located(None)) => vec![accepted],
         Ok(Answer::Located(Some(instance))) => {
-            vec![accepted, Event::Launched { instance: instance.instance.clone(), at: called_at }]
+            let launched = Event::Launched { instance: instance.instance.clone(), at: called_at };
+            vec![accepted, launched, worker.tags_found(&instance.tags)]
         }
         Ok(Answer::Accepted(Accepted { instance, .. })) => match action {
             Action::Launch { tags, .. } => vec![
                 accepted,
                 Event::Launched { instance: instance.clone(), at: called_at },
-                Event::TagsApplied { set: tags.clone(), removed: BTreeSet::new() },
+                worker.tags_found(tags),
             ],
             Action::Tag { set, remove, .. } => {
                 vec![accepted, Event::TagsApplied { set: set.clone(), removed: remove.clone() }]

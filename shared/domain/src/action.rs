@@ -160,7 +160,10 @@ impl Attempt {
     pub const fn may_take_effect(&self) -> bool {
         match &self.failed {
             None => true,
-            Some((failure, _)) => matches!(failure.kind, FailureKind::Overdue | FailureKind::Other),
+            Some((failure, _)) => matches!(
+                failure.kind,
+                FailureKind::Overdue | FailureKind::AlreadyLaunched | FailureKind::Other
+            ),
         }
     }
 }
@@ -187,6 +190,8 @@ pub enum FailureKind {
     NotFound,
     /// The instance is in a state that does not allow it.
     IncorrectState,
+    /// EC2 says that an earlier call launched an instance already: its answer was lost, and this one asked for more.
+    AlreadyLaunched,
     /// The request makes no sense to EC2, for example an unknown image.
     Invalid,
     /// The call was accepted and the instance did not get there in time.
@@ -201,6 +206,7 @@ words!(FailureKind {
     Denied => "denied",
     NotFound => "not_found",
     IncorrectState => "incorrect_state",
+    AlreadyLaunched => "already_launched",
     Invalid => "invalid",
     Overdue => "overdue",
     Other => "other",
@@ -214,6 +220,7 @@ impl FailureKind {
             | Self::Capacity
             | Self::NotFound
             | Self::IncorrectState
+            | Self::AlreadyLaunched
             | Self::Overdue
             | Self::Other => true,
             Self::Denied | Self::Invalid => false,

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::evidence::{Sighting, Source, effective, is_since, later};
 use crate::worker::{BLIND_AFTER, LAUNCH_GRACE};
-use crate::{ActionKind, Attempt, Desired, Details, Event, Observed, Origin, Snapshot, Timestamp, Worker};
+use crate::{
+    ActionKind, Attempt, Desired, Details, Event, FailureKind, Observed, Origin, Snapshot, TagKey, Timestamp,
+    Worker,
+};
 
 impl Worker {
     /// The state of a worker that these first facts describe; the first of them is `created` or `imported`.
@@ -24,6 +27,7 @@ impl Worker {
                     reached_at: None,
                     instance: None,
                     launch_called: false,
+                    already_launched: false,
                     launched_at: None,
                     sighting: None,
                     has_run: false,
@@ -92,6 +96,7 @@ impl Worker {
                 self.forget_failed_tagging();
             }
             Event::TagsChanged { set, removed, .. } => {
+                self.remember_launched_tags(removed);
                 self.0.tags.retain(|key, _| !removed.contains(key));
                 self.0.tags.extend(set.clone());
                 self.forget_failed_tagging();
@@ -144,6 +149,7 @@ impl Worker {
             }
             Event::ActionAccepted { action, .. } => self.accept(*action),
             Event::ActionFailed { action, failure, retry_at, .. } => {
+                self.0.already_launched |= failure.kind == FailureKind::AlreadyLaunched;
                 if let Some(attempt) = self.0.attempt.as_mut().filter(|attempt| attempt.action == *action) {
                     attempt.failed = Some((failure.clone(), *retry_at));
                 }
@@ -242,6 +248,17 @@ impl Worker {
         self.0.failures.retain(|at| !over(*at));
         if self.0.failures.is_empty() {
             self.0.failure_reason = None;
+        }
+    }
+
+    /// A launch whose answer is not known may have given the instance tags that are taken away here.
+    fn remember_launched_tags(&mut self, removed: &BTreeSet<TagKey>) {
+        let s = &mut self.0;
+        if s.launch_called && s.instance.is_none() {
+            let launched_with = s.tags.iter().filter(|(key, _)| removed.contains(*key));
+            s.applied_tags.extend(
+                launched_with.map(|(key, value)| (key.as_str().to_owned(), value.as_str().to_owned())),
+            );
         }
     }
 

@@ -60,6 +60,9 @@ impl Worker {
     /// The step of a worker that has no instance yet.
     fn first_step(&self) -> Plan {
         match (self.0.desired, &self.0.origin) {
+            (Desired::Running | Desired::Stopped, Origin::Created(_)) if self.0.already_launched => {
+                Plan::step(Action::Locate, Reason::LaunchUnresolved)
+            }
             (Desired::Running | Desired::Stopped, Origin::Created(spec)) => {
                 Plan::step(self.launch(spec), Reason::NotLaunched)
             }
@@ -213,13 +216,19 @@ impl Worker {
         }
     }
 
-    /// What it means that no instance carries the tag of a worker that is to end: that there is none, unless a launch
-    /// may still show. EC2 may not know its own new instance for a while.
+    /// What it means that no instance carries the worker's tag. EC2 may not know its own new instance for a while, so a
+    /// launch may still show. If EC2 said that there was one, it has to; if not, and the worker is to end, there is none.
     pub fn not_located(&self, now: Timestamp) -> Event {
+        let not_yet = |message: &str| {
+            let failure = Failure { kind: FailureKind::NotFound, message: message.to_owned() };
+            self.action_failed(ActionKind::Locate, failure, now)
+        };
         match self.0.stray {
+            _ if self.0.already_launched => {
+                not_yet("EC2 says that it launched an instance, and shows none with the worker's tag")
+            }
             Some((ActionKind::Launch, until)) if now < until => {
-                let message = "a launch may still show in EC2's answers".to_owned();
-                self.action_failed(ActionKind::Locate, Failure { kind: FailureKind::NotFound, message }, now)
+                not_yet("a launch may still show in EC2's answers")
             }
             _ => {
                 let reason = "no instance was ever launched for it".to_owned();

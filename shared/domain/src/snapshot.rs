@@ -34,6 +34,9 @@ pub struct Snapshot {
     pub instance: Option<InstanceId>,
     /// A launch was called for at least once: even without an answer there may be an instance.
     pub launch_called: bool,
+    /// EC2 refused to repeat a launch because it had launched an instance: as long as that one is not found it is searched
+    /// for, as another launch might make a second one.
+    pub already_launched: bool,
     /// When the instance was launched, if by us.
     pub launched_at: Option<Timestamp>,
     /// The newest sighting of the instance.
@@ -60,7 +63,8 @@ pub struct Snapshot {
     pub public_ip: Option<IpAddr>,
     /// The operator's own tags.
     pub tags: BTreeMap<TagKey, TagValue>,
-    /// The tags of ours and of the operator's that the instance is known to carry.
+    /// The tags of ours and of the operator's that the instance is known to carry; as long as the answer to a launch is
+    /// not known, those it may carry and must not.
     pub applied_tags: BTreeMap<String, String>,
     /// Its own settings.
     pub overrides: Overrides,

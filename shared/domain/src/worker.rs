@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 
 use crate::evidence::{Source, later};
 use crate::{
-    Desired, LaunchSpec, MANAGED_TAG, NAME_TAG, Observed, Origin, Overrides, Snapshot, Status, Timestamp,
-    WORKER_TAG, WorkerId,
+    Desired, Event, LaunchSpec, MANAGED_TAG, NAME_TAG, Observed, Origin, Overrides, Snapshot, Status,
+    Timestamp, WORKER_TAG, WorkerId,
 };
 
 /// Two misses must be this far apart before they mean anything (EC2 API reference, "Eventual consistency").
@@ -147,6 +147,15 @@ impl Worker {
         tags.insert(MANAGED_TAG.to_owned(), "true".to_owned());
         tags.insert(NAME_TAG.to_owned(), self.0.name.as_str().to_owned());
         tags
+    }
+
+    /// The fact that the instance carries these tags; somebody else's among them are left out.
+    pub fn tags_found(&self, tags: &BTreeMap<String, String>) -> Event {
+        let (wanted, applied) = (self.wanted_tags(), &self.0.applied_tags);
+        let ours = |key: &String| wanted.contains_key(key) || applied.contains_key(key);
+        let set = tags.iter().filter(|(key, _)| ours(key)).map(|(key, value)| (key.clone(), value.clone()));
+        let removed = applied.keys().filter(|key| !tags.contains_key(*key)).cloned();
+        Event::TagsApplied { set: set.collect(), removed: removed.collect() }
     }
 
     /// What to set and what to remove to bring the instance's tags in line.

@@ -22,14 +22,18 @@ pub struct Machine {
     pub tags: BTreeMap<String, String>,
     /// The state it will be in the next time somebody looks.
     pub next: Option<Observed>,
-    /// The token it was launched with.
-    pub token: Option<WorkerId>,
+    /// The token it was launched with, and the tags: the token is good for these only.
+    pub token: Option<(WorkerId, BTreeMap<String, String>)>,
     /// A status check fails.
     pub impaired: bool,
 }
 
 fn broken(name: &str) -> CallError {
     CallError { message: format!("ec2 {name}: RequestLimitExceeded"), retryable: true, cause: None }
+}
+
+fn unanswered() -> Failure {
+    Failure { kind: FailureKind::Other, message: "no answer in time".to_owned() }
 }
 
 impl Machine {
@@ -79,6 +83,30 @@ impl State {
             machine.state_reason = Some(reason.to_owned());
             machine.next = None;
         }
+    }
+
+    /// The instance launched with the token, made if there is none.
+    fn launch_once(
+        &mut self,
+        token: WorkerId,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<InstanceId, Failure> {
+        let launches = self.machines.iter().filter_map(|(id, machine)| Some((id, machine.token.as_ref()?)));
+        let earlier = launches.into_iter().find(|(_, (known, _))| *known == token);
+        if let Some((id, (_, launched_with))) = earlier {
+            if launched_with == tags {
+                return Ok(id.clone());
+            }
+            let message = "IdempotentParameterMismatch: the token was used with other parameters".to_owned();
+            return Err(Failure { kind: FailureKind::AlreadyLaunched, message });
+        }
+        let id = self.launch(Observed::Pending);
+        if let Some(machine) = self.machines.get_mut(&id) {
+            machine.token = Some((token, tags.clone()));
+            machine.tags.clone_from(tags);
+            machine.next = Some(Observed::Running);
+        }
+        Ok(id)
     }
 
     fn settle(&mut self, id: &InstanceId) {
@@ -168,18 +196,9 @@ impl Actuator for World {
             let message = "InsufficientInstanceCapacity: no room".to_owned();
             return Err(Failure { kind: FailureKind::Capacity, message });
         }
-        match action {
+        let answer = match action {
             Action::Launch { tags, .. } => {
-                let known = state.machines.iter().find(|(_, machine)| machine.token == Some(worker));
-                let id = match known.map(|(id, _)| id.clone()) {
-                    Some(id) => id,
-                    None => state.launch(Observed::Pending),
-                };
-                if let Some(machine) = state.machines.get_mut(&id) {
-                    machine.token = Some(worker);
-                    machine.tags.clone_from(tags);
-                    machine.next = Some(Observed::Running);
-                }
+                let id = state.launch_once(worker, tags)?;
                 let launched = state.machines.get(&id).map(|machine| machine.describe(&id));
                 let observed = launched.as_ref().map(|instance| instance.observed);
                 Ok(Accepted { instance: id, observed, launched })
@@ -197,7 +216,11 @@ impl Actuator for World {
             Action::Locate => {
                 Err(Failure { kind: FailureKind::Invalid, message: "locate is not a change".to_owned() })
             }
+        };
+        if state.unanswered.contains(action.kind().as_str()) {
+            return Err(unanswered());
         }
+        answer
     }
 
     async fn call_many(
@@ -212,7 +235,11 @@ impl Actuator for World {
             let message = format!("InvalidInstanceID.NotFound: {unknown} does not exist");
             return Err(Failure { kind: FailureKind::NotFound, message });
         }
-        ids.iter().map(|id| state.change(kind, id)).collect()
+        let answer = ids.iter().map(|id| state.change(kind, id)).collect();
+        if state.unanswered.contains("call_many") {
+            return Err(unanswered());
+        }
+        answer
     }
 }
 

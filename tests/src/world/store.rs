@@ -116,7 +116,7 @@ impl Workers for World {
                     monitoring: worker.overrides.monitoring,
                     interval: worker.overrides.interval.map(|interval| interval.get()),
                     drift_policy: worker.overrides.drift,
-                    drifted: worker.drift.is_some() && worker.gave_up.is_none(),
+                    drifted: worker.drift.is_some(),
                     act_by: stored.act_by,
                 }
             })

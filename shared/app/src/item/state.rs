@@ -66,6 +66,8 @@ pub(super) struct SnapshotShape {
     #[serde_as(as = "Option<DisplayFromStr>")]
     instance: Option<InstanceId>,
     launch_called: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    already_launched: bool,
     #[serde_as(as = "Option<Millis>")]
     launched_at: Option<Timestamp>,
     #[serde_as(as = "Option<SightingShape>")]

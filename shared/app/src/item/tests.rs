@@ -58,6 +58,7 @@ fn full() -> Stored {
         reached_at: Some(at("08:20:00")),
         instance: Some(parse("i-0123456789abcdef0")),
         launch_called: true,
+        already_launched: true,
         launched_at: Some(at("08:00:02")),
         sighting: Some(Sighting {
             observed: Observed::Stopped,
@@ -394,5 +395,5 @@ fn items_are_small() {
         bytes(&worker_item(&full())),
         bytes(&event_item(&self::record())),
     );
-    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 1749; a start 494"].assert_eq(&sizes);
+    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 1751; a start 494"].assert_eq(&sizes);
 }

@@ -119,7 +119,7 @@ fn a_stop_that_was_asked_for_is_told_quietly() {
 #[test]
 fn giving_up_is_one_message() {
     told(
-        vec![actions().remove(2), actions().remove(4), status(Status::Starting, Status::Failed)],
+        vec![actions().remove(2), actions().remove(5), status(Status::Starting, Status::Failed)],
         "[action_failed], critical gave_up, [status_changed]",
     );
 }

@@ -1,7 +1,8 @@
 //! The words for each fact, for people.
 
 use domain::{
-    ActionKind, Actor, AlertKind, Desired, Drift, DriftPolicy, Event, Health, Observed, Overrides, Source,
+    ActionKind, Actor, AlertKind, Desired, Drift, DriftPolicy, Event, FailureKind, Health, Observed,
+    Overrides, Source,
 };
 
 use super::text::clean;
@@ -82,10 +83,12 @@ pub(super) fn say(event: &Event, record: &EventRecord) -> Said {
             said(format!("an attempt to {} {name} failed", on_ec2(*action)))
                 .happened(format!("Attempt {number} failed ({}).", failure.kind))
                 .why(Some(&failure.message))
-                .response(if failure.kind.is_retryable() {
-                    format!("Unless the attempts are used up, it tries again from {retry_at:.0}.")
-                } else {
-                    "Trying again would not help.".to_owned()
+                .response(match failure.kind {
+                    FailureKind::AlreadyLaunched => "It searches for that instance.".to_owned(),
+                    kind if kind.is_retryable() => {
+                        format!("Unless the attempts are used up, it tries again from {retry_at:.0}.")
+                    }
+                    _ => "Trying again would not help.".to_owned(),
                 })
         }
         Event::GaveUp { action, attempts, reason, .. } => gave_up(record, *action, *attempts, reason),

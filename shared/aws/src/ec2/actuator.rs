@@ -224,9 +224,9 @@ fn kind(code: &str) -> FailureKind {
         | "SignatureDoesNotMatch"
         | "UnauthorizedOperation"
         | "UnrecognizedClientException" => FailureKind::Denied,
-        "IdempotentInstanceTerminated"
-        | "IdempotentParameterMismatch"
-        | "MalformedQueryString"
+        // The token of this launch has launched something, be it with other tags or gone by now.
+        "IdempotentInstanceTerminated" | "IdempotentParameterMismatch" => FailureKind::AlreadyLaunched,
+        "MalformedQueryString"
         | "MissingParameter"
         | "TagLimitExceeded"
         | "UnknownParameter"

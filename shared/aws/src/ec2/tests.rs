@@ -334,7 +334,8 @@ async fn error_codes_are_told_apart() {
         ("IncorrectInstanceState", FailureKind::IncorrectState),
         ("InvalidAMIID.NotFound", FailureKind::Invalid),
         ("UnsupportedOperation", FailureKind::Invalid),
-        ("IdempotentParameterMismatch", FailureKind::Invalid),
+        ("IdempotentParameterMismatch", FailureKind::AlreadyLaunched),
+        ("IdempotentInstanceTerminated", FailureKind::AlreadyLaunched),
         ("InternalError", FailureKind::Other),
     ];
     for (code, kind) in cases {

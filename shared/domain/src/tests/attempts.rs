@@ -49,6 +49,72 @@ fn the_launch_of_a_lost_answer_is_repeated_with_the_same_content() {
     assert_eq!(tags, worker.wanted_tags());
 }
 
+/// Launched with the tag `team`, its answer lost; the tag was taken away since and the launch repeated.
+fn launched_already() -> Worker {
+    created()
+        .asked(patch_tags(&[("team", "labs")], &[]), -9)
+        .issuing(0)
+        .refused(FailureKind::Other, 1)
+        .asked(patch_tags(&[("cost", "7")], &["team"]), 2)
+        .issuing(31)
+        .refused(FailureKind::AlreadyLaunched, 32)
+}
+
+#[test]
+fn a_launch_that_ec2_says_was_made_is_searched_for_and_never_repeated() {
+    let mut worker = launched_already();
+    assert_eq!(worker.status(), Status::Provisioning);
+    let (mut at, mut searches) = (32, Vec::new());
+    while worker.state().gave_up.is_none() {
+        assert!(at < 9999, "it gives up in the end");
+        let (events, plan) = worker.proceeding(at);
+        worker = worker.with(&events);
+        if let Some(action) = plan.action {
+            assert_eq!(action, Action::Locate);
+            searches.push(at);
+            worker = worker.with(&[worker.not_located(t(at))]);
+        }
+        at += 30;
+    }
+    assert_eq!(searches, [32, 62, 122, 242, 482]);
+    assert_eq!(worker.status(), Status::Failed);
+    let again = worker.asked(Command::Start, 9999);
+    assert_eq!(again.planned(9999), "locate: launch_unresolved");
+}
+
+#[test]
+fn a_worker_that_ends_is_not_said_to_have_no_instance_when_ec2_says_it_has() {
+    let worker = launched_already().asked(Command::Terminate, 40).issuing(40);
+    let searched = worker.with(&[worker.not_located(t(4000))]);
+    assert!(!searched.is_over());
+    assert_eq!(searched.planned(4030), "locate: launch_unresolved");
+}
+
+#[test]
+fn an_instance_that_is_located_is_given_the_tags_it_lacks_and_loses_those_it_must_not_carry() {
+    let worker = launched_already().issuing(33);
+    let mut carried = worker.wanted_tags();
+    carried.remove("cost");
+    carried.extend([("team", "labs"), ("theirs", "x")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+    let instance = super::support::INSTANCE.parse().expect("an id");
+    let located = [Event::Launched { instance, at: t(33) }, worker.tags_found(&carried)];
+    let worker = worker.accepted(33).with(&located).seeing(event(Observed::Running, 60));
+    let Some(Action::Tag { set, remove, .. }) = worker.proceeding(61).1.action else { panic!("tags") };
+    assert_eq!(set.into_iter().collect::<Vec<_>>(), [("cost".to_owned(), "7".to_owned())]);
+    assert_eq!(remove.into_iter().collect::<Vec<_>>(), ["team"]);
+}
+
+#[test]
+fn a_tag_that_is_back_before_the_instance_is_found_is_set_if_it_is_not_there() {
+    let worker = launched_already().asked(patch_tags(&[("team", "labs")], &[]), 33).issuing(34);
+    let mut carried = worker.wanted_tags();
+    carried.remove("team");
+    let instance = super::support::INSTANCE.parse().expect("an id");
+    let located = [Event::Launched { instance, at: t(34) }, worker.tags_found(&carried)];
+    let worker = worker.accepted(34).with(&located).seeing(event(Observed::Running, 60));
+    assert_eq!(worker.planned(61), "tag: tags_differ");
+}
+
 #[test]
 fn a_start_that_falls_back_to_stopped_is_retried_and_given_up_in_the_end() {
     let mut worker = stopped().asked(Command::Start, 0);

@@ -139,6 +139,7 @@ pub(super) fn actions() -> Vec<Event> {
         Event::ActionAccepted { action, at: time("10:00:00") },
         failed(FailureKind::Capacity, "InsufficientInstanceCapacity: no room"),
         failed(FailureKind::Denied, "UnauthorizedOperation: not allowed"),
+        failed(FailureKind::AlreadyLaunched, "IdempotentParameterMismatch: the token was used before"),
         Event::GaveUp {
             action,
             attempts: 5,
