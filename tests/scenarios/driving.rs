@@ -1,6 +1,6 @@
 //! Commands become calls to EC2, once each.
 
-use domain::{Command, MANAGED_TAG, Observed, Status, WORKER_TAG, WorkerId};
+use domain::{ActionKind, Command, MANAGED_TAG, Observed, Status, WORKER_TAG, WorkerId};
 use serde_json::json;
 
 use crate::stack::{Stack, stream_record};
@@ -124,14 +124,8 @@ async fn a_refused_start_is_retried_with_back_off_and_given_up_in_the_end() {
     let stored = stack.world.worker(worker);
     assert_eq!(stack.world.called("start"), 5);
     assert_eq!(stored.worker.status(), Status::Failed);
-    assert!(
-        stored
-            .worker
-            .state()
-            .gave_up
-            .as_deref()
-            .is_some_and(|why| why.contains("InsufficientInstanceCapacity"))
-    );
+    let given_up = &stored.worker.state().gave_up[&ActionKind::Start];
+    assert!(given_up.reason.contains("InsufficientInstanceCapacity"));
     // A command starts afresh.
     stack.world.state().broken.remove("start");
     stack.command(worker, Command::Start).await;
@@ -189,6 +183,32 @@ async fn launched_unheard_and_renamed(stack: &Stack) -> WorkerId {
     stack.world.state().unanswered.clear();
     stack.command(worker, rename("lab-2")).await;
     worker
+}
+
+#[tokio::test]
+async fn tags_that_ec2_does_not_take_keep_nobody_from_putting_drift_right() {
+    let stack = Stack::with_drift_policy(domain::DriftPolicy::Revert);
+    let (worker, instance) = stack.running().await;
+    stack.world.state().broken.insert("tag");
+    stack.command(worker, rename("lab-2")).await;
+    for _ in 0..60 {
+        stack.minute().await;
+    }
+    let given_up = stack.world.worker(worker).worker;
+    assert_eq!((given_up.status(), given_up.state().gave_up.len()), (Status::Running, 1));
+    // One for the import, and five in vain.
+    assert_eq!(stack.world.called("tag"), 6);
+    stack.world.state().meddle(&instance, Observed::Stopped, "Client.UserInitiatedShutdown");
+    for _ in 0..3 {
+        stack.minute().await;
+    }
+    assert_eq!((stack.observed(&instance), stack.world.called("start")), (Observed::Running, 1));
+    assert_eq!(stack.world.called("tag"), 6);
+    stack.world.state().broken.clear();
+    stack.command(worker, Command::Sync).await;
+    stack.settle().await;
+    assert_eq!(stack.world.state().machines[&instance].tags["Name"], "lab-2");
+    assert!(stack.world.worker(worker).worker.state().gave_up.is_empty());
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use app::record::Stored;
 use domain::{
-    Alert, Attempt, Drift, Health, LaunchSpec, Origin, Overrides, Plan, Policy, Settings, Timestamp, Worker,
+    ActionKind, Alert, Attempt, Drift, GivenUp, Health, LaunchSpec, Origin, Overrides, Plan, Policy,
+    Settings, Timestamp, Worker,
 };
 use serde::Serialize;
 
@@ -33,7 +34,7 @@ pub(crate) struct WorkerView {
     drift: Option<DriftView>,
     attempt: Option<AttemptView>,
     next: NextView,
-    gave_up: Option<String>,
+    gave_up: Vec<GivenUpView>,
     alerts: Vec<AlertView>,
     origin: &'static str,
     spec: Option<SpecView>,
@@ -137,6 +138,14 @@ struct NextView {
     text: String,
 }
 
+/// An action that waits for a command.
+#[derive(Debug, Serialize)]
+struct GivenUpView {
+    action: &'static str,
+    tried_at: String,
+    reason: String,
+}
+
 #[derive(Debug, Serialize)]
 struct AlertView {
     kind: &'static str,
@@ -189,7 +198,7 @@ impl WorkerView {
             drift: state.drift.as_ref().map(DriftView::from),
             attempt: state.attempt.as_ref().map(AttemptView::from),
             next: NextView::from(&worker.plan(&policy, now)),
-            gave_up: state.gave_up.clone(),
+            gave_up: state.gave_up.iter().map(GivenUpView::from).collect(),
             alerts: state.alerts.values().map(AlertView::from).collect(),
             origin,
             spec,
@@ -292,6 +301,12 @@ impl From<&Plan> for NextView {
             reason: plan.reason.as_str(),
             text: plan.reason.to_string(),
         }
+    }
+}
+
+impl From<(&ActionKind, &GivenUp)> for GivenUpView {
+    fn from((action, given_up): (&ActionKind, &GivenUp)) -> Self {
+        Self { action: action.as_str(), tried_at: time(given_up.tried_at), reason: given_up.reason.clone() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use app::error::StoreError;
 use app::ports::Request;
-use domain::Observed;
+use domain::{ActionKind, Event, Observed};
 use serde_json::json;
 
 use crate::support::Client;
@@ -141,6 +141,25 @@ async fn sync_asks_for_a_look_and_writes_nothing() {
     assert_eq!((&request.workers, &request.metrics), (&vec![id.clone()], &vec![id]));
     assert!(request.all_metrics, "whoever asks wants to see a new agent at once");
     assert_eq!(request.tick, 1_790_000_000_000);
+}
+
+#[tokio::test]
+async fn tags_that_were_given_up_are_shown_and_tried_again_by_a_sync() {
+    let client = Client::new();
+    let id = client.imported(INSTANCE, Observed::Running).await;
+    let at = "2026-09-21T14:13:21Z".parse().expect("a time");
+    let reason = "TagLimitExceeded: too many tags".to_owned();
+    for stored in client.world.state().workers.values_mut() {
+        let given_up = Event::GaveUp { action: ActionKind::Tag, attempts: 5, reason: reason.clone(), at };
+        stored.worker.apply(&given_up);
+    }
+    let worker = client.get(&format!("/workers/{id}")).await.json();
+    let given_up = json!([{ "action": "tag", "tried_at": "2026-09-21T14:13:21.000Z", "reason": reason }]);
+    assert_eq!((&worker["gave_up"], &worker["status"]), (&given_up, &json!("running")));
+    assert_eq!(worker["next"]["reason"], "gave_up");
+    let synced = client.post(&format!("/workers/{id}/sync")).await.json();
+    assert_eq!((&synced["gave_up"], &synced["next"]["action"]), (&json!([]), &json!("tag")));
+    assert_eq!(client.world.state().requests.len(), 1);
 }
 
 #[tokio::test]

@@ -226,6 +226,10 @@ impl OwnerItem {
 /// # Errors
 /// [`ItemError`] if it is not in the form of a [`WorkerItem`].
 pub fn decode_worker(image: impl Into<serde_dynamo::Item>) -> Result<Stored, ItemError> {
+    let mut image: serde_dynamo::Item = image.into();
+    if let Some(AttributeValue::M(state)) = image.inner_mut().get_mut("worker") {
+        state::renew(state);
+    }
     decode::<WorkerItem>("worker", image).map(Into::into)
 }
 

@@ -127,6 +127,14 @@ impl ActionKind {
         SignedDuration::from_secs((30_i64 << number.saturating_sub(1).min(5)).min(900))
     }
 
+    /// Without it EC2 does not get where it was asked to go. Reboots and tags are beside that way.
+    pub const fn drives(self) -> bool {
+        match self {
+            Self::Launch | Self::Locate | Self::Start | Self::Stop | Self::Terminate => true,
+            Self::Reboot | Self::Tag => false,
+        }
+    }
+
     /// The settled state this action leads to, if it leads to one.
     pub const fn leads_to(self) -> Option<Observed> {
         match self {
@@ -295,7 +303,7 @@ pub enum Reason {
         /// How often.
         number: u32,
     },
-    /// We gave up earlier; a command starts afresh.
+    /// We gave up earlier what is left to do; a command starts afresh.
     GaveUp,
 }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::evidence::{Sighting, Source, effective, is_since, later};
 use crate::worker::{BLIND_AFTER, LAUNCH_GRACE};
 use crate::{
-    ActionKind, Attempt, Desired, Details, Event, FailureKind, Observed, Origin, Snapshot, TagKey, Timestamp,
-    Worker,
+    ActionKind, Attempt, Desired, Details, Event, FailureKind, GivenUp, Observed, Origin, Snapshot, TagKey,
+    Timestamp, Worker,
 };
 
 impl Worker {
@@ -47,7 +47,7 @@ impl Worker {
                     attempt: None,
                     stray: None,
                     reboot_requested_at: None,
-                    gave_up: None,
+                    gave_up: BTreeMap::new(),
                     alerts: BTreeMap::new(),
                     terminated_at: None,
                     forgotten_at: None,
@@ -93,21 +93,21 @@ impl Worker {
             Event::Created { .. } | Event::Imported { .. } | Event::StatusChanged { .. } => {}
             Event::Renamed { to, .. } => {
                 self.0.name = to.clone();
-                self.forget_failed_tagging();
+                self.start_afresh(ActionKind::Tag);
             }
             Event::TagsChanged { set, removed, .. } => {
                 self.remember_launched_tags(removed);
                 self.0.tags.retain(|key, _| !removed.contains(key));
                 self.0.tags.extend(set.clone());
-                self.forget_failed_tagging();
+                self.start_afresh(ActionKind::Tag);
             }
             Event::SettingsChanged { to, .. } => self.0.overrides = *to,
             Event::DesiredChanged { to, at, .. } => self.desire(*to, *at),
             Event::RebootRequested { at, .. } => {
                 self.0.reboot_requested_at = Some(*at);
-                self.0.attempt = None;
-                self.0.gave_up = None;
+                self.start_afresh(ActionKind::Reboot);
             }
+            Event::RetryRequested { action, .. } => self.start_afresh(*action),
             Event::Forgotten { at, .. } => {
                 self.0.forgotten_at = Some(*at);
                 self.0.attempt = None;
@@ -154,9 +154,10 @@ impl Worker {
                     attempt.failed = Some((failure.clone(), *retry_at));
                 }
             }
-            Event::GaveUp { reason, .. } => {
-                // The attempt stays: it tells what would undo this, and from when on.
-                self.0.gave_up = Some(reason.clone());
+            Event::GaveUp { action, reason, at, .. } => {
+                let tried = self.0.attempt.as_ref().filter(|attempt| attempt.action == *action);
+                let tried_at = tried.map_or(*at, |attempt| attempt.issued_at);
+                self.0.gave_up.insert(*action, GivenUp { tried_at, reason: reason.clone() });
             }
             Event::Launched { instance, at } => {
                 self.0.instance = Some(instance.clone());
@@ -178,14 +179,17 @@ impl Worker {
                 self.0.drift = None;
                 self.0.stray = None;
                 self.0.reboot_requested_at = None;
-                self.0.gave_up = None;
+                self.0.gave_up.clear();
                 self.0.alerts.clear();
             }
         }
     }
 
     fn desire(&mut self, to: Desired, at: Timestamp) {
+        // Tags that were given up are no obstacle, unless they are those that let us act.
+        let adopted = self.is_adopted();
         let s = &mut self.0;
+        s.gave_up.retain(|action, _| *action == ActionKind::Tag && adopted);
         // What we set in motion for the old wish may still take effect; that is ours, not drift.
         s.stray = s
             .attempt
@@ -203,7 +207,6 @@ impl Worker {
         s.desired_since = at;
         s.reached_at = None;
         s.drift = None;
-        s.gave_up = None;
         s.reboot_requested_at = None;
     }
 
@@ -222,6 +225,7 @@ impl Worker {
         if sighting.observed == Observed::Stopped && s.reboot_requested_at.is_some_and(|at| at < newest) {
             // What has stopped since will boot afresh anyway.
             s.reboot_requested_at = None;
+            s.gave_up.remove(&ActionKind::Reboot);
         }
         if sighting.observed != Observed::Running {
             // EC2 takes the public address away with the run, and a check of a stopped machine is no check.
@@ -262,26 +266,21 @@ impl Worker {
         }
     }
 
-    /// Other tags may do better than those EC2 did not take.
-    fn forget_failed_tagging(&mut self) {
-        let s = &mut self.0;
-        if s.attempt.as_ref().is_some_and(|a| a.action == ActionKind::Tag && a.failed.is_some()) {
-            s.attempt = None;
-            s.gave_up = None;
-        }
+    /// What failed before, or was given up, counts no longer. A call that is under way still does.
+    fn start_afresh(&mut self, action: ActionKind) {
+        self.0.attempt.take_if(|attempt| attempt.action == action && attempt.failed.is_some());
+        self.0.gave_up.remove(&action);
     }
 
     fn reach(&mut self, at: Timestamp) {
         let s = &mut self.0;
         s.reached_at = Some(s.reached_at.map_or(at, |earlier| earlier.min(at)));
-        let done = |attempt: &Attempt| {
-            attempt.action.leads_to().is_some_and(|to| to.fulfils(s.desired))
-                && is_since(at, attempt.issued_at)
+        let desired = s.desired;
+        let done = |action: ActionKind, tried_at: Timestamp| {
+            action.leads_to().is_some_and(|to| to.fulfils(desired)) && is_since(at, tried_at)
         };
-        if s.attempt.as_ref().is_some_and(done) {
-            s.attempt = None;
-            s.gave_up = None;
-        }
+        s.attempt.take_if(|attempt| done(attempt.action, attempt.issued_at));
+        s.gave_up.retain(|action, given_up| !done(*action, given_up.tried_at));
     }
 
     fn accept(&mut self, action: ActionKind) {
@@ -292,6 +291,7 @@ impl Worker {
                     self.0.reboot_requested_at = None;
                 }
                 self.0.attempt.take_if(|attempt| attempt.action == action);
+                self.0.gave_up.remove(&action);
             }
             // These are done when the instance gets there.
             ActionKind::Launch | ActionKind::Start | ActionKind::Stop | ActionKind::Terminate => {

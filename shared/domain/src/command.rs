@@ -107,6 +107,8 @@ pub enum Command {
     Reboot,
     /// End it, and its instance.
     Terminate,
+    /// Try again to bring its tags in line, if that was given up. A reboot must be asked for by name.
+    Sync,
     /// Stop answering for its instance, and leave the instance alone.
     Forget,
     /// Change name, tags and settings, all or none.

@@ -2,7 +2,8 @@
 
 use crate::command::{Actor, Command, CreateWorker, Decision, ImportWorker, Rejection, TagsPatch};
 use crate::{
-    Desired, Details, Event, Finding, MAX_TAGS, Observed, Overrides, Sighting, Timestamp, Worker, WorkerId,
+    ActionKind, Desired, Details, Event, Finding, MAX_TAGS, Observed, Overrides, Sighting, Timestamp, Worker,
+    WorkerId,
 };
 
 impl Worker {
@@ -81,13 +82,19 @@ impl Worker {
             Command::Stop => self.change_desired(Desired::Stopped, by, now),
             Command::Terminate => Ok(self.terminate(by, now)),
             Command::Reboot => self.reboot(by, now),
+            Command::Sync if self.0.instance.is_none() => Err(Rejection::NotLaunched),
+            Command::Sync => Ok(self.retry_tags(by, now).into_iter().collect()),
             Command::Forget => Ok(vec![Event::Forgotten { at: now, by }]),
             Command::Patch { name, tags, settings } => {
                 let mut events = Vec::new();
+                let about_tags = name.is_some() || tags != TagsPatch::default();
                 if let Some(to) = name.filter(|to| *to != self.0.name) {
                     events.push(Event::Renamed { from: self.0.name.clone(), to, by: by.clone() });
                 }
                 events.extend(self.change_tags(tags, &by)?);
+                if about_tags && events.is_empty() {
+                    events.extend(self.retry_tags(by.clone(), now));
+                }
                 let to: Overrides = settings.applied_to(&self.0.overrides);
                 if to != self.0.overrides {
                     events.push(Event::SettingsChanged { from: self.0.overrides, to, by });
@@ -106,7 +113,7 @@ impl Worker {
         }
         // The same wish again is nothing new while we still pursue it, or once it holds; it is a fresh order when EC2
         // drifted from it or when we gave up.
-        let fresh = self.0.drift.is_some() || self.0.gave_up.is_some();
+        let fresh = self.0.drift.is_some() || self.is_stuck();
         if to == self.0.desired && !fresh {
             return Ok(Vec::new());
         }
@@ -114,7 +121,7 @@ impl Worker {
     }
 
     fn terminate(&self, by: Actor, now: Timestamp) -> Vec<Event> {
-        if self.0.desired == Desired::Terminated && self.0.gave_up.is_none() {
+        if self.0.desired == Desired::Terminated && !self.is_stuck() {
             return Vec::new();
         }
         let changed = Event::DesiredChanged { from: self.0.desired, to: Desired::Terminated, at: now, by };
@@ -133,10 +140,16 @@ impl Worker {
         if self.0.desired != Desired::Running || observed != Observed::Running {
             return Err(Rejection::NotRunning { desired: self.0.desired, observed });
         }
-        if self.0.reboot_requested_at.is_some() && self.0.gave_up.is_none() {
+        if self.0.reboot_requested_at.is_some() && !self.has_given_up(ActionKind::Reboot) {
             return Ok(Vec::new());
         }
         self.with_status(vec![Event::RebootRequested { at: now, by }])
+    }
+
+    /// The same tags asked for again are a fresh order once we gave up.
+    fn retry_tags(&self, by: Actor, now: Timestamp) -> Option<Event> {
+        let action = ActionKind::Tag;
+        self.has_given_up(action).then_some(Event::RetryRequested { action, at: now, by })
     }
 
     fn change_tags(&self, patch: TagsPatch, by: &Actor) -> Result<Option<Event>, Rejection> {

@@ -109,6 +109,15 @@ pub enum Event {
         /// Who asked.
         by: Actor,
     },
+    /// An action that was given up is to be tried again.
+    RetryRequested {
+        /// Which action.
+        action: ActionKind,
+        /// When.
+        at: Timestamp,
+        /// Who asked.
+        by: Actor,
+    },
     /// We no longer answer for the instance.
     Forgotten {
         /// When.
@@ -212,7 +221,7 @@ pub enum Event {
         /// When it may be tried again.
         retry_at: Timestamp,
     },
-    /// We stopped trying.
+    /// We stopped trying this action. What else is due is done all the same.
     GaveUp {
         /// What was tried.
         action: ActionKind,
@@ -273,6 +282,7 @@ impl Event {
             Self::SettingsChanged { .. } => "settings_changed",
             Self::DesiredChanged { .. } => "desired_changed",
             Self::RebootRequested { .. } => "reboot_requested",
+            Self::RetryRequested { .. } => "retry_requested",
             Self::Forgotten { .. } => "forgotten",
             Self::InstanceObserved { .. } => "instance_observed",
             Self::InstanceNotFound { .. } => "instance_not_found",

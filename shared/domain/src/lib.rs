@@ -42,7 +42,7 @@ pub use snapshot::Snapshot;
 pub use state::{Desired, Observed, UnknownWord};
 pub use status::Status;
 pub use vitals::{Datapoint, Metric, Vitals};
-pub use worker::{Drift, Worker};
+pub use worker::{Drift, GivenUp, Worker};
 
 /// A point in time, UTC, to the nanosecond. Stored and compared at millisecond precision.
 pub use jiff::Timestamp;

@@ -186,10 +186,11 @@ impl Draft<'_> {
             return;
         }
         let earliest = state.reached_at.is_none_or(|earliest| counted < earliest);
-        let closes = state
-            .attempt
-            .as_ref()
-            .is_some_and(|a| a.action.leads_to() == Some(observed) && is_since(counted, a.issued_at));
+        let under_way = state.attempt.iter().map(|attempt| (attempt.action, attempt.issued_at));
+        let given_up = state.gave_up.iter().map(|(action, given_up)| (*action, given_up.tried_at));
+        let closes = under_way
+            .chain(given_up)
+            .any(|(action, tried_at)| action.leads_to() == Some(observed) && is_since(counted, tried_at));
         if earliest || closes {
             self.record(Event::DesiredReached { at: counted });
         }

@@ -4,9 +4,7 @@ use crate::action::{
     Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, LaunchSpec, MAX_ATTEMPTS, Plan, Reason,
 };
 use crate::evidence::later;
-use crate::{
-    Desired, DriftPolicy, Event, InstanceId, MANAGED_TAG, Observed, Origin, Policy, Timestamp, Worker,
-};
+use crate::{Desired, DriftPolicy, Event, InstanceId, Observed, Origin, Policy, Timestamp, Worker};
 
 impl Plan {
     const fn none(reason: Reason) -> Self {
@@ -45,16 +43,21 @@ impl Worker {
         if s.terminated_at.is_some() {
             return Plan::none(Reason::Ended);
         }
-        if s.gave_up.is_some() {
-            return Plan::none(Reason::GaveUp);
-        }
-        let Some(instance) = &s.instance else { return self.first_step() };
-        let plan = self.towards(instance, policy);
-        // Our permission to change an instance hangs on its tags, so adoption comes before anything else.
-        if plan.action.is_some() && !s.applied_tags.contains_key(MANAGED_TAG) {
+        let Some(instance) = &s.instance else { return self.unless_given_up(self.first_step()) };
+        let plan = self.unless_given_up(self.towards(instance, policy));
+        // Our permission to change an instance hangs on its tags, so adoption comes before anything else. If we gave
+        // that up, EC2 has the last word.
+        if plan.action.is_some() && !self.is_adopted() && !self.has_given_up(ActionKind::Tag) {
             return Plan::step(self.tag(instance), Reason::Adoption);
         }
         plan
+    }
+
+    fn unless_given_up(&self, plan: Plan) -> Plan {
+        match &plan.action {
+            Some(action) if self.has_given_up(action.kind()) => Plan::none(Reason::GaveUp),
+            Some(_) | None => plan,
+        }
     }
 
     /// The step of a worker that has no instance yet.
@@ -108,19 +111,28 @@ impl Worker {
 
     /// EC2 is as asked; what is left are reboots and tags.
     fn at_rest(&self, instance: &InstanceId) -> Plan {
-        if self.0.reboot_requested_at.is_some() && self.0.desired == Desired::Running {
-            return Plan::step(Action::Reboot(instance.clone()), Reason::RebootRequested);
+        if self.0.reboot_requested_at.is_none() || self.0.desired != Desired::Running {
+            return self.tag_or(instance, Reason::AsDesired);
         }
-        self.tag_or(instance, Reason::AsDesired)
+        if self.has_given_up(ActionKind::Reboot) {
+            return self.tag_or(instance, Reason::GaveUp);
+        }
+        Plan::step(Action::Reboot(instance.clone()), Reason::RebootRequested)
     }
 
     /// EC2 is settled and not as asked: either it never got there, or it drifted.
     fn correct(&self, action: Action, instance: &InstanceId, policy: &Policy) -> Plan {
+        let step = |reason| {
+            if self.has_given_up(action.kind()) {
+                return self.tag_or(instance, Reason::GaveUp);
+            }
+            Plan::step(action.clone(), reason)
+        };
         if self.0.drift.is_none() {
-            return Plan::step(action, Reason::Requested);
+            return step(Reason::Requested);
         }
         match policy.drift {
-            DriftPolicy::Revert => Plan::step(action, Reason::DriftReverted),
+            DriftPolicy::Revert => step(Reason::DriftReverted),
             DriftPolicy::Alert => self.tag_or(instance, Reason::DriftLeft),
             DriftPolicy::Adopt => self.tag_or(instance, Reason::DriftAdopted),
         }
@@ -130,6 +142,9 @@ impl Worker {
         let (set, remove) = self.tag_difference();
         if set.is_empty() && remove.is_empty() {
             return Plan::none(otherwise);
+        }
+        if self.has_given_up(ActionKind::Tag) {
+            return Plan::none(if otherwise == Reason::AsDesired { Reason::GaveUp } else { otherwise });
         }
         Plan::step(self.tag(instance), Reason::TagsDiffer)
     }
@@ -251,7 +266,7 @@ impl Worker {
         match plan.reason {
             _ if plan.action.is_some() => Some(now),
             Reason::Exhausted { .. } => Some(now),
-            Reason::Ended | Reason::Forgotten | Reason::GaveUp => None,
+            Reason::Ended | Reason::Forgotten => None,
             Reason::InFlight { until, .. } | Reason::BackingOff { until, .. } => Some(until),
             // Nothing is due; but an attempt that is still open must be closed when its time is up.
             Reason::AsDesired
@@ -266,7 +281,8 @@ impl Worker {
             | Reason::DriftAdopted
             | Reason::RebootRequested
             | Reason::Adoption
-            | Reason::TagsDiffer => self
+            | Reason::TagsDiffer
+            | Reason::GaveUp => self
                 .0
                 .attempt
                 .as_ref()

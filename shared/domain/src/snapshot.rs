@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::{
-    AccountId, ActionKind, Alert, AlertKind, Attempt, Desired, Drift, Health, InstanceId, Name, Origin,
-    Overrides, Region, Sighting, TagKey, TagValue, Timestamp, WorkerId, Zone,
+    AccountId, ActionKind, Alert, AlertKind, Attempt, Desired, Drift, GivenUp, Health, InstanceId, Name,
+    Origin, Overrides, Region, Sighting, TagKey, TagValue, Timestamp, WorkerId, Zone,
 };
 
 /// Everything a [`crate::Worker`] knows. Plain data: it can be read and rebuilt, and only [`crate::Worker::apply`]
@@ -70,14 +70,14 @@ pub struct Snapshot {
     pub overrides: Overrides,
     /// The drift EC2 is in.
     pub drift: Option<Drift>,
-    /// The action under way, or the one we gave up.
+    /// The action under way, or the last one that failed.
     pub attempt: Option<Attempt>,
     /// An action that was under way when something else was asked for, and until when its effect is still ours.
     pub stray: Option<(ActionKind, Timestamp)>,
-    /// Since when a reboot is asked for.
+    /// Since when a reboot is asked for, and not made.
     pub reboot_requested_at: Option<Timestamp>,
-    /// Why we gave up.
-    pub gave_up: Option<String>,
+    /// What we gave up.
+    pub gave_up: BTreeMap<ActionKind, GivenUp>,
     /// The alerts that are up.
     pub alerts: BTreeMap<AlertKind, Alert>,
     /// When it ended.

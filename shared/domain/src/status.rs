@@ -21,7 +21,7 @@ pub enum Status {
     Terminating,
     /// Gone for good; the record stays for a while.
     Terminated,
-    /// We gave up driving it; a command tries again.
+    /// We gave up bringing it where it was asked to go; a command tries again.
     Failed,
     /// EC2 has not told us, or has stopped telling us.
     Unknown,

@@ -6,6 +6,7 @@ mod convergence;
 mod decide;
 mod drift;
 mod evidence;
+mod given_up;
 mod laws;
 mod plan;
 mod support;

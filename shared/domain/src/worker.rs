@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 
 use crate::evidence::{Source, later};
 use crate::{
-    Desired, Event, LaunchSpec, MANAGED_TAG, NAME_TAG, Observed, Origin, Overrides, Snapshot, Status,
-    Timestamp, WORKER_TAG, WorkerId,
+    ActionKind, Desired, Event, LaunchSpec, MANAGED_TAG, NAME_TAG, Observed, Origin, Overrides, Snapshot,
+    Status, Timestamp, WORKER_TAG, WorkerId,
 };
 
 /// Two misses must be this far apart before they mean anything (EC2 API reference, "Eventual consistency").
@@ -32,6 +32,15 @@ pub struct Drift {
     pub detected_by: Source,
     /// EC2's reason for the transition, if it gave one.
     pub reason: Option<String>,
+}
+
+/// An action that was given up. Nothing but that action waits for a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    /// When it was tried last: evidence from before does not undo this.
+    pub tried_at: Timestamp,
+    /// Why trying again would not help.
+    pub reason: String,
 }
 
 /// One EC2 instance we answer for. Only [`Worker::apply`] changes it.
@@ -75,6 +84,19 @@ impl Worker {
         self.0.failures.len() >= BLIND_AFTER
     }
 
+    /// An action without which EC2 does not get where it was asked to go was given up.
+    pub fn is_stuck(&self) -> bool {
+        self.0.gave_up.keys().any(|action| action.drives())
+    }
+
+    pub(crate) fn has_given_up(&self, action: ActionKind) -> bool {
+        self.0.gave_up.contains_key(&action)
+    }
+
+    pub(crate) fn is_adopted(&self) -> bool {
+        self.0.applied_tags.contains_key(MANAGED_TAG)
+    }
+
     /// EC2 has known no such instance for so long that it is gone.
     pub(crate) fn is_gone(&self) -> bool {
         self.missed_for().is_some_and(|span| span >= GONE_AFTER)
@@ -103,7 +125,7 @@ impl Worker {
         if s.terminated_at.is_some() {
             return Status::Terminated;
         }
-        if s.gave_up.is_some() {
+        if self.is_stuck() {
             return Status::Failed;
         }
         if s.instance.is_none() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use app::ports::{Bus, Clock, CollectionRequested, Request};
 use axum::extract::State;
 use axum::http::StatusCode;
-use domain::{Command, Name, Rejection, SettingsPatch, TagsPatch};
+use domain::{Command, Name, SettingsPatch, TagsPatch};
 use serde::Deserialize;
 
 use crate::body::{Entries, Object, Patch};
@@ -133,27 +133,19 @@ pub(crate) async fn reboot<P: Ports>(
     api.carry_out(named, order, Command::Reboot, StatusCode::ACCEPTED).await
 }
 
-/// Asks for a look at a worker and its metrics now, instead of when it is due.
+/// Asks for a look at a worker and its metrics now, instead of when it is due, and for another try with its tags if they
+/// were given up.
 pub(crate) async fn sync<P: Ports>(
     State(api): State<Arc<Api<P>>>,
     Named(id): Named,
     order: Order<Nothing>,
 ) -> Result<Reply, Problem> {
-    let (api, expected) = (&*api, order.expected);
-    api.once(order.key, |_| async move {
-        let stored = api.load(id).await?;
-        if expected.is_some_and(|version| version != stored.version) {
-            return Err(app::error::Error::Stale { current: stored.version }.into());
-        }
-        let state = stored.worker.state();
-        if stored.worker.is_over() {
-            return Err(Rejection::Ended.into());
-        }
-        if state.instance.is_none() {
-            return Err(Rejection::NotLaunched.into());
-        }
+    let api = &*api;
+    let Order { by, expected, key, .. } = order;
+    api.once(key, |_| async move {
+        let stored = api.fleet().execute(id, Command::Sync, by, expected).await?.stored;
         let request = CollectionRequested {
-            region: state.region.to_string(),
+            region: stored.worker.state().region.to_string(),
             workers: vec![id.to_string()],
             metrics: vec![id.to_string()],
             all_metrics: true,

@@ -101,6 +101,14 @@ pub(crate) enum EventShape {
         #[serde_as(as = "FromInto<ActorShape>")]
         by: Actor,
     },
+    RetryRequested {
+        #[serde_as(as = "DisplayFromStr")]
+        action: ActionKind,
+        #[serde_as(as = "Rfc3339")]
+        at: Timestamp,
+        #[serde_as(as = "FromInto<ActorShape>")]
+        by: Actor,
+    },
     Forgotten {
         #[serde_as(as = "Rfc3339")]
         at: Timestamp,

@@ -132,6 +132,7 @@ fn samples() -> Vec<Event> {
             by: Actor::Policy,
         },
         Event::RebootRequested { at: at("12:00:00"), by: caller() },
+        Event::RetryRequested { action: ActionKind::Tag, at: at("12:00:00"), by: caller() },
         Event::Forgotten { at: at("12:00:00"), by: caller() },
         Event::InstanceObserved { sighting: sighting(), details: Details::default(), confirms: true },
         Event::InstanceObserved { sighting: sighting(), details: details(), confirms: false },

@@ -1,14 +1,15 @@
 //! How the complete state of a worker is written: the `worker` map of its item. Nobody but us reads it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use domain::{
-    AccountId, ActionKind, Alert, AlertKind, Attempt, Desired, Drift, Failure, Health, InstanceId,
+    AccountId, ActionKind, Alert, AlertKind, Attempt, Desired, Drift, Failure, GivenUp, Health, InstanceId,
     LaunchSpec, Name, Origin, Overrides, Region, Sighting, Snapshot, TagKey, TagValue, Timestamp, WorkerId,
     Zone,
 };
 use serde::{Deserialize, Serialize};
+use serde_dynamo::AttributeValue;
 use serde_with::{DisplayFromStr, serde_as, skip_serializing_none};
 
 use crate::fact::form::{Millis, stands_for};
@@ -38,6 +39,15 @@ struct AttemptShape {
     accepted: bool,
     #[serde_as(as = "Option<(FailureShape, Millis)>")]
     failed: Option<(Failure, Timestamp)>,
+}
+
+#[serde_as]
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "GivenUp")]
+struct GivenUpShape {
+    #[serde_as(as = "Millis")]
+    tried_at: Timestamp,
+    reason: String,
 }
 
 #[serde_as]
@@ -100,7 +110,9 @@ pub(super) struct SnapshotShape {
     stray: Option<(ActionKind, Timestamp)>,
     #[serde_as(as = "Option<Millis>")]
     reboot_requested_at: Option<Timestamp>,
-    gave_up: Option<String>,
+    #[serde(rename = "given_up", default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde_as(as = "BTreeMap<DisplayFromStr, GivenUpShape>")]
+    gave_up: BTreeMap<ActionKind, GivenUp>,
     #[serde_as(as = "BTreeMap<DisplayFromStr, AlertShape>")]
     alerts: BTreeMap<AlertKind, Alert>,
     #[serde_as(as = "Option<Millis>")]
@@ -109,4 +121,23 @@ pub(super) struct SnapshotShape {
     forgotten_at: Option<Timestamp>,
 }
 
-stands_for!(OriginShape => Origin, AttemptShape => Attempt, SnapshotShape => Snapshot);
+stands_for!(
+    OriginShape => Origin,
+    AttemptShape => Attempt,
+    GivenUpShape => GivenUp,
+    SnapshotShape => Snapshot,
+);
+
+/// Brings a state of the first release into today's form: it said only why it gave up, and the attempt beside that
+/// what was. Names differ, so that either release reads what the other wrote.
+pub(super) fn renew(state: &mut HashMap<String, AttributeValue>) {
+    let Some(reason) = state.remove("gave_up") else { return };
+    let Some(AttributeValue::M(attempt)) = state.get("attempt") else { return };
+    let (Some(AttributeValue::S(action)), Some(tried_at)) = (attempt.get("action"), attempt.get("issued_at"))
+    else {
+        return;
+    };
+    let given_up = [("reason".to_owned(), reason), ("tried_at".to_owned(), tried_at.clone())].into();
+    let given_up = [(action.clone(), AttributeValue::M(given_up))].into();
+    state.entry("given_up".to_owned()).or_insert(AttributeValue::M(given_up));
+}

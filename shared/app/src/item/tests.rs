@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     ActionKind, Alert, AlertKind, Attempt, CheckStatus, Desired, Details, Drift, Event, Failure, FailureKind,
-    Health, LaunchSpec, Observed, Origin, Overrides, Sighting, Snapshot, Source, Timestamp, Worker, WorkerId,
+    GivenUp, Health, LaunchSpec, Observed, Origin, Overrides, Sighting, Snapshot, Source, Timestamp, Worker,
+    WorkerId,
 };
 use expect_test::{expect, expect_file};
 use serde_dynamo::{AttributeValue, Item};
@@ -13,11 +14,11 @@ use super::{
     EventItem, Key, OUTBOX_SHARDS, OwnerItem, WorkerItem, decode_event, decode_key, decode_owner,
     decode_watch, decode_worker, encode, outbox_shard, region_sk,
 };
-use crate::error::StoreError;
 use crate::ports::{InstanceKey, Watch};
 use crate::record::{EventRecord, Stored};
 
 mod history;
+mod releases;
 
 fn parse<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().expect(text)
@@ -113,7 +114,11 @@ fn full() -> Stored {
         }),
         stray: Some((ActionKind::Stop, at("12:10:00"))),
         reboot_requested_at: Some(at("12:05:00")),
-        gave_up: Some(text("no attempt succeeded")),
+        gave_up: [(
+            ActionKind::Start,
+            GivenUp { tried_at: at("12:04:00"), reason: text("no attempt succeeded") },
+        )]
+        .into(),
         alerts: [(AlertKind::Missing, Alert { kind: AlertKind::Missing, since, reason: text("not known") })]
             .into(),
         terminated_at: None,
@@ -335,54 +340,6 @@ fn an_owner_survives_the_table() {
 }
 
 #[test]
-fn attributes_of_a_later_release_are_ignored() {
-    let mut image = event_item(&record());
-    image.inner_mut().insert(text("since_version_9"), AttributeValue::Bool(true));
-    assert_eq!(decode_event(image).expect("facts"), record());
-}
-
-#[test]
-fn a_fact_of_a_later_release_makes_the_record_undecodable() {
-    let mut image = event_item(&record());
-    let Some(AttributeValue::L(facts)) = image.inner_mut().get_mut("facts") else { panic!("no facts") };
-    let fact = [(text("fact"), AttributeValue::S(text("teleported")))].into();
-    facts.push(AttributeValue::M(fact));
-    let error = decode_event(image).expect_err("undecodable");
-    assert_eq!(error.to_string(), "the event item is not in the form it should be in, at facts[3].fact");
-    let source = std::error::Error::source(&error).expect("a source").to_string();
-    assert!(source.starts_with("unknown variant `teleported`"), "{source}");
-    assert!(matches!(StoreError::from(error), StoreError::Corrupt(_)));
-}
-
-#[test]
-fn a_missing_or_malformed_attribute_is_an_error_that_says_so() {
-    let mut said = String::new();
-    for (name, value) in [
-        ("version", None),
-        ("worker", None),
-        ("updated_at", Some(AttributeValue::S(text("yesterday")))),
-        ("worker_id", Some(AttributeValue::S(text("canary")))),
-        ("worker", Some(AttributeValue::M([(text("id"), AttributeValue::S(text("canary")))].into()))),
-    ] {
-        let mut image = worker_item(&full());
-        match value {
-            Some(value) => image.inner_mut().insert(text(name), value),
-            None => image.inner_mut().remove(name),
-        };
-        let error = decode_worker(image).expect_err("malformed");
-        said += &format!("{name}: {error}: {}\n", error.source);
-    }
-    expect![[r#"
-        version: the worker item is not in the form it should be in, at .: missing field `version`
-        worker: the worker item is not in the form it should be in, at .: missing field `worker`
-        updated_at: the worker item is not in the form it should be in, at updated_at: Expected num
-        worker_id: the worker item is not in the form it should be in, at worker_id: must be a worker id: a lower-case UUID with hyphens
-        worker: the worker item is not in the form it should be in, at worker.id: must be a worker id: a lower-case UUID with hyphens
-    "#]]
-    .assert_eq(&said);
-}
-
-#[test]
 fn items_are_small() {
     let (record, born) = history::born();
     let (settled_record, settled) = history::settled();
@@ -395,5 +352,5 @@ fn items_are_small() {
         bytes(&worker_item(&full())),
         bytes(&event_item(&self::record())),
     );
-    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 1751; a start 494"].assert_eq(&sizes);
+    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 1788; a start 494"].assert_eq(&sizes);
 }

@@ -24,7 +24,8 @@ pub(super) fn reach(event: &Event, all: &[Event]) -> Option<Reach> {
         | Event::ActionAccepted { .. }
         | Event::ActionFailed { .. }
         | Event::Launched { .. }
-        | Event::TagsChanged { .. } => Some(Reach::Systems),
+        | Event::TagsChanged { .. }
+        | Event::RetryRequested { .. } => Some(Reach::Systems),
 
         Event::StatusChanged { .. } => Some(everyone_if(!all.iter().any(explains_status))),
         Event::HealthChanged { from, to } => {
@@ -73,6 +74,7 @@ const fn explains_status(event: &Event) -> bool {
         | Event::TagsChanged { .. }
         | Event::SettingsChanged { .. }
         | Event::RebootRequested { .. }
+        | Event::RetryRequested { .. }
         | Event::Forgotten { .. }
         | Event::InstanceObserved { .. }
         | Event::InstanceNotFound { .. }
@@ -96,6 +98,7 @@ const fn explains(kind: AlertKind) -> bool {
 /// put right by itself and may cost work is `critical`.
 pub(super) fn severity(event: &Event) -> Severity {
     match event {
+        Event::GaveUp { action, .. } if !action.drives() => Severity::Warning,
         Event::GaveUp { .. } | Event::Terminated { expected: false, .. } => Severity::Critical,
         Event::DriftDetected { .. } | Event::AlertRaised { .. } | Event::ActionFailed { .. } => {
             Severity::Warning
@@ -111,6 +114,7 @@ pub(super) fn severity(event: &Event) -> Severity {
         | Event::SettingsChanged { .. }
         | Event::DesiredChanged { .. }
         | Event::RebootRequested { .. }
+        | Event::RetryRequested { .. }
         | Event::Forgotten { .. }
         | Event::InstanceObserved { .. }
         | Event::InstanceNotFound { .. }
@@ -134,6 +138,7 @@ pub(super) const fn happened_at(event: &Event) -> Option<Timestamp> {
         | Event::Imported { at, .. }
         | Event::DesiredChanged { at, .. }
         | Event::RebootRequested { at, .. }
+        | Event::RetryRequested { at, .. }
         | Event::Forgotten { at, .. }
         | Event::InstanceNotFound { at }
         | Event::ObservationFailed { at, .. }

@@ -5,14 +5,14 @@ mod facts;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use domain::{Actor, AlertKind, Desired, DriftPolicy, Event, Observed, Source, Status};
+use domain::{ActionKind, Actor, AlertKind, Desired, DriftPolicy, Event, Observed, Source, Status};
 use expect_test::expect_file;
 
 use super::{Notice, Reach, digest, message, notices};
 use crate::ports::TopicMessage;
 use facts::{
-    WORKER, actions, alert, alice, created, desired, drift, drift_detected, every_fact, record, resolved,
-    sighted, status, terminated, time,
+    WORKER, actions, alert, alice, created, desired, drift, drift_detected, every_fact, gave_up, record,
+    resolved, sighted, status, terminated, time,
 };
 
 #[test]
@@ -122,6 +122,13 @@ fn giving_up_is_one_message() {
         vec![actions().remove(2), actions().remove(5), status(Status::Starting, Status::Failed)],
         "[action_failed], critical gave_up, [status_changed]",
     );
+}
+
+#[test]
+fn giving_up_what_keeps_nothing_else_from_being_done_is_a_warning() {
+    told(vec![gave_up(ActionKind::Tag, "no")], "warning gave_up");
+    told(vec![gave_up(ActionKind::Reboot, "no")], "warning gave_up");
+    told(vec![gave_up(ActionKind::Locate, "no")], "critical gave_up");
 }
 
 #[test]

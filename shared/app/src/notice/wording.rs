@@ -48,6 +48,10 @@ pub(super) fn say(event: &Event, record: &EventRecord) -> Said {
         Event::RebootRequested { by, .. } => said(format!("{name} is to be rebooted"))
             .happened(format!("{} asked for a reboot.", who(by)))
             .response("It reboots the instance."),
+        Event::RetryRequested { action, by, .. } => {
+            said(format!("cml-fleet tries again to {} {name}", on_ec2(*action)))
+                .happened(format!("{} asked for it.", who(by)))
+        }
         Event::Forgotten { by, .. } => said(format!("{name} was forgotten"))
             .happened(format!("{} asked cml-fleet to stop answering for it.", who(by)))
             .response("It leaves the instance as it is, and no longer monitors it.")
@@ -228,11 +232,24 @@ fn drifted(record: &EventRecord, drift: &Drift, policy: DriftPolicy) -> Said {
 
 fn gave_up(record: &EventRecord, action: ActionKind, attempts: u32, reason: &str) -> Said {
     let times = if attempts == 1 { "attempt" } else { "attempts" };
-    said(format!("cml-fleet gave up trying to {} {}", on_ec2(action), record.name))
+    let said = said(format!("cml-fleet gave up trying to {} {}", on_ec2(action), record.name))
         .happened(format!("{attempts} {times}, and none succeeded."))
-        .why(Some(reason))
-        .response("It does not try again until somebody asks for something.")
-        .advice("Remove the cause, then repeat the command.")
+        .why(Some(reason));
+    match action {
+        ActionKind::Tag => said
+            .response("It leaves the instance's tags as they are, and does all else that is due.")
+            .advice("Remove the cause, then `sync` the worker or change its tags."),
+        ActionKind::Reboot => said
+            .response("It does not reboot it by itself any more, and does all else that is due.")
+            .advice("Look at the instance, and `reboot` the worker again if it needs it."),
+        ActionKind::Launch
+        | ActionKind::Locate
+        | ActionKind::Start
+        | ActionKind::Stop
+        | ActionKind::Terminate => said
+            .response("It does not try again until somebody asks for something.")
+            .advice("Remove the cause, then repeat the command."),
+    }
 }
 
 fn alert_resolved(name: &domain::Name, kind: AlertKind) -> Said {

@@ -18,7 +18,7 @@ fn starting() -> Worker {
 /// Tries until nothing is due any more; how often that was, and what came of it.
 fn exhaust(mut worker: Worker, kind: FailureKind) -> (Worker, u32) {
     let mut at = 0;
-    while worker.state().gave_up.is_none() {
+    while worker.state().gave_up.is_empty() {
         assert!(at < 100_000, "it gives up in the end");
         let (events, plan) = worker.proceeding(at);
         worker = worker.with(&events);
@@ -65,7 +65,7 @@ fn a_launch_that_ec2_says_was_made_is_searched_for_and_never_repeated() {
     let mut worker = launched_already();
     assert_eq!(worker.status(), Status::Provisioning);
     let (mut at, mut searches) = (32, Vec::new());
-    while worker.state().gave_up.is_none() {
+    while worker.state().gave_up.is_empty() {
         assert!(at < 9999, "it gives up in the end");
         let (events, plan) = worker.proceeding(at);
         worker = worker.with(&events);
@@ -119,7 +119,7 @@ fn a_tag_that_is_back_before_the_instance_is_found_is_set_if_it_is_not_there() {
 fn a_start_that_falls_back_to_stopped_is_retried_and_given_up_in_the_end() {
     let mut worker = stopped().asked(Command::Start, 0);
     let (mut at, mut starts) = (0, 0);
-    while worker.state().gave_up.is_none() {
+    while worker.state().gave_up.is_empty() {
         assert!(at < 20_000, "it gives up in the end");
         let (events, plan) = worker.proceeding(at);
         worker = worker.with(&events);
@@ -131,7 +131,7 @@ fn a_start_that_falls_back_to_stopped_is_retried_and_given_up_in_the_end() {
         at += 30;
     }
     assert_eq!((starts, worker.status()), (MAX_ATTEMPTS, Status::Failed));
-    assert!(worker.state().gave_up.as_deref().is_some_and(|why| why.contains("time limit")));
+    assert!(worker.state().gave_up[&ActionKind::Start].reason.contains("time limit"));
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn each_failure_is_tried_again_as_often_as_it_makes_sense() {
         let (worker, number) = exhaust(stopped().asked(Command::Start, 0), *kind);
         assert_eq!(number, if kind.is_retryable() { MAX_ATTEMPTS } else { 1 }, "{kind}");
         assert_eq!(worker.status(), Status::Failed);
-        assert_eq!(worker.state().gave_up, Some(format!("EC2 says {kind}")));
+        assert_eq!(worker.state().gave_up[&ActionKind::Start].reason, format!("EC2 says {kind}"));
         assert_eq!(worker.act_by(&policy(DriftPolicy::Alert), t(200_000)), None);
         assert_eq!(worker.planned(200_000), "-: gave_up");
     }
@@ -206,23 +206,6 @@ fn reaching_the_state_undoes_giving_up_and_older_evidence_does_not() {
     assert_eq!(late.status(), Status::Failed);
     let worker = worker.seeing(event(Observed::Running, 60));
     assert_eq!((worker.status(), &worker.state().attempt), (Status::Running, &None));
-}
-
-#[test]
-fn giving_up_on_tags_is_not_undone_by_the_instance_running_as_it_did() {
-    let (worker, _) = exhaust(imported(Observed::Running), FailureKind::Denied);
-    let worker = worker.seeing(event(Observed::Running, 60));
-    assert_eq!((worker.status(), worker.planned(61).as_str()), (Status::Failed, "-: gave_up"));
-}
-
-#[test]
-fn giving_up_on_tags_is_undone_by_other_tags() {
-    let worker = running().asked(patch_tags(&[("team", "labs")], &[]), 0);
-    let (worker, _) = exhaust(worker, FailureKind::Invalid);
-    let events = worker.deciding(patch_tags(&[], &["team"]), 60).expect("allowed");
-    assert_eq!(names(&events), ["tags_changed", "status_changed"]);
-    let worker = worker.with(&events);
-    assert_eq!((worker.status(), worker.planned(61).as_str()), (Status::Running, "-: as_desired"));
 }
 
 #[test]
@@ -317,7 +300,7 @@ fn a_worker_that_ends_while_its_launch_is_in_the_air_is_searched_for_until_it_wo
     let mut worker = worker;
     let (mut at, mut searches) = (2, 0);
     while !worker.is_over() {
-        assert!(at < 3600 && worker.state().gave_up.is_none(), "it ends, and is not given up");
+        assert!(at < 3600 && worker.state().gave_up.is_empty(), "it ends, and is not given up");
         let (events, plan) = worker.proceeding(at);
         worker = worker.with(&events);
         if plan.action == Some(Action::Locate) {

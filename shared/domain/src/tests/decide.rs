@@ -128,16 +128,6 @@ fn what_was_called_for_may_exist_and_does_not_end_at_once() {
 }
 
 #[test]
-fn a_reboot_that_starts_afresh_after_giving_up_changes_the_status() {
-    let worker =
-        running().asked(Command::Reboot, 0).issuing(0).refused(crate::FailureKind::Denied, 1).issuing(2);
-    assert_eq!(worker.status(), Status::Failed);
-    let events = worker.deciding(Command::Reboot, 60).expect("allowed");
-    assert_eq!(names(&events), ["reboot_requested", "status_changed"]);
-    assert_eq!(worker.with(&events).status(), Status::Running);
-}
-
-#[test]
 fn an_instance_on_its_way_out_cannot_be_imported() {
     for observed in [Observed::ShuttingDown, Observed::Terminated, Observed::Unknown, Observed::Missing] {
         let refused = Worker::import(id(), importation(describe(observed, 0)), operator(), t(0));

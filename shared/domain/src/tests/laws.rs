@@ -7,11 +7,11 @@ use proptest::sample::Index;
 
 use super::support::{
     BIRTH, Story, created, describe, drifted, event, failed, imported, launched, launched_as, not_found,
-    policy, response, running, stopped, t,
+    patch_tags, policy, response, running, stopped, t,
 };
 use crate::{
-    AlertKind, Command, Desired, DriftPolicy, Event, Evidence, FailureKind, Observed, Source, Status,
-    Timestamp, Worker,
+    ActionKind, AlertKind, Command, Desired, DriftPolicy, Event, Evidence, FailureKind, Observed, Source,
+    Status, Timestamp, Worker,
 };
 
 /// What must not depend on the order.
@@ -25,7 +25,7 @@ struct State {
     /// `None` while EC2 is in transition, which never is drift.
     adrift: Option<bool>,
     attempting: bool,
-    gave_up: bool,
+    gave_up: Vec<ActionKind>,
     has_run: bool,
     idle_at: Option<Timestamp>,
     alerts: Vec<AlertKind>,
@@ -46,7 +46,7 @@ impl State {
             reached_at: s.reached_at,
             adrift: settled.then_some(s.drift.is_some()),
             attempting: s.attempt.is_some(),
-            gave_up: s.gave_up.is_some(),
+            gave_up: s.gave_up.keys().copied().collect(),
             has_run: s.has_run,
             idle_at: s.idle_at,
             alerts: s.alerts.keys().copied().collect(),
@@ -86,6 +86,7 @@ fn stories() -> Vec<(&'static str, Worker)> {
         ("starting", starting()),
         ("starting, refused", starting().refused(FailureKind::Capacity, -2)),
         ("starting, given up", given_up(starting())),
+        ("starting, given up, tagged since", tagged_since(given_up(starting()))),
         ("reverting", reverting()),
         ("reverting, given up", given_up(reverting())),
         ("a stop overtaken by a start", stopping().asked(Command::Start, -1)),
@@ -96,6 +97,10 @@ fn stories() -> Vec<(&'static str, Worker)> {
         ("missing", running().seeing(not_found(-200)).seeing(not_found(-80))),
         ("busy", busy()),
     ]
+}
+
+fn tagged_since(worker: Worker) -> Worker {
+    worker.asked(patch_tags(&[("team", "labs")], &[]), -1).issuing(0)
 }
 
 fn launched_at(at: i64) -> Worker {

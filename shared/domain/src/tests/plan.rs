@@ -2,10 +2,10 @@
 
 use jiff::SignedDuration;
 
-use super::support::{Story, created, drifted, policy, running, t};
+use super::support::{Story, created, drifted, patch_tags, policy, running, t};
 use crate::{
     ActionKind, Attempt, Command, Desired, Drift, DriftPolicy, Event, Failure, FailureKind, MAX_ATTEMPTS,
-    Observed, Sighting, Source, Timestamp, Worker,
+    Observed, Reason, Sighting, Source, Timestamp, Worker,
 };
 
 /// No attempt, and every attempt in every phase, at `now`.
@@ -129,7 +129,19 @@ fn commands_and_evidence_from_any_time_do_not_panic_either() {
 
 #[test]
 fn somebody_looks_again_exactly_while_there_is_something_to_wait_for() {
-    every_state(&running(), t(0), |worker| {
+    let untaggable = running().asked(patch_tags(&[("team", "labs")], &[]), 0);
+    let given_up = |action| Event::GaveUp { action, attempts: 1, reason: String::new(), at: t(0) };
+    let bases = [
+        running(),
+        untaggable.with(&[given_up(ActionKind::Tag)]),
+        running().asked(Command::Reboot, 0).with(&[given_up(ActionKind::Reboot)]),
+        untaggable.with(&[given_up(ActionKind::Start)]),
+    ];
+    bases.iter().for_each(looks_again);
+}
+
+fn looks_again(base: &Worker) {
+    every_state(base, t(0), |worker| {
         let policy = policy(DriftPolicy::Revert);
         let now = t(30);
         let plan = worker.plan(&policy, now);
@@ -143,7 +155,13 @@ fn somebody_looks_again_exactly_while_there_is_something_to_wait_for() {
                 let (events, _) = worker.proceed(&policy, at);
                 assert!(!events.is_empty(), "asked to come back at {at} and nothing to do: {worker:?}");
             }
-            None => assert_eq!(plan.action, None, "{worker:?}"),
+            None => {
+                assert_eq!(plan.action, None, "{worker:?}");
+                // In life a terminated instance ends its worker, and with it the attempt.
+                if plan.reason != Reason::Ended {
+                    assert_eq!(worker.proceed(&policy, t(100_000)).0, Vec::new(), "{worker:?}");
+                }
+            }
         }
         // Whoever comes too early finds nothing to do.
         let early = worker.act_by(&policy, now).map(|at| at - SignedDuration::from_secs(1));

@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use expect_test::expect_file;
 
-use super::support::{Story, action_word, created, describe, event, launched, names, not_found, policy, t};
+use super::support::{
+    Story, action_word, created, describe, event, launched, names, not_found, patch_tags, policy, t,
+};
 use crate::{Command, Desired, DriftPolicy, Event, FailureKind, Observed, Worker};
 
 /// Long after everything that is set up here, and before anything runs out.
@@ -37,6 +39,8 @@ fn the_specification_is_this_table() {
     }
     text.push_str("\n\nWhat an attempt to start a stopped worker comes to.\n\n");
     attempts(&mut text);
+    text.push_str("\n\nWhat is still done after an action was given up.\n\n");
+    given_up(&mut text);
     expect_file!["specification.txt"].assert_eq(&text);
 }
 
@@ -148,6 +152,36 @@ fn attempts(text: &mut String) {
         );
         text.push_str(row.trim_end());
         text.push('\n');
+    }
+}
+
+/// Each on a policy that brings drift back.
+fn given_up(text: &mut String) {
+    let give_up = |worker: Worker| worker.issuing(0).refused(FailureKind::Denied, 1).issuing(2);
+    let tag = || give_up(super::support::running().asked(patch_tags(&[("team", "labs")], &[]), 0));
+    let reboot = || give_up(super::support::running().asked(Command::Reboot, 0));
+    let start = || give_up(super::support::stopped().asked(Command::Start, 0));
+    let adoption = || give_up(super::support::imported(Observed::Running));
+    let stories: [(&str, Worker); 11] = [
+        ("tag, and it runs as asked", tag()),
+        ("tag, and it is stopped by somebody else", tag().seeing(event(Observed::Stopped, 10))),
+        ("tag, and a reboot is asked for", tag().asked(Command::Reboot, 10)),
+        ("tag, and it is synchronised", tag().asked(Command::Sync, 10)),
+        ("tag of an import, and it runs as asked", adoption()),
+        ("tag of an import, and a stop is asked for", adoption().asked(Command::Stop, 10)),
+        ("reboot, and it runs as asked", reboot()),
+        ("reboot, and other tags are asked for", reboot().asked(patch_tags(&[("team", "labs")], &[]), 10)),
+        ("reboot, and it is synchronised", reboot().asked(Command::Sync, 10)),
+        ("start, and it is still stopped", start()),
+        ("start, and other tags are asked for", start().asked(patch_tags(&[("team", "labs")], &[]), 10)),
+    ];
+    let _ = writeln!(text, "{:<42}  {:<8}  {:<16}  status", "given up", "action", "reason");
+    text.push_str(&"-".repeat(80));
+    text.push('\n');
+    for (story, worker) in stories {
+        let plan = worker.plan(&policy(DriftPolicy::Revert), t(NOW));
+        let (action, reason) = (action_word(plan.action.as_ref()), plan.reason.as_str());
+        let _ = writeln!(text, "{story:<42}  {action:<8}  {reason:<16}  {}", worker.status().as_str());
     }
 }
 

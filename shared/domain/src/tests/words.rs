@@ -81,6 +81,8 @@ fn one_of_each() -> Vec<Event> {
     let starting = stopped().asked(Command::Start, 0).issuing(0);
     all.extend(starting.proceeding(300).0);
     all.extend(starting.refused(FailureKind::Denied, 1).proceeding(2).0);
+    let untagged = imported(Observed::Running).issuing(0).refused(FailureKind::Denied, 1).issuing(2);
+    all.extend(untagged.deciding(Command::Sync, 3).expect("allowed"));
     all.extend(created().proceeding(0).0);
     let overtaken = running().asked(Command::Stop, 0).issuing(0).accepted(1).asked(Command::Start, 5);
     all.extend(overtaken.seeing(event(Observed::Stopped, 30)).proceeding(31).0);
@@ -108,7 +110,7 @@ fn every_kind_of_fact_has_a_name_of_its_own() {
     let expected = "action_accepted action_failed action_issued action_overtook alert_raised alert_resolved created \
                     desired_changed desired_reached drift_detected drift_resolved forgotten gave_up health_changed \
                     imported instance_not_found instance_observed launched observation_failed reboot_requested renamed \
-                    settings_changed status_changed tags_applied tags_changed terminated";
+                    retry_requested settings_changed status_changed tags_applied tags_changed terminated";
     assert_eq!(names, expected.split_whitespace().collect());
     assert_eq!(kinds.len(), names.len());
 }

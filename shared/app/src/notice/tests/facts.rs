@@ -146,7 +146,13 @@ pub(super) fn actions() -> Vec<Event> {
             reason: "InsufficientInstanceCapacity: no room".to_owned(),
             at: time("10:00:00"),
         },
+        gave_up(ActionKind::Tag, "TagLimitExceeded: too many tags"),
+        gave_up(ActionKind::Reboot, "UnauthorizedOperation: not allowed"),
     ]
+}
+
+pub(super) fn gave_up(action: ActionKind, reason: &str) -> Event {
+    Event::GaveUp { action, attempts: 1, reason: reason.to_owned(), at: time("10:00:00") }
 }
 
 /// At least one of each fact.
@@ -167,6 +173,7 @@ pub(super) fn every_fact() -> Vec<Event> {
         desired(Desired::Stopped, Desired::Terminated, alice()),
         desired(Desired::Running, Desired::Stopped, Actor::Policy),
         Event::RebootRequested { at: time("10:00:00"), by: alice() },
+        Event::RetryRequested { action: ActionKind::Tag, at: time("10:00:00"), by: alice() },
         Event::Forgotten { at: time("10:00:00"), by: alice() },
         sighted(Observed::Stopped, false),
         sighted(Observed::Stopped, true),

@@ -1,0 +1,155 @@
+//! What was given up, what waits for it, and what starts it afresh.
+
+use super::support::{Story, event, imported, names, patch_tags, policy, running, stopped, t};
+use crate::{
+    Action, ActionKind, Command, DriftPolicy, Event, FailureKind, Observed, Rejection, SettingsPatch, Status,
+    TagsPatch, Worker,
+};
+
+/// Runs, and EC2 does not let it have the tag that was asked for at 0.
+fn untaggable() -> Worker {
+    running()
+        .asked(patch_tags(&[("team", "labs")], &[]), 0)
+        .issuing(0)
+        .refused(FailureKind::Denied, 1)
+        .issuing(2)
+}
+
+/// Runs, and EC2 does not let us reboot it.
+fn unbootable() -> Worker {
+    running().asked(Command::Reboot, 0).issuing(0).refused(FailureKind::Denied, 1).issuing(2)
+}
+
+/// Imported, and EC2 does not let us make it ours.
+fn unadoptable() -> Worker {
+    imported(Observed::Running).issuing(0).refused(FailureKind::Denied, 1).issuing(2)
+}
+
+#[test]
+fn only_what_is_needed_to_get_there_makes_a_worker_failed() {
+    let (tag, reboot) = (untaggable(), unbootable());
+    assert_eq!(tag.state().gave_up[&ActionKind::Tag].reason, "EC2 says denied");
+    assert_eq!(tag.state().gave_up[&ActionKind::Tag].tried_at, t(0));
+    assert_eq!(reboot.state().gave_up.keys().collect::<Vec<_>>(), [&ActionKind::Reboot]);
+    for worker in [tag, reboot, unadoptable()] {
+        assert_eq!((worker.status(), worker.planned(3).as_str()), (Status::Running, "-: gave_up"));
+        assert_eq!(worker.act_by(&policy(DriftPolicy::Revert), t(3)), None);
+        assert_eq!(worker.proceeding(100_000).0, Vec::new(), "it is not tried again by itself");
+    }
+}
+
+#[test]
+fn drift_is_put_right_whatever_was_given_up_beside_it() {
+    for worker in [untaggable(), unbootable()] {
+        let worker = worker.seeing(event(Observed::Stopped, 60));
+        assert!(worker.state().drift.is_some());
+        assert_eq!(worker.planned_under(DriftPolicy::Revert, 61), "start: drift_reverted");
+        assert_eq!(worker.planned(61), "-: drift_left");
+    }
+}
+
+#[test]
+fn what_waits_for_a_command_keeps_nothing_else_waiting() {
+    let tagging = unbootable().asked(patch_tags(&[("team", "labs")], &[]), 10);
+    assert_eq!(tagging.planned(11), "tag: tags_differ");
+    let rebooting = untaggable().asked(Command::Reboot, 10);
+    assert_eq!(rebooting.planned(11), "reboot: reboot_requested");
+    let rebooted = rebooting.issuing(11).accepted(12);
+    assert_eq!((rebooted.planned(13).as_str(), rebooted.status()), ("-: gave_up", Status::Running));
+    let failed = stopped().asked(Command::Start, 0).issuing(0).refused(FailureKind::Denied, 1).issuing(2);
+    let tagging = failed.asked(patch_tags(&[("team", "labs")], &[]), 10);
+    assert_eq!((tagging.planned(11).as_str(), tagging.status()), ("tag: tags_differ", Status::Failed));
+}
+
+#[test]
+fn a_start_that_was_given_up_is_over_when_it_runs_whatever_was_tried_since() {
+    let failed = stopped().asked(Command::Start, 0).issuing(10).refused(FailureKind::Denied, 11).issuing(12);
+    let worker = failed.asked(patch_tags(&[("team", "labs")], &[]), 20).issuing(20);
+    assert_eq!(worker.state().attempt.as_ref().map(|attempt| attempt.action), Some(ActionKind::Tag));
+    let early = worker.clone().seeing(event(Observed::Running, 9));
+    assert_eq!(early.status(), Status::Failed);
+    // Late news of an earlier run has been told before; the one that counts is told all the same.
+    for worker in [worker, early] {
+        let worker = worker.seeing(event(Observed::Running, 60));
+        assert_eq!((worker.status(), worker.state().gave_up.len()), (Status::Running, 0));
+    }
+}
+
+#[test]
+fn tags_are_tried_again_when_they_are_asked_for_again_in_any_way() {
+    let again = patch_tags(&[("team", "labs")], &[]);
+    let rename = Command::Patch {
+        name: "lab-2".parse().ok(),
+        tags: TagsPatch::default(),
+        settings: SettingsPatch::default(),
+    };
+    for (command, facts) in [
+        (patch_tags(&[("team", "core")], &[]), "tags_changed"),
+        (rename, "renamed"),
+        (again, "retry_requested"),
+        (Command::Sync, "retry_requested"),
+    ] {
+        let events = untaggable().deciding(command, 60).expect("allowed");
+        assert_eq!(names(&events), [facts]);
+        let worker = untaggable().with(&events);
+        assert_eq!(worker.planned(61), "tag: tags_differ");
+        let attempt = worker.issuing(61).state().attempt.clone().expect("an attempt");
+        assert_eq!(attempt.number, 1);
+    }
+    let undone = untaggable().asked(patch_tags(&[], &["team"]), 60);
+    assert_eq!((undone.planned(61).as_str(), undone.state().gave_up.len()), ("-: as_desired", 0));
+}
+
+#[test]
+fn what_has_nothing_to_do_with_tags_does_not_try_them_again() {
+    let settings = SettingsPatch { monitoring: Some(Some(false)), ..SettingsPatch::default() };
+    let settings = Command::Patch { name: None, tags: TagsPatch::default(), settings };
+    for command in [settings, Command::Start, Command::Stop, Command::Reboot] {
+        let worker = untaggable().asked(command.clone(), 60);
+        assert!(worker.has_given_up(ActionKind::Tag), "{command:?}");
+    }
+    // Running is what it does, so there is nothing to try.
+    assert_eq!(untaggable().deciding(Command::Start, 60), Ok(Vec::new()));
+}
+
+#[test]
+fn a_sync_tries_nothing_again_but_tags() {
+    assert_eq!(running().deciding(Command::Sync, 0), Ok(Vec::new()));
+    assert_eq!(unbootable().deciding(Command::Sync, 60), Ok(Vec::new()), "nobody expects it to reboot");
+    assert_eq!(super::support::created().deciding(Command::Sync, 0), Err(Rejection::NotLaunched));
+}
+
+#[test]
+fn a_reboot_is_tried_again_when_it_is_asked_for_again() {
+    let events = unbootable().deciding(Command::Reboot, 60).expect("allowed");
+    assert_eq!(names(&events), ["reboot_requested"]);
+    assert_eq!(unbootable().with(&events).planned(61), "reboot: reboot_requested");
+}
+
+#[test]
+fn a_reboot_that_was_given_up_is_no_longer_wanted_once_it_has_stopped() {
+    for worker in [
+        unbootable().seeing(event(Observed::Stopped, 60)).seeing(event(Observed::Running, 600)),
+        unbootable().asked(Command::Stop, 60),
+    ] {
+        assert_eq!((worker.state().gave_up.len(), worker.state().reboot_requested_at), (0, None));
+    }
+}
+
+#[test]
+fn a_command_tries_the_tags_that_let_us_act_again_and_then_acts_without_them() {
+    let worker = unadoptable().asked(Command::Stop, 10);
+    assert_eq!(worker.planned(11), "tag: adoption");
+    let worker = worker.issuing(11).refused(FailureKind::Denied, 12).issuing(13);
+    assert_eq!(worker.planned(14), "stop: requested");
+    let worker = worker.issuing(14).refused(FailureKind::Denied, 15).issuing(16);
+    assert_eq!((worker.status(), worker.planned(17).as_str()), (Status::Failed, "-: gave_up"));
+    assert_eq!(worker.state().gave_up.len(), 2);
+    // Somebody has given us the permission.
+    let worker = worker.asked(Command::Stop, 60).issuing(60);
+    let (events, plan) = unadoptable().asked(Command::Stop, 60).proceeding(60);
+    assert_eq!(names(&events), ["action_issued"]);
+    let Some(Action::Tag { set, remove, .. }) = plan.action else { panic!("tags") };
+    let worker = worker.accepted(61).with(&[Event::TagsApplied { set, removed: remove }]);
+    assert_eq!((worker.planned(62).as_str(), worker.state().gave_up.len()), ("stop: requested", 0));
+}
