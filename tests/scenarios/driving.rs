@@ -170,6 +170,54 @@ async fn a_worker_terminated_while_its_launch_is_in_the_air_leaves_no_instance_b
     assert_eq!(state.workers[&worker].worker.status(), Status::Terminated);
 }
 
+#[tokio::test]
+async fn a_reboot_whose_answer_was_lost_is_made_once_and_the_doubt_is_told() {
+    let stack = Stack::default();
+    let (worker, _) = stack.running().await;
+    stack.world.state().unanswered.insert("reboot");
+    stack.command(worker, Command::Reboot).await;
+    stack.settle().await;
+    for _ in 0..30 {
+        stack.minute().await;
+    }
+    assert_eq!(stack.world.called("reboot"), 1);
+    let after = stack.world.worker(worker).worker;
+    assert_eq!(after.status(), Status::Running);
+    assert!(after.state().gave_up[&ActionKind::Reboot].reason.contains("not known"));
+    assert_eq!(stack.world.facts(worker).iter().filter(|name| **name == "gave_up").count(), 1);
+}
+
+#[tokio::test]
+async fn reboots_of_a_batch_whose_answer_was_lost_are_not_made_one_by_one() {
+    let stack = Stack::default();
+    let workers = [stack.running().await.0, stack.running().await.0];
+    stack.world.state().unanswered.insert("call_many");
+    for worker in workers {
+        stack
+            .fleet()
+            .execute(worker, Command::Reboot, crate::stack::operator(), None)
+            .await
+            .expect("accepted");
+    }
+    stack.settle().await;
+    assert_eq!((stack.world.called("call_many"), stack.world.called("reboot")), (1, 0));
+    for worker in workers {
+        assert!(stack.world.worker(worker).worker.state().gave_up.contains_key(&ActionKind::Reboot));
+    }
+}
+
+#[tokio::test]
+async fn a_batch_whose_answer_was_lost_is_otherwise_asked_one_by_one() {
+    let stack = Stack::default();
+    let workers = [stack.running().await.0, stack.running().await.0];
+    stack.world.state().unanswered.insert("call_many");
+    for worker in workers {
+        stack.fleet().execute(worker, Command::Stop, crate::stack::operator(), None).await.expect("accepted");
+    }
+    let report = stack.settle().await.remove(0).reconciled;
+    assert_eq!((report.accepted, stack.world.called("stop")), (2, 2));
+}
+
 fn rename(name: &str) -> Command {
     let (tags, settings) = (domain::TagsPatch::default(), domain::SettingsPatch::default());
     Command::Patch { name: name.parse().ok(), tags, settings }

@@ -172,11 +172,15 @@ where
         let mut together = self.call_together(region, kind, &batch).await;
         for issued in batch {
             let worker = issued.stored.worker.id();
-            let together =
-                issued.stored.worker.state().instance.as_ref().and_then(|instance| together.remove(instance));
-            let answer = match together {
-                Some(accepted) => Ok(Answer::Accepted(accepted)),
-                None => self.call_alone(region, &issued).await,
+            let answer = match &mut together {
+                Err(failure) => Err(failure.clone()),
+                Ok(accepted) => {
+                    let instance = issued.stored.worker.state().instance.as_ref();
+                    match instance.and_then(|instance| accepted.remove(instance)) {
+                        Some(accepted) => Ok(Answer::Accepted(accepted)),
+                        None => self.call_alone(region, &issued).await,
+                    }
+                }
             };
             match &answer {
                 Ok(_) => report.accepted += 1,
@@ -201,22 +205,26 @@ where
 
     /// One call for the whole batch, where EC2 takes one. Whoever is not in the answer is asked for alone: one bad id
     /// spoils a batch, and must not spoil the others.
+    ///
+    /// # Errors
+    /// The failure of a call that must not be repeated, as it may have been carried out.
     async fn call_together(
         &self,
         region: &Region,
         kind: ActionKind,
         batch: &[Issued],
-    ) -> BTreeMap<InstanceId, Accepted> {
+    ) -> Result<BTreeMap<InstanceId, Accepted>, Failure> {
         if !is_batchable(kind) || batch.len() < 2 {
-            return BTreeMap::new();
+            return Ok(BTreeMap::new());
         }
         let ids: Vec<InstanceId> =
             batch.iter().filter_map(|i| i.stored.worker.state().instance.clone()).collect();
         match self.actuator.call_many(region, kind, &ids).await {
-            Ok(accepted) => accepted.into_iter().map(|one| (one.instance.clone(), one)).collect(),
+            Ok(accepted) => Ok(accepted.into_iter().map(|one| (one.instance.clone(), one)).collect()),
+            Err(failure) if failure.kind.is_open() && !kind.may_repeat(failure.kind) => Err(failure),
             Err(failure) => {
                 tracing::warn!(action = %kind, reason = %failure.message, "batch refused, asking one by one");
-                BTreeMap::new()
+                Ok(BTreeMap::new())
             }
         }
     }

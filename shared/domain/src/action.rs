@@ -135,6 +135,12 @@ impl ActionKind {
         }
     }
 
+    /// It may be tried again after such a failure. Twice does no more than once, but for a reboot: that is tried again
+    /// only if nothing was done for certain.
+    pub const fn may_repeat(self, after: FailureKind) -> bool {
+        after.is_retryable() && !(matches!(self, Self::Reboot) && after.is_open())
+    }
+
     /// The settled state this action leads to, if it leads to one.
     pub const fn leads_to(self) -> Option<Observed> {
         match self {
@@ -168,10 +174,7 @@ impl Attempt {
     pub const fn may_take_effect(&self) -> bool {
         match &self.failed {
             None => true,
-            Some((failure, _)) => matches!(
-                failure.kind,
-                FailureKind::Overdue | FailureKind::AlreadyLaunched | FailureKind::Other
-            ),
+            Some((failure, _)) => failure.kind.is_open(),
         }
     }
 }
@@ -221,6 +224,19 @@ words!(FailureKind {
 });
 
 impl FailureKind {
+    /// It may have been done all the same: what failed is not the call, or not for certain.
+    pub const fn is_open(self) -> bool {
+        match self {
+            Self::Overdue | Self::AlreadyLaunched | Self::Other => true,
+            Self::Throttled
+            | Self::Capacity
+            | Self::Denied
+            | Self::NotFound
+            | Self::IncorrectState
+            | Self::Invalid => false,
+        }
+    }
+
     /// Trying again later may help.
     pub const fn is_retryable(self) -> bool {
         match self {

@@ -215,12 +215,18 @@ impl Worker {
         if attempt.action.leads_to() == Some(self.observed()) {
             return Some(Event::DesiredReached { at: now });
         }
-        let message = format!("the instance is {} and the time limit has passed", self.observed());
+        let message = match attempt.action {
+            ActionKind::Reboot => "EC2's answer was lost".to_owned(),
+            _ => format!("the instance is {} and the time limit has passed", self.observed()),
+        };
         Some(self.action_failed(attempt.action, Failure { kind: FailureKind::Overdue, message }, now))
     }
 
     /// The fact that the action under way failed, with the time at which it may be tried again.
-    pub fn action_failed(&self, action: ActionKind, failure: Failure, now: Timestamp) -> Event {
+    pub fn action_failed(&self, action: ActionKind, mut failure: Failure, now: Timestamp) -> Event {
+        if action == ActionKind::Reboot && failure.kind.is_open() {
+            failure.message += "; it is not known whether EC2 rebooted the instance";
+        }
         let number = self.0.attempt.as_ref().filter(|a| a.action == action).map_or(1, |a| a.number);
         Event::ActionFailed {
             action,
@@ -296,7 +302,7 @@ impl Worker {
 fn due_at(attempt: &Attempt) -> Timestamp {
     match &attempt.failed {
         Some((_, retry_at)) => *retry_at,
-        None if attempt.accepted => attempt.deadline,
+        None if attempt.accepted || is_final(attempt) => attempt.deadline,
         None => later(attempt.issued_at, CALL_LEASE),
     }
 }
@@ -304,7 +310,7 @@ fn due_at(attempt: &Attempt) -> Timestamp {
 /// Why an attempt is not to be repeated now; `None` if it is.
 fn pace(attempt: &Attempt, now: Timestamp) -> Option<Reason> {
     let (action, number) = (attempt.action, attempt.number);
-    let hopeless = attempt.failed.as_ref().is_some_and(|(failure, _)| !failure.kind.is_retryable());
+    let hopeless = attempt.failed.as_ref().is_some_and(|(failure, _)| !action.may_repeat(failure.kind));
     if hopeless {
         return Some(Reason::Exhausted { action, number });
     }
@@ -315,7 +321,12 @@ fn pace(attempt: &Attempt, now: Timestamp) -> Option<Reason> {
             None => in_flight(attempt),
         });
     }
-    (number >= MAX_ATTEMPTS).then_some(Reason::Exhausted { action, number })
+    (number >= MAX_ATTEMPTS || is_final(attempt)).then_some(Reason::Exhausted { action, number })
+}
+
+/// There is no answer, and without one the call must not be repeated.
+const fn is_final(attempt: &Attempt) -> bool {
+    attempt.failed.is_none() && !attempt.action.may_repeat(FailureKind::Overdue)
 }
 
 fn in_flight(attempt: &Attempt) -> Reason {

@@ -89,9 +89,10 @@ pub(super) fn say(event: &Event, record: &EventRecord) -> Said {
                 .why(Some(&failure.message))
                 .response(match failure.kind {
                     FailureKind::AlreadyLaunched => "It searches for that instance.".to_owned(),
-                    kind if kind.is_retryable() => {
+                    kind if action.may_repeat(kind) => {
                         format!("Unless the attempts are used up, it tries again from {retry_at:.0}.")
                     }
+                    kind if kind.is_open() => "It does not try again: it might be done twice.".to_owned(),
                     _ => "Trying again would not help.".to_owned(),
                 })
         }
@@ -231,9 +232,10 @@ fn drifted(record: &EventRecord, drift: &Drift, policy: DriftPolicy) -> Said {
 }
 
 fn gave_up(record: &EventRecord, action: ActionKind, attempts: u32, reason: &str) -> Said {
+    let succeeded = if action == ActionKind::Reboot { "is known to have succeeded" } else { "succeeded" };
     let times = if attempts == 1 { "attempt" } else { "attempts" };
     let said = said(format!("cml-fleet gave up trying to {} {}", on_ec2(action), record.name))
-        .happened(format!("{attempts} {times}, and none succeeded."))
+        .happened(format!("{attempts} {times}, and none {succeeded}."))
         .why(Some(reason));
     match action {
         ActionKind::Tag => said

@@ -9,6 +9,7 @@ use aws_sdk_ec2::types::{
     ResourceType, Tag, TagSpecification,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use domain::{Action, ActionKind, Failure, FailureKind, InstanceId, LaunchSpec, Region, WorkerId};
 
@@ -147,7 +148,10 @@ impl Actuator for Ec2Actuator {
                 request.send().await.map_err(failure)?.terminating_instances
             }
             ActionKind::Reboot => {
-                client.reboot_instances().set_instance_ids(ids).send().await.map_err(failure)?;
+                // A try whose answer was lost may have rebooted them: whether to try again is not the SDK's to decide.
+                let once = aws_sdk_ec2::config::Builder::new().retry_config(RetryConfig::disabled());
+                let request = client.reboot_instances().set_instance_ids(ids);
+                request.customize().config_override(once).send().await.map_err(failure)?;
                 None
             }
             ActionKind::Launch | ActionKind::Locate | ActionKind::Tag => {

@@ -127,6 +127,31 @@ fn a_reboot_is_tried_again_when_it_is_asked_for_again() {
 }
 
 #[test]
+fn a_reboot_whose_answer_was_lost_is_not_made_again_and_it_is_said_that_nobody_knows() {
+    let worker = running().asked(Command::Reboot, 0).issuing(0);
+    assert_eq!(worker.planned(119), "-: in_flight");
+    assert_eq!(worker.planned(120), "-: exhausted", "also before anybody has looked");
+    let (events, plan) = worker.proceeding(120);
+    assert_eq!((plan.action, names(&events)), (None, vec!["action_failed", "gave_up"]));
+    let worker = worker.with(&events);
+    let said = &worker.state().gave_up[&ActionKind::Reboot].reason;
+    assert_eq!(said, "EC2's answer was lost; it is not known whether EC2 rebooted the instance");
+    assert_eq!((worker.status(), worker.proceeding(9999).0), (Status::Running, Vec::new()));
+}
+
+#[test]
+fn a_reboot_is_made_again_only_if_nothing_was_done_for_certain() {
+    for kind in FailureKind::ALL {
+        let worker = running().asked(Command::Reboot, 0).issuing(0).refused(*kind, 1);
+        let again = worker.planned(100) == "reboot: reboot_requested";
+        assert_eq!(again, kind.is_retryable() && !kind.is_open(), "{kind}");
+        let attempt = worker.state().attempt.as_ref().expect("an attempt");
+        let (failure, _) = attempt.failed.as_ref().expect("a failure");
+        assert_eq!(failure.message.contains("not known"), kind.is_open(), "{kind}");
+    }
+}
+
+#[test]
 fn a_reboot_that_was_given_up_is_no_longer_wanted_once_it_has_stopped() {
     for worker in [
         unbootable().seeing(event(Observed::Stopped, 60)).seeing(event(Observed::Running, 600)),

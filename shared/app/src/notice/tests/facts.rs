@@ -147,7 +147,17 @@ pub(super) fn actions() -> Vec<Event> {
             at: time("10:00:00"),
         },
         gave_up(ActionKind::Tag, "TagLimitExceeded: too many tags"),
-        gave_up(ActionKind::Reboot, "UnauthorizedOperation: not allowed"),
+        Event::ActionFailed {
+            action: ActionKind::Reboot,
+            number: 1,
+            failure: Failure {
+                kind: FailureKind::Other,
+                message: "no answer in time; it is not known whether EC2 rebooted the instance".to_owned(),
+            },
+            at: time("10:00:00"),
+            retry_at: time("10:01:00"),
+        },
+        gave_up(ActionKind::Reboot, "no answer in time; it is not known whether EC2 rebooted the instance"),
     ]
 }
 
