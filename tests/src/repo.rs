@@ -59,7 +59,7 @@ fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
         let skipped = NOT_OURS.iter().any(|other| name == *other) || name.to_string_lossy().contains("cache");
         if path.is_dir() && !skipped {
             walk(&path, into);
-        } else if path.is_file() {
+        } else if path.is_file() && !skipped {
             into.push(path);
         }
     }
