@@ -68,6 +68,14 @@ test-aws: ARCH = $(HOST_ARCH)
 test-aws: rust ## lints and tests of the AWS adapters, on the very artifacts of the build
 	$(LINK) $(CLIPPY_ON_BUILD) cargo test --release --target $(TARGET) -p aws
 
+.PHONY: fuzz
+fuzz: rust ## one parser for FOR=60 seconds with nightly Rust and cargo-fuzz: make fuzz T=stream_batch
+	@cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is needed: cargo install --locked cargo-fuzz, and rustup toolchain install nightly" >&2; exit 1; }
+	@[ -n "$(T)" ] || { echo "Which parser? One of: $(basename $(notdir $(wildcard tests/fuzz/targets/*.rs)))" >&2; exit 1; }
+	@mkdir -p $(LOCAL)/fuzz/$(T)
+	cargo +nightly fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz $(T) $(LOCAL)/fuzz/$(T) tests/fixtures -- \
+	  -artifact_prefix=$(LOCAL)/fuzz/ -max_len=65536 -malloc_limit_mb=1 -max_total_time=$(or $(FOR),60)
+
 .PHONY: lint-template
 lint-template: tools ## sam validate --lint and cfn-lint
 	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam validate --lint --region us-east-1
@@ -82,10 +90,22 @@ deny: ## licenses, banned crates (one TLS stack) and sources of all dependencies
 advisories: ## known vulnerabilities of all dependencies (fetches the RustSec database)
 	cargo deny check advisories
 
+# The laws of tests/contract on the real adapters: the command line of `test-aws`, so that the SDKs are not compiled again.
+LAWS = cargo test --release --target $(TARGET) -p contract --features adapters --test emulators
+
 .PHONY: e2e
-e2e: rust tools ## the whole loop on a local cloud of its own, which is gone afterwards
+e2e: ARCH = $(HOST_ARCH)
+e2e: rust tools ## the whole loop, then the contract laws, on a local cloud of its own, which is gone afterwards
 	@cargo test -p tests --no-default-features --test e2e --no-run
-	@$(CLOUD) --name e2e --ports free run -- cargo test -p tests --no-default-features --test e2e -- --ignored --nocapture --test-threads 1
+	@$(LINK) $(CLIPPY_ON_BUILD) $(LAWS) --no-run
+	@$(CLOUD) --name e2e --ports free run -- $(MAKE) on-this-cloud
+
+# What `e2e` runs while its cloud is up. `ONLY=word` is for the scenarios, and leaves the laws out.
+.PHONY: on-this-cloud
+on-this-cloud: ARCH = $(HOST_ARCH)
+on-this-cloud:
+	@cargo test -p tests --no-default-features --test e2e -- --ignored --nocapture --test-threads 1
+	@$(if $(ONLY),,$(LINK) $(CLIPPY_ON_BUILD) $(LAWS) -- --ignored --show-output)
 
 .PHONY: test
 test: quick lint-template deny build test-aws e2e ## everything that must pass

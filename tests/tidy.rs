@@ -84,6 +84,7 @@ fn arrows_point_from_the_outside_in() {
     for function in &functions {
         check(format!("functions/{function}/Cargo.toml"), &SHARED);
     }
+    check("tests/contract/Cargo.toml".to_owned(), &SHARED);
     hold(
         "domain <- app <- aws <- functions: what two crates share moves inwards, and no function knows another.",
         &faults,
@@ -95,22 +96,23 @@ fn only_one_crate_knows_the_aws_sdks() {
     let banned = |name: &str| name.starts_with("aws-") || name == "aws" || name.starts_with("lambda_");
     let mut manifests: Vec<(String, bool)> =
         repo::folders("functions").iter().map(|f| (format!("functions/{f}/Cargo.toml"), true)).collect();
+    manifests.push(("tests/contract/Cargo.toml".to_owned(), true));
     manifests.extend(
         ["shared/domain/Cargo.toml", "shared/app/Cargo.toml", "tests/Cargo.toml"]
             .map(|m| (m.to_owned(), false)),
     );
     let mut faults = Vec::new();
-    for (manifest, is_function) in manifests {
+    for (manifest, may_have_adapters) in manifests {
         for (name, optional, kind) in dependencies(&manifest) {
-            let allowed = is_function && name == "aws" && optional && kind == "dependencies";
+            let allowed = may_have_adapters && name == "aws" && optional && kind == "dependencies";
             if banned(&name) && !allowed {
                 faults.push(format!("{manifest}: {name} in [{kind}]"));
             }
         }
     }
     hold(
-        "The SDKs take ten minutes to compile: only shared/aws has them, and a function has shared/aws only as an \
-         optional dependency behind its feature `lambda`.",
+        "The SDKs take ten minutes to compile: only shared/aws has them, and a function or the contract has shared/aws only \
+         as an optional dependency behind a feature.",
         &faults,
     );
 }

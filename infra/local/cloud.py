@@ -244,6 +244,34 @@ class Cloud:
             "DEPLOY": shlex.join([sys.executable, str(HERE / "cloud.py"), "--name", self.name, "deploy"]),
         }
 
+    def laws(self, state):
+        """What the contract laws are tried on: empty copies of both tables, a topic and an image, which no function knows of."""
+        import boto3
+
+        def client(service, port):
+            return boto3.client(service, endpoint_url=f"http://127.0.0.1:{port}", region_name=REGION, **CREDENTIALS)
+
+        ministack, moto, _ = state["ports"]
+        outputs, dynamodb = self.outputs(), client("dynamodb", ministack)
+        for name, copy in (("FleetTableName", "laws-fleet"), ("JournalTableName", "laws-journal")):
+            table = dynamodb.describe_table(TableName=outputs[name])["Table"]
+            indexes = [{key: index[key] for key in ("IndexName", "KeySchema", "Projection")} for index in table["GlobalSecondaryIndexes"]]
+            dynamodb.create_table(
+                TableName=copy,
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=table["AttributeDefinitions"],
+                KeySchema=table["KeySchema"],
+                GlobalSecondaryIndexes=indexes,
+            )
+        root = {"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 32, "VolumeType": "gp3"}}
+        image = client("ec2", moto).register_image(Name="laws", RootDeviceName="/dev/sda1", BlockDeviceMappings=[root])
+        return {
+            "LAWS_FLEET_TABLE": "laws-fleet",
+            "LAWS_JOURNAL_TABLE": "laws-journal",
+            "LAWS_TOPIC_ARN": client("sns", ministack).create_topic(Name="laws")["TopicArn"],
+            "LAWS_IMAGE_ID": image["ImageId"],
+        }
+
     # --------------------------------------------------------------------------------------------------------- the fleet
 
     def seed(self, state):
@@ -459,7 +487,7 @@ def main():
             cloud.down(quiet=True)
             try:
                 state = cloud.up(seed=False)
-                return subprocess.run(argv, cwd=ROOT, env=cloud.variables(state)).returncode
+                return subprocess.run(argv, cwd=ROOT, env={**cloud.variables(state), **cloud.laws(state)}).returncode
             finally:
                 cloud.down()
     except Failure as failure:

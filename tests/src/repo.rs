@@ -57,6 +57,7 @@ fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
         let (path, name) = (entry.path(), entry.file_name());
         // Folders of caches (`__pycache__` and the like) are nobody's either.
         let skipped = NOT_OURS.iter().any(|other| name == *other) || name.to_string_lossy().contains("cache");
+        // In a second working tree `.git` is a file.
         if path.is_dir() && !skipped {
             walk(&path, into);
         } else if path.is_file() && !skipped {

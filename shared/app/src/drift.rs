@@ -98,7 +98,8 @@ fn evidence(
             details: agrees.map(details).unwrap_or_default(),
         },
         source: Source::Event,
-        at: change.at,
+        // The future is not evidence: it would outweigh all that is seen until then.
+        at: change.at.min(now),
         seen_at: now,
     };
     let other = described.filter(|instance| instance.observed != change.observed).map(|instance| Evidence {

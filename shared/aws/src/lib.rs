@@ -49,6 +49,11 @@ impl Aws {
     pub fn start() -> Result<Self, Refused> {
         let environment = Environment::read();
         entry::log(&environment)?;
+        Self::with(environment)
+    }
+
+    /// The same with a given environment and without a log: for tests, which are not Lambda functions.
+    pub fn with(environment: Environment) -> Result<Self, Refused> {
         let config = clients::shared(&environment)?;
         Ok(Self { environment, config, dynamo: OnceLock::new() })
     }

@@ -1,6 +1,6 @@
 //! EC2 and CloudWatch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use app::error::CallError;
 use app::ports::{Accepted, Actuator, Answered, Compute, Instance, InstanceStatus, Metrics};
@@ -50,6 +50,11 @@ impl Machine {
             tags: self.tags.clone(),
         }
     }
+}
+
+fn unknown(id: &InstanceId) -> Failure {
+    let message = format!("InvalidInstanceID.NotFound: {id} does not exist");
+    Failure { kind: FailureKind::NotFound, message }
 }
 
 fn zone() -> Option<Zone> {
@@ -118,22 +123,29 @@ impl State {
     }
 
     fn change(&mut self, kind: ActionKind, id: &InstanceId) -> Result<Accepted, Failure> {
-        let Some(machine) = self.machines.get_mut(id) else {
-            let message = "InvalidInstanceID.NotFound: it does not exist".to_owned();
-            return Err(Failure { kind: FailureKind::NotFound, message });
-        };
+        let accepted = |observed| Ok(Accepted { instance: id.clone(), observed, launched: None });
+        let machine = self.machines.get_mut(id).ok_or_else(|| unknown(id))?;
         let (now, next) = match kind {
             ActionKind::Start => (Observed::Pending, Observed::Running),
             ActionKind::Stop => (Observed::Stopping, Observed::Stopped),
             ActionKind::Terminate => (Observed::ShuttingDown, Observed::Terminated),
             ActionKind::Launch | ActionKind::Locate | ActionKind::Reboot | ActionKind::Tag => {
-                return Ok(Accepted { instance: id.clone(), observed: None, launched: None });
+                return accepted(None);
             }
         };
+        if machine.observed == now || machine.observed == next {
+            return accepted(Some(machine.observed));
+        }
+        if kind != ActionKind::Terminate
+            && matches!(machine.observed, Observed::ShuttingDown | Observed::Terminated)
+        {
+            let message = format!("IncorrectInstanceState: {id} is {}", machine.observed);
+            return Err(Failure { kind: FailureKind::IncorrectState, message });
+        }
         machine.observed = now;
         machine.next = Some(next);
         machine.state_reason = Some("Client.UserInitiatedShutdown: User initiated shutdown".to_owned());
-        Ok(Accepted { instance: id.clone(), observed: Some(now), launched: None })
+        accepted(Some(now))
     }
 }
 
@@ -144,7 +156,7 @@ impl Compute for World {
             return Err(broken("statuses"));
         }
         let mut answer = Answered { found: Vec::new(), unknown: Vec::new() };
-        for id in ids {
+        for id in ids.iter().collect::<BTreeSet<_>>() {
             state.settle(id);
             match state.machines.get(id) {
                 Some(machine) => answer.found.push(InstanceStatus {
@@ -167,7 +179,7 @@ impl Compute for World {
             return Err(broken("describe"));
         }
         let mut answer = Answered { found: Vec::new(), unknown: Vec::new() };
-        for id in ids {
+        for id in ids.iter().collect::<BTreeSet<_>>() {
             match state.machines.get(id) {
                 Some(machine) => answer.found.push(machine.describe(id)),
                 None => answer.unknown.push(id.clone()),
@@ -204,10 +216,9 @@ impl Actuator for World {
                 Ok(Accepted { instance: id, observed, launched })
             }
             Action::Tag { instance, set, remove } => {
-                if let Some(machine) = state.machines.get_mut(instance) {
-                    machine.tags.retain(|key, _| !remove.contains(key));
-                    machine.tags.extend(set.clone());
-                }
+                let machine = state.machines.get_mut(instance).ok_or_else(|| unknown(instance))?;
+                machine.tags.retain(|key, _| !remove.contains(key));
+                machine.tags.extend(set.clone());
                 Ok(Accepted { instance: instance.clone(), observed: None, launched: None })
             }
             Action::Start(id) | Action::Stop(id) | Action::Reboot(id) | Action::Terminate(id) => {
@@ -231,9 +242,12 @@ impl Actuator for World {
     ) -> Result<Vec<Accepted>, Failure> {
         let mut state = self.state();
         state.call("call_many");
-        if let Some(unknown) = ids.iter().find(|id| !state.machines.contains_key(*id)) {
-            let message = format!("InvalidInstanceID.NotFound: {unknown} does not exist");
-            return Err(Failure { kind: FailureKind::NotFound, message });
+        if matches!(kind, ActionKind::Launch | ActionKind::Locate | ActionKind::Tag) {
+            let message = format!("{kind} is not for several instances at once");
+            return Err(Failure { kind: FailureKind::Invalid, message });
+        }
+        if let Some(id) = ids.iter().find(|id| !state.machines.contains_key(*id)) {
+            return Err(unknown(id));
         }
         let answer = ids.iter().map(|id| state.change(kind, id)).collect();
         if state.unanswered.contains("call_many") {

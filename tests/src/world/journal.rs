@@ -1,11 +1,14 @@
 //! The journal: telemetry, heartbeats, idempotency records and the delivery ledger.
 
+use std::collections::BTreeSet;
+
 use app::error::StoreError;
 use app::ports::{
     Answer, Begun as Beginning, Claim, Deliveries, Delivery, DeliveryKey, Heartbeat, Idempotency, Outcome,
     RequestKey, Sample, Samples, Sweeps,
 };
 use domain::{Region, Timestamp, WorkerId};
+use jiff::SignedDuration;
 
 use super::World;
 
@@ -18,6 +21,8 @@ pub struct Begun {
     pub worker: WorkerId,
     /// Until when whoever began it has time to answer.
     pub lease_until: Timestamp,
+    /// Until when the key means this request.
+    pub kept_until: Timestamp,
     /// The answer.
     pub answer: Option<Answer>,
 }
@@ -36,6 +41,9 @@ pub struct Entry {
     /// The notice.
     pub payload: String,
 }
+
+/// How long a key means the same request.
+const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
 fn refused() -> StoreError {
     StoreError::Unavailable("the journal is out of order".into())
@@ -56,7 +64,8 @@ impl Samples for World {
         if !state.call("written") {
             return Err(refused());
         }
-        Ok(samples.iter().filter_map(|key| state.samples.get(key).cloned()).collect())
+        let samples: BTreeSet<_> = samples.iter().collect();
+        Ok(samples.into_iter().filter_map(|key| state.samples.get(key).cloned()).collect())
     }
 
     async fn samples(
@@ -116,27 +125,34 @@ impl Idempotency for World {
     ) -> Result<Beginning, StoreError> {
         let mut state = self.state();
         let entry = (key.caller.clone(), key.key.clone());
-        let worker = match state.requests.get(&entry) {
+        let known = state.requests.get(&entry).filter(|known| known.kept_until > now);
+        let (worker, kept_until) = match known {
             Some(known) if known.fingerprint != key.fingerprint => return Ok(Beginning::Reused),
             Some(Begun { answer: Some(answer), .. }) => return Ok(Beginning::Done(answer.clone())),
             Some(known) if known.lease_until > now => return Ok(Beginning::Running),
-            Some(known) => known.worker,
-            None => reserve,
+            Some(known) => (known.worker, known.kept_until),
+            None => (reserve, now.saturating_add(KEPT).unwrap_or(Timestamp::MAX)),
         };
-        let begun = Begun { fingerprint: key.fingerprint.clone(), worker, lease_until, answer: None };
+        let fingerprint = key.fingerprint.clone();
+        let begun = Begun { fingerprint, worker, lease_until, kept_until, answer: None };
         state.requests.insert(entry, begun);
         Ok(Beginning::Fresh { worker })
     }
 
     async fn finish(&self, key: &RequestKey, answer: &Answer) -> Result<(), StoreError> {
         if let Some(begun) = self.state().requests.get_mut(&(key.caller.clone(), key.key.clone())) {
-            begun.answer = Some(answer.clone());
+            // The first answer stays.
+            begun.answer.get_or_insert_with(|| answer.clone());
         }
         Ok(())
     }
 
     async fn abandon(&self, key: &RequestKey) -> Result<(), StoreError> {
-        self.state().requests.remove(&(key.caller.clone(), key.key.clone()));
+        let mut state = self.state();
+        let entry = (key.caller.clone(), key.key.clone());
+        if state.requests.get(&entry).is_some_and(|begun| begun.answer.is_none()) {
+            state.requests.remove(&entry);
+        }
         Ok(())
     }
 }
@@ -165,7 +181,8 @@ impl Deliveries for World {
             Some(due) if due > now => Ok(Claim::Waiting),
             Some(_) => {
                 entry.due = Some(lease_until);
-                Ok(Claim::Granted { attempts: entry.attempts, first_at: entry.first_at })
+                entry.attempts += 1;
+                Ok(Claim::Granted { attempts: entry.attempts - 1, first_at: entry.first_at })
             }
         }
     }
@@ -196,8 +213,8 @@ impl Deliveries for World {
         if !state.call("record") {
             return Err(refused());
         }
-        if let Some(entry) = state.ledger.get_mut(&(key.notice.clone(), key.channel.clone())) {
-            entry.attempts += 1;
+        let open = |entry: &&mut Entry| entry.due.is_some() || *outcome == Outcome::Delivered;
+        if let Some(entry) = state.ledger.get_mut(&(key.notice.clone(), key.channel.clone())).filter(open) {
             entry.due = match outcome {
                 Outcome::Retry { at, .. } => Some(*at),
                 Outcome::Delivered | Outcome::Parked { .. } => None,

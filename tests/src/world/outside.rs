@@ -9,6 +9,13 @@ fn broken(name: &str) -> CallError {
     CallError { message: format!("{name}: InternalException"), retryable: true, cause: None }
 }
 
+/// EventBridge and SNS take no more than this in one entry or message.
+const MOST_BYTES: usize = 256 * 1024;
+
+fn too_large(name: &str) -> CallError {
+    CallError { message: format!("{name}: more than {MOST_BYTES} bytes"), retryable: false, cause: None }
+}
+
 impl Bus for World {
     async fn request(&self, requests: &[Request]) -> Result<(), CallError> {
         let mut state = self.state();
@@ -24,6 +31,9 @@ impl Bus for World {
         if !state.call("publish") {
             return Err(broken("events PutEvents"));
         }
+        if events.iter().any(|event| event.kind.len() + event.json.to_string().len() > MOST_BYTES) {
+            return Err(too_large("events PutEvents"));
+        }
         state.published.extend_from_slice(events);
         Ok(())
     }
@@ -34,6 +44,9 @@ impl Topic for World {
         let mut state = self.state();
         if !state.call("topic") {
             return Err(broken("sns Publish"));
+        }
+        if serde_json::to_string(&message.bodies).is_ok_and(|bodies| bodies.len() > MOST_BYTES) {
+            return Err(too_large("sns Publish"));
         }
         state.topic.push(message.clone());
         Ok(())

@@ -1,9 +1,12 @@
 //! The fleet table.
 
+use std::collections::BTreeSet;
+
 use app::error::StoreError;
+use app::item::region_sk;
 use app::ports::{InstanceKey, Page, Watch, Workers};
 use app::record::{EventRecord, Stored};
-use domain::{Region, Timestamp, WorkerId};
+use domain::{Region, Timestamp, WorkerId, Zone};
 
 use super::{State, World};
 
@@ -15,6 +18,14 @@ fn key(stored: &Stored) -> Option<InstanceKey> {
     let state = stored.worker.state();
     let instance = state.instance.clone().filter(|_| !stored.worker.is_over())?;
     Some(InstanceKey { account: state.account.clone(), region: state.region.clone(), instance })
+}
+
+/// The place in its region that a cursor stands for.
+fn place(cursor: &str) -> Result<(Option<Zone>, WorkerId), StoreError> {
+    let (zone, worker) = cursor.rsplit_once('#').ok_or(StoreError::BadCursor)?;
+    let worker = worker.parse().map_err(|_| StoreError::BadCursor)?;
+    let zone: Option<Zone> = zone.parse().ok();
+    if region_sk(zone.as_ref(), worker) == cursor { Ok((zone, worker)) } else { Err(StoreError::BadCursor) }
 }
 
 impl State {
@@ -66,7 +77,8 @@ impl Workers for World {
         if !state.call("load_many") {
             return Err(refused("load_many"));
         }
-        Ok(ids.iter().filter_map(|id| state.workers.get(id).cloned()).collect())
+        let ids: BTreeSet<&WorkerId> = ids.iter().collect();
+        Ok(ids.into_iter().filter_map(|id| state.workers.get(id).cloned()).collect())
     }
 
     async fn save(
@@ -104,6 +116,7 @@ impl Workers for World {
         if !state.call("watches") {
             return Err(refused("watches"));
         }
+        let after = after.map(place).transpose()?;
         let living =
             state.workers.values().filter(|s| !s.worker.is_over() && s.worker.state().region == *region);
         let mut items: Vec<Watch> = living
@@ -120,11 +133,13 @@ impl Workers for World {
                     act_by: stored.act_by,
                 }
             })
-            .filter(|watch| after.is_none_or(|after| watch.worker.to_string().as_str() > after))
             .collect();
+        let place = |watch: &Watch| (watch.zone.clone(), watch.worker);
+        items.sort_by_key(place);
+        items.retain(|watch| after.as_ref().is_none_or(|after| place(watch) > *after));
         let more = items.len() > limit as usize;
         items.truncate(limit as usize);
-        let next = items.last().filter(|_| more).map(|watch| watch.worker.to_string());
+        let next = items.last().filter(|_| more).map(|watch| region_sk(watch.zone.as_ref(), watch.worker));
         Ok(Page { items, next })
     }
 

@@ -118,6 +118,8 @@ impl<P: Ports> Api<P> {
         let mut found = Vec::new();
         let mut looked_at = 0;
         let first = match &start {
+            // No page is that long: the position is not one of ours.
+            Some(start) if start.skip >= MAX_LIMIT as usize => None,
             Some(start) => regions.iter().position(|region| region.as_str() == start.region),
             None => Some(0),
         };

@@ -63,6 +63,10 @@ impl WebhookUrl {
             return Err(InvalidUrl::UserInfo);
         }
         let url = Url::parse(text).map_err(|_| InvalidUrl::NotAbsolute)?;
+        // The URL standard writes some characters as three.
+        if url.as_str().len() > MAX_LENGTH {
+            return Err(InvalidUrl::Characters);
+        }
         if url.fragment().is_some() {
             return Err(InvalidUrl::Fragment);
         }

@@ -1,0 +1,208 @@
+//! The laws on the real adapters, before MiniStack and moto: `make e2e` runs them on its local cloud.
+//!
+//! The tables are copies of the deployed ones without a stream, and the topic is one of its own: no function may take part.
+#![expect(clippy::disallowed_methods, reason = "a test against real processes has the real environment")]
+#![expect(clippy::expect_used, reason = "all of this is a test")]
+
+use std::collections::BTreeMap;
+
+use app::config::Config;
+use aws::{
+    Aws, CloudWatchMetrics, DynamoDeliveries, DynamoIdempotency, DynamoSamples, DynamoSweeps, DynamoWorkers,
+    Ec2Actuator, Ec2Compute, Environment, EventBridgeBus, RandomIds, SnsTopic, SystemClock,
+};
+use contract::Subject;
+use domain::{AccountId, InstanceId, Region};
+
+/// Where an emulator is known to differ from AWS: the law, and what AWS does according to its documentation.
+const KNOWN: &[(&str, &str)] = &[
+    (
+        "actuator::a_token_is_good_for_one_launch_only",
+        "the pulse looks at the token alone; AWS at all parameters (EC2 API reference, \"Ensuring idempotency\")",
+    ),
+    (
+        "actuator::what_is_so_already_is_said_to_be_so",
+        "moto answers where the call would lead; AWS where the instance is (EC2 API reference, \"InstanceStateChange\")",
+    ),
+    (
+        "actuator::an_instance_nobody_knows_cannot_be_tagged",
+        "moto takes tags for any id; AWS answers InvalidInstanceID.NotFound (EC2 API reference, \"Error codes\")",
+    ),
+];
+
+/// One real adapter of each port.
+struct Adapters {
+    workers: DynamoWorkers,
+    samples: DynamoSamples,
+    sweeps: DynamoSweeps,
+    idempotency: DynamoIdempotency,
+    deliveries: DynamoDeliveries,
+    compute: Ec2Compute,
+    actuator: Ec2Actuator,
+    metrics: CloudWatchMetrics,
+    bus: EventBridgeBus,
+    topic: SnsTopic,
+    account: AccountId,
+    region: Region,
+    image: String,
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this with `make e2e`"))
+}
+
+/// The settings of a function that works on these tables.
+fn config(region: &str) -> Config {
+    let (fleet, journal) = (variable("LAWS_FLEET_TABLE"), variable("LAWS_JOURNAL_TABLE"));
+    let settings = [
+        ("FLEET_TABLE", fleet.as_str()),
+        ("JOURNAL_TABLE", &journal),
+        // The default bus: none of the stack's rules there waits for events of ours.
+        ("BUS_NAME", "default"),
+        ("REGIONS", region),
+        ("MONITORING_ENABLED", "true"),
+        ("METRICS_POLL_INTERVAL_SECONDS", "60"),
+        ("AUTO_REMEDIATION", "false"),
+        ("DRIFT_POLICY", "alert"),
+        ("CPU_ALERT_PERCENT", "90"),
+        ("MEMORY_ALERT_PERCENT", "90"),
+        ("DISK_ALERT_PERCENT", "90"),
+        ("ALERT_DURATION_SECONDS", "600"),
+        ("METRIC_PERIOD_SECONDS", "60"),
+        ("EVENT_RETENTION_DAYS", "90"),
+        ("TELEMETRY_RETENTION_DAYS", "30"),
+        ("SHARD_SIZE", "100"),
+    ];
+    let settings: BTreeMap<String, String> =
+        settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    Config::parse(&settings).expect("settings")
+}
+
+impl Adapters {
+    fn new() -> Self {
+        let (ministack, moto, region) = (variable("MINISTACK_URL"), variable("MOTO_URL"), variable("REGION"));
+        let aws = Aws::with(Environment::from([
+            ("AWS_REGION", region.as_str()),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_ENDPOINT_URL", &ministack),
+            ("AWS_ENDPOINT_URL_EC2", &moto),
+        ]))
+        .expect("an environment");
+        let config = config(&region);
+        Self {
+            workers: aws.workers(&config),
+            samples: aws.samples(&config),
+            sweeps: aws.sweeps(&config),
+            idempotency: aws.idempotency(&config),
+            deliveries: aws.deliveries(&config),
+            compute: aws.compute(),
+            actuator: aws.actuator(),
+            metrics: aws.metrics(),
+            bus: aws.bus(&config.bus),
+            topic: aws.topic(&variable("LAWS_TOPIC_ARN")),
+            account: variable("ACCOUNT_ID").parse().expect("an account"),
+            region: region.parse().expect("a region"),
+            image: variable("LAWS_IMAGE_ID"),
+        }
+    }
+}
+
+impl Subject for Adapters {
+    type Workers = DynamoWorkers;
+    type Samples = DynamoSamples;
+    type Sweeps = DynamoSweeps;
+    type Idempotency = DynamoIdempotency;
+    type Deliveries = DynamoDeliveries;
+    type Compute = Ec2Compute;
+    type Actuator = Ec2Actuator;
+    type Metrics = CloudWatchMetrics;
+    type Bus = EventBridgeBus;
+    type Topic = SnsTopic;
+    type Clock = SystemClock;
+    type Ids = RandomIds;
+
+    fn workers(&self) -> &DynamoWorkers {
+        &self.workers
+    }
+
+    fn samples(&self) -> &DynamoSamples {
+        &self.samples
+    }
+
+    fn sweeps(&self) -> &DynamoSweeps {
+        &self.sweeps
+    }
+
+    fn idempotency(&self) -> &DynamoIdempotency {
+        &self.idempotency
+    }
+
+    fn deliveries(&self) -> &DynamoDeliveries {
+        &self.deliveries
+    }
+
+    fn compute(&self) -> &Ec2Compute {
+        &self.compute
+    }
+
+    fn actuator(&self) -> &Ec2Actuator {
+        &self.actuator
+    }
+
+    fn metrics(&self) -> &CloudWatchMetrics {
+        &self.metrics
+    }
+
+    fn bus(&self) -> &EventBridgeBus {
+        &self.bus
+    }
+
+    fn topic(&self) -> &SnsTopic {
+        &self.topic
+    }
+
+    fn clock(&self) -> &SystemClock {
+        &SystemClock
+    }
+
+    fn ids(&self) -> &RandomIds {
+        &RandomIds
+    }
+
+    fn account(&self) -> AccountId {
+        self.account.clone()
+    }
+
+    fn region(&self) -> Region {
+        self.region.clone()
+    }
+
+    fn image(&self) -> String {
+        self.image.clone()
+    }
+
+    /// The pulse publishes what an instance reports as soon as it runs.
+    async fn measured(&self) -> InstanceId {
+        contract::compute::running(self).await.1
+    }
+}
+
+macro_rules! on_emulators {
+    ($module:ident: $($law:ident),+ $(,)?) => {
+        mod $module {
+            $(#[tokio::test]
+            #[ignore = "needs a local cloud: make e2e"]
+            async fn $law() {
+                let law = concat!(stringify!($module), "::", stringify!($law));
+                if let Some((_, reason)) = super::KNOWN.iter().find(|(name, _)| *name == law) {
+                    println!("{law} is not tried here: {reason}");
+                    return;
+                }
+                contract::$module::$law(&super::Adapters::new()).await;
+            })+
+        }
+    };
+}
+
+contract::every_law!(on_emulators);

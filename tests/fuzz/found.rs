@@ -1,0 +1,23 @@
+//! Inputs that once broke a parser, each with what was wrong.
+
+use crate::feed;
+use crate::parsers::named;
+
+#[test]
+fn a_cursor_that_skips_more_than_can_be_counted() {
+    feed(named("api_cursor"), br#"{"region":"us-east-1","after":null,"skip":18446744073709551615}"#);
+}
+
+/// The standard escapes quotes, so the address that was kept was longer than the longest that is taken.
+#[test]
+fn a_url_that_grows_when_it_is_read() {
+    feed(named("webhook_url"), format!("https://example.com/{}", "\"".repeat(2000)).as_bytes());
+}
+
+/// It would have outweighed whatever EC2 said later.
+#[test]
+fn an_event_from_the_future() {
+    let mut event = tests::fixtures::read("ec2-state-change.json");
+    event["time"] = "9000-01-01T00:00:00Z".into();
+    feed(named("state_change"), event.to_string().as_bytes());
+}

@@ -1,0 +1,328 @@
+//! The parsers that meet strangers, each fed with any bytes. What they may not do is a panic here.
+//!
+//! Every function takes its input as far as the first thing that has an effect, and checks that what we would write of
+//! it ourselves is read back as the same. The test beside this file and the targets of `cargo fuzz` call the same functions.
+
+use std::collections::BTreeMap;
+
+use api::{Api, Ports, router};
+use app::collect::{Agents, Collector, Written};
+use app::config::WebhookUrl;
+use app::fleet::Fleet;
+use app::item::{self, EventItem};
+use app::notice;
+use app::ports::Request as BusRequest;
+use app::reconcile::Reconciler;
+use app::stream;
+use aws_lambda_events::event::apigw::ApiGatewayV2httpRequest;
+use aws_lambda_events::event::cloudwatch_events::ec2::InstanceStateChange;
+use aws_lambda_events::event::eventbridge::EventBridgeEvent;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use domain::{
+    Actor, Details, Evidence, Finding, ImportWorker, InstanceId, Observed, Overrides, Settings, Source,
+    WorkerId,
+};
+use serde_json::Value;
+use tests::world::{World, account, region, settings};
+use tower::ServiceExt;
+
+/// The worker and the instance of the recorded payloads, so that what is read has something to act on.
+const WORKER: &str = "019a7dd0-5f0a-7c3e-9d52-3f6f6a1b2c3d";
+const INSTANCE: &str = "i-1234567890abcdef0";
+/// When the payloads were recorded, in milliseconds.
+const RECORDED: i64 = 1_794_432_600_123;
+/// An answer is small, whatever was asked.
+const MOST_ANSWERED: usize = 256 * 1024;
+
+/// A parser: its name, and the function that feeds it.
+pub(crate) type Parser = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub(crate) const PARSERS: [Parser; 7] = [
+    ("api_request", api_request),
+    ("api_body", api_body),
+    ("api_cursor", api_cursor),
+    ("state_change", state_change),
+    ("bus_request", bus_request),
+    ("stream_batch", stream_batch),
+    ("webhook_url", webhook_url),
+];
+
+/// The parser of this name.
+pub(crate) fn named(name: &str) -> fn(&[u8]) {
+    PARSERS.iter().find(|(other, _)| *other == name).expect("a parser of this name").1
+}
+
+/// The routes that take a body: method, path.
+const BODIES: [(Method, &str); 3] =
+    [(Method::POST, "/workers"), (Method::POST, "/workers/import"), (Method::PATCH, "/workers/{id}")];
+
+/// The world behind the API.
+struct Outside(World);
+
+impl Ports for Outside {
+    type Workers = World;
+    type Samples = World;
+    type Idempotency = World;
+    type Compute = World;
+    type Bus = World;
+    type Clock = World;
+    type Ids = World;
+
+    fn workers(&self) -> &World {
+        &self.0
+    }
+
+    fn samples(&self) -> &World {
+        &self.0
+    }
+
+    fn idempotency(&self) -> &World {
+        &self.0
+    }
+
+    fn compute(&self) -> &World {
+        &self.0
+    }
+
+    fn bus(&self) -> &World {
+        &self.0
+    }
+
+    fn clock(&self) -> &World {
+        &self.0
+    }
+
+    fn ids(&self) -> &World {
+        &self.0
+    }
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+}
+
+fn fleet<'a>(world: &'a World, settings: &'a Settings) -> Fleet<'a, World, World> {
+    Fleet { workers: world, clock: world, settings }
+}
+
+/// A world with the worker of the recorded payloads, and two more.
+async fn world() -> World {
+    let (world, settings) = (World::default(), settings());
+    world.state().now = RECORDED - 3_600_000;
+    for (number, id) in
+        (0_u8..).zip([WORKER, "019a7dd0-6a11-7f00-8a4b-0c9d8e7f6a5b", "019a7dd0-7000-7f00-8a4b-0c9d8e7f6a5b"])
+    {
+        let existing = world.state().launch(Observed::Running);
+        let instance: InstanceId =
+            if number == 0 { INSTANCE.parse().expect("an id") } else { existing.clone() };
+        let machine = world.state().machines[&existing].clone();
+        world.state().machines.insert(instance.clone(), machine);
+        let now = world.state().time();
+        let command = ImportWorker {
+            name: format!("lab-{number}").parse().expect("a name"),
+            account: account(),
+            region: region(),
+            instance,
+            evidence: Evidence {
+                finding: Finding::State { observed: Observed::Running, details: Details::default() },
+                source: Source::Describe,
+                at: now,
+                seen_at: now,
+            },
+            tags: BTreeMap::new(),
+            overrides: Overrides::default(),
+        };
+        let id: WorkerId = id.parse().expect("an id");
+        fleet(&world, &settings).import(id, command, Actor::Policy).await.expect("imported");
+    }
+    world.pass(3600);
+    world
+}
+
+/// Asks the API, and looks at the answer: it is never our fault, it is JSON, and it is small.
+async fn ask(world: World, request: Request<Body>) -> (StatusCode, Value) {
+    let api =
+        Api { ports: Outside(world), settings: settings(), regions: vec![region()], account: account() };
+    let response = router(api).oneshot(request).await.expect("infallible");
+    let (parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, MOST_ANSWERED).await.expect("a small answer");
+    let json = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") };
+    assert!(!parts.status.is_server_error(), "{}: {json}", parts.status);
+    if parts.status.is_client_error() {
+        assert_eq!(json["status"], parts.status.as_u16(), "{json}");
+    }
+    (parts.status, json)
+}
+
+/// A request as API Gateway would hand it over, from a caller it vouches for.
+fn asked(method: Method, target: &str, headers: HeaderMap, body: Vec<u8>) -> Option<Request<Body>> {
+    let context = serde_json::json!({
+        "requestId": "1", "http": { "method": method.as_str() },
+        "authorizer": { "iam": { "userArn": "arn:aws:iam::123456789012:user/fuzz" } },
+    });
+    let context: aws_lambda_events::apigw::ApiGatewayV2httpRequestContext =
+        serde_json::from_value(context).expect("a context");
+    let mut request =
+        Request::builder().method(method).uri(target).extension(context).body(Body::from(body)).ok()?;
+    *request.headers_mut() = headers;
+    Some(request)
+}
+
+/// A whole event of API Gateway (payload 2.0).
+fn api_request(bytes: &[u8]) {
+    let Ok(event) = serde_json::from_slice::<ApiGatewayV2httpRequest>(bytes) else { return };
+    let body = event.body.unwrap_or_default();
+    let body =
+        if event.is_base64_encoded { STANDARD.decode(body).unwrap_or_default() } else { body.into_bytes() };
+    let path = event.raw_path.unwrap_or_default();
+    let target = match event.raw_query_string.filter(|query| !query.is_empty()) {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    let Ok(mut request) = Request::builder()
+        .method(event.request_context.http.method.clone())
+        .uri(target)
+        .body(Body::from(body))
+    else {
+        return;
+    };
+    *request.headers_mut() = event.headers;
+    request.extensions_mut().insert(event.request_context);
+    wait(async { ask(world().await, request).await });
+}
+
+/// A body: its first byte says for which route.
+fn api_body(bytes: &[u8]) {
+    let Some((route, body)) = bytes.split_first() else { return };
+    let (method, path) = &BODIES[usize::from(*route) % BODIES.len()];
+    let headers = HeaderMap::from_iter(
+        [("content-type", "application/json")]
+            .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value"))),
+    );
+    let path = path.replace("{id}", WORKER);
+    let Some(request) = asked(method.clone(), &path, headers, body.to_vec()) else { return };
+    wait(async { ask(world().await, request).await });
+}
+
+/// A cursor, as it is and as what is within one. Whatever is taken leads on to cursors that are taken as well.
+fn api_cursor(bytes: &[u8]) {
+    for cursor in [escaped(bytes), URL_SAFE_NO_PAD.encode(bytes)] {
+        for path in ["/workers?limit=2".to_owned(), format!("/workers/{WORKER}/events?limit=2")] {
+            wait(async {
+                let mut target = format!("{path}&cursor={cursor}");
+                let mut taken = false;
+                for _ in 0..5 {
+                    let Some(request) = asked(Method::GET, &target, HeaderMap::new(), Vec::new()) else {
+                        return;
+                    };
+                    let (status, json) = ask(world().await, request).await;
+                    assert!(status == StatusCode::OK || !taken, "our own cursor was refused: {json}");
+                    let Some(next) = json["next"].as_str() else { return };
+                    taken = true;
+                    target = format!("{path}&cursor={next}");
+                }
+            });
+        }
+    }
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+/// EC2's event, for `drift`.
+fn state_change(bytes: &[u8]) {
+    let Ok(event) = serde_json::from_slice::<EventBridgeEvent<InstanceStateChange>>(bytes) else { return };
+    let settings = settings();
+    wait(async {
+        let world = world().await;
+        let _ = drift::handle(&fleet(&world, &settings), &world, &[region()], &event).await;
+        read_back(&world);
+    });
+}
+
+/// Our own request on the bus, for `collect` and `act`.
+fn bus_request(bytes: &[u8]) {
+    let Ok(event) = serde_json::from_slice::<Value>(bytes) else { return };
+    let settings = settings();
+    wait(async {
+        let world = world().await;
+        let fleet = || fleet(&world, &settings);
+        let reconciler = Reconciler { fleet: fleet(), compute: &world, actuator: &world };
+        let _ = act::handle(&reconciler, &event).await;
+        let Ok(event) = serde_json::from_value::<EventBridgeEvent<BusRequest>>(event) else { return };
+        let written = serde_json::to_value(&event.detail).expect("JSON");
+        assert_eq!(serde_json::from_value::<BusRequest>(written).expect("read back"), event.detail);
+        let collector = Collector {
+            fleet: fleet(),
+            compute: &world,
+            metrics: &world,
+            samples: &world,
+            written: &Written::default(),
+            agents: &Agents::default(),
+            metric_period: 60,
+        };
+        let _ = collect::handle(&collector, &event).await;
+        read_back(&world);
+    });
+}
+
+/// A batch of the fleet table's stream, for `act` and `notify`.
+fn stream_batch(bytes: &[u8]) {
+    let Ok(event) = serde_json::from_slice::<Value>(bytes) else { return };
+    for entry in stream::decode(&event).unwrap_or_default() {
+        let Ok(record) = entry.record else { continue };
+        let image: serde_dynamo::Item = item::encode(&EventItem::new(&record, 90)).expect("written");
+        assert_eq!(item::decode_event(image).expect("read back"), record);
+        let notices = notice::notices(&record);
+        for notice in &notices {
+            let _ = (notice.text(), notice.cloud_event(), notice::message(notice));
+        }
+        let _ = notice::digest(&notices);
+    }
+    let settings = settings();
+    wait(async {
+        let world = world().await;
+        let reconciler = Reconciler { fleet: fleet(&world, &settings), compute: &world, actuator: &world };
+        let _ = act::handle(&reconciler, &event).await;
+        read_back(&world);
+    });
+}
+
+/// Every fact that was written is one that can be read, and nothing was seen before it was true: what lies in the future would
+/// outlast everything that is seen until then.
+fn read_back(world: &World) {
+    let now = world.state().time();
+    for record in world.state().facts.values() {
+        let image: serde_dynamo::Item = item::encode(&EventItem::new(record, 90)).expect("written");
+        assert_eq!(&item::decode_event(image).expect("read back"), record);
+    }
+    for stored in world.state().workers.values() {
+        let image: serde_dynamo::Item = item::encode(&item::WorkerItem::new(stored, 90)).expect("written");
+        assert_eq!(&item::decode_worker(image).expect("read back"), stored);
+        let sighting = stored.worker.state().sighting.as_ref();
+        assert!(sighting.is_none_or(|sighting| sighting.at <= now), "{sighting:?}");
+    }
+}
+
+/// The address of a webhook endpoint.
+fn webhook_url(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    for allow_private in [false, true] {
+        let Ok(url) = WebhookUrl::parse(text, allow_private) else { continue };
+        assert_eq!(WebhookUrl::parse(url.expose(), allow_private).as_ref(), Ok(&url), "{text:?}");
+        assert!(url.expose().is_ascii(), "{text:?}");
+        let shown = format!("{url} {url:?}");
+        let secret = url.expose().splitn(4, '/').nth(3).unwrap_or_default();
+        assert!(secret.len() < 8 || !shown.contains(secret), "{shown}");
+        if !allow_private {
+            assert!(url.expose().starts_with("https://"), "{text:?}");
+            let host = url.to_string().split_off("https://".len());
+            assert!(host.parse::<std::net::IpAddr>().is_err() && !host.contains(['@', ':', '[']), "{host}");
+        }
+    }
+}
