@@ -4,6 +4,7 @@
 
 mod drifting;
 mod driving;
+mod forgetting;
 mod measuring;
 mod polling;
 mod stack;

@@ -192,6 +192,10 @@ where
             let outcome = self
                 .fleet
                 .change(worker, |stored, now| {
+                    // Forgotten since the call: the instance is not ours any more, and nothing happens to the record.
+                    if stored.worker.is_over() {
+                        return Ok(Vec::new());
+                    }
                     Ok(facts(&stored.worker, &issued.action, &answer, called_at, now, self))
                 })
                 .await;
