@@ -90,6 +90,15 @@ deny: ## licenses, banned crates (one TLS stack) and sources of all dependencies
 advisories: ## known vulnerabilities of all dependencies (fetches the RustSec database)
 	cargo deny check advisories
 
+.PHONY: sim
+sim: rust ## the fleet through hours of faults, for SEEDS=200 seeds of HOURS=6 hours; SEED=n for one of them, with its last steps
+	@SEEDS=$(or $(SEEDS),200) SEED=$(SEED) HOURS=$(or $(HOURS),6) FROM=$(FROM) \
+	  cargo test --profile sim -p tests --no-default-features --test sim -- --nocapture
+
+.PHONY: mutants
+mutants: rust ## whether the simulator notices each mutant of tests/sim/mutants.toml (ONLY=words selects)
+	cargo test -p tests --no-default-features --test mutants -- --ignored --nocapture
+
 # The laws of tests/contract on the real adapters: the command line of `test-aws`, so that the SDKs are not compiled again.
 LAWS = cargo test --release --target $(TARGET) -p contract --features adapters --test emulators
 
@@ -108,7 +117,7 @@ on-this-cloud:
 	@$(if $(ONLY),,$(LINK) $(CLIPPY_ON_BUILD) $(LAWS) -- --ignored --show-output)
 
 .PHONY: test
-test: quick lint-template deny build test-aws e2e ## everything that must pass
+test: quick sim lint-template deny build test-aws e2e ## everything that must pass
 
 ##@ Build and deploy
 

@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 pub use ec2::Machine;
 pub use journal::Entry;
+pub use store::watch;
 
 /// Everything that exists.
 #[derive(Debug)]

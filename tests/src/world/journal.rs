@@ -233,9 +233,9 @@ impl Deliveries for World {
             .ledger
             .iter()
             .filter_map(|((notice, channel), entry)| {
+                let at = entry.due.filter(|at| *at <= now)?;
                 let key = DeliveryKey { notice: notice.clone(), channel: channel.clone() };
                 let (attempts, first_at, payload) = (entry.attempts, entry.first_at, entry.payload.clone());
-                let at = entry.due.filter(|at| *at <= now)?;
                 Some((at, Delivery { key, attempts, first_at, payload }))
             })
             .collect();

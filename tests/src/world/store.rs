@@ -28,6 +28,21 @@ fn place(cursor: &str) -> Result<(Option<Zone>, WorkerId), StoreError> {
     if region_sk(zone.as_ref(), worker) == cursor { Ok((zone, worker)) } else { Err(StoreError::BadCursor) }
 }
 
+/// What the index of living workers shows of a worker; `None` if it has ended.
+pub fn watch(stored: &Stored) -> Option<Watch> {
+    let worker = stored.worker.state();
+    (!stored.worker.is_over()).then(|| Watch {
+        worker: worker.id,
+        instance: worker.instance.clone(),
+        zone: worker.zone.clone(),
+        monitoring: worker.overrides.monitoring,
+        interval: worker.overrides.interval.map(|interval| interval.get()),
+        drift_policy: worker.overrides.drift,
+        drifted: worker.drift.is_some(),
+        act_by: stored.act_by,
+    })
+}
+
 impl State {
     fn write(
         &mut self,
@@ -119,21 +134,7 @@ impl Workers for World {
         let after = after.map(place).transpose()?;
         let living =
             state.workers.values().filter(|s| !s.worker.is_over() && s.worker.state().region == *region);
-        let mut items: Vec<Watch> = living
-            .map(|stored| {
-                let worker = stored.worker.state();
-                Watch {
-                    worker: worker.id,
-                    instance: worker.instance.clone(),
-                    zone: worker.zone.clone(),
-                    monitoring: worker.overrides.monitoring,
-                    interval: worker.overrides.interval.map(|interval| interval.get()),
-                    drift_policy: worker.overrides.drift,
-                    drifted: worker.drift.is_some(),
-                    act_by: stored.act_by,
-                }
-            })
-            .collect();
+        let mut items: Vec<Watch> = living.filter_map(watch).collect();
         let place = |watch: &Watch| (watch.zone.clone(), watch.worker);
         items.sort_by_key(place);
         items.retain(|watch| after.as_ref().is_none_or(|after| place(watch) > *after));

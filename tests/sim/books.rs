@@ -1,0 +1,154 @@
+//! The laws that hold after every step, whatever happened before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use app::record::{EventRecord, Stored};
+use domain::{ActionKind, Event, MAX_ATTEMPTS, Name, Observed, Sighting, Source, WorkerId};
+use tests::world::State;
+
+use crate::trace::Step;
+use crate::wiring::Function;
+use crate::world::{Inner, SECOND};
+
+/// How old the record of an intent may be when its call is made: the lease of the call, and some skew.
+const INTENT_HOLDS: i64 = 64 * SECOND;
+/// How much earlier than it was made a describe counts.
+const DESCRIBE_LAG: i64 = 30 * SECOND;
+
+/// What the laws remember.
+#[derive(Debug, Default)]
+pub(crate) struct Books {
+    pub(crate) violations: Vec<String>,
+    /// The names workers were created or imported under: each is one request's.
+    begun: BTreeSet<Name>,
+    /// Calls made for one recorded intent.
+    calls: BTreeMap<(WorkerId, u64), u32>,
+    /// Reboots asked for and carried out.
+    reboots: BTreeMap<WorkerId, (u32, u32)>,
+    /// Writes of workers.
+    pub(crate) saves: u64,
+}
+
+fn effective(sighting: &Sighting) -> i64 {
+    let at = sighting.at.as_millisecond();
+    if sighting.source == Source::Describe { at - DESCRIBE_LAG } else { at }
+}
+
+impl Inner {
+    pub(crate) fn violated(&mut self, law: String) {
+        self.books.violations.push(law);
+    }
+
+    /// A worker was written.
+    pub(crate) fn saved(
+        &mut self,
+        by: Function,
+        was: Option<&Stored>,
+        record: &EventRecord,
+        after: &Stored,
+        tables: &State,
+    ) {
+        let worker = after.worker.id();
+        self.books.saves += 1;
+        if matches!(by, Function::Poll | Function::Notify) {
+            self.violated(format!("{by} wrote {worker}"));
+        }
+        let expected = was.map_or(1, |was| was.version + 1);
+        if after.version != expected || record.version != expected {
+            self.violated(format!("{worker}: version {} follows {}", after.version, expected - 1));
+        }
+        if tables.facts.get(&(worker, expected)) != Some(record) || record.events.is_empty() {
+            self.violated(format!("{worker}: version {expected} has no facts beside it"));
+        }
+        if let Some(was) = was {
+            if was.worker.is_over() {
+                self.violated(format!("{worker} has ended and changes all the same"));
+            }
+            let (old, new) = (was.worker.state().sighting.as_ref(), after.worker.state().sighting.as_ref());
+            if let (Some(old), Some(new)) = (old, new) {
+                let final_one = new.observed == Observed::Terminated;
+                if effective(new) < effective(old) && !final_one {
+                    self.violated(format!("{worker}: older evidence {new:?} overwrote {old:?}"));
+                }
+                if old.observed == Observed::Terminated && !final_one {
+                    self.violated(format!("{worker}: terminated became {new:?}"));
+                }
+            }
+        }
+        self.check_against_ec2(record, after);
+        if was.is_none() && !self.books.begun.insert(after.worker.state().name.clone()) {
+            self.violated(format!("two workers came of one request: {}", after.worker.state().name));
+        }
+        let asked =
+            record.events.iter().filter(|event| matches!(event, Event::RebootRequested { .. })).count();
+        self.books.reboots.entry(worker).or_default().0 += asked as u32;
+        let names = record.events.iter().map(Event::name).collect();
+        self.step(Step::Saved(worker, after.version, names));
+        let now = self.now;
+        self.indexes.written(now, after);
+        self.stream_in(record);
+    }
+
+    /// What is concluded from EC2's silence must be so: "not found" is not "terminated", and a failed call teaches nothing.
+    fn check_against_ec2(&mut self, record: &EventRecord, after: &Stored) {
+        let (worker, state) = (after.worker.id(), after.worker.state());
+        let Some(machine) = state.instance.as_ref().and_then(|id| self.ec2.machines.get(id)) else { return };
+        if !machine.is_live() {
+            return;
+        }
+        if record.events.iter().any(|event| matches!(event, Event::Terminated { .. })) {
+            self.violated(format!("{worker} is said to have ended, and its instance lives"));
+        } else if after.worker.observed() == Observed::Missing {
+            self.violated(format!("{worker} is said to be missing, and EC2 knows it: {:?}", state.misses));
+        }
+    }
+
+    /// A call that changes EC2 is about to take effect.
+    pub(crate) fn acting(&mut self, by: Function, worker: WorkerId, kind: ActionKind, tables: &State) {
+        if by != Function::Act {
+            self.violated(format!("{by} changes EC2: {kind} of {worker}"));
+        }
+        let issued = tables.facts.range((worker, 0)..=(worker, u64::MAX)).rev().find_map(|(_, record)| {
+            record.events.iter().find_map(|event| match event {
+                Event::ActionIssued { action, number, at, reason, .. } if *action == kind => {
+                    Some((record.version, *number, at.as_millisecond(), reason.to_string()))
+                }
+                _ => None,
+            })
+        });
+        let Some((version, number, at, reason)) = issued else {
+            self.violated(format!("{kind} of {worker} without a recorded intent"));
+            return;
+        };
+        if reason.is_empty() {
+            self.violated(format!("{kind} of {worker} without a reason"));
+        }
+        if number > MAX_ATTEMPTS {
+            self.violated(format!("{kind} of {worker} is tried for the {number}th time"));
+        }
+        if self.now - at > INTENT_HOLDS {
+            self.violated(format!("{kind} of {worker} is called {} ms after its intent", self.now - at));
+        }
+        // Once with others, and then alone if EC2 refused all of them for one.
+        let calls = self.books.calls.entry((worker, version)).or_default();
+        *calls += 1;
+        if *calls > 2 {
+            self.violated(format!("{kind} of {worker} is called three times for one intent"));
+        }
+    }
+
+    /// A call that changes EC2 was made.
+    pub(crate) fn acted(&mut self, worker: WorkerId, kind: ActionKind, accepted: bool) {
+        if kind == ActionKind::Launch && self.ec2.live_of(worker) > 1 {
+            self.violated(format!("{worker} has {} live instances", self.ec2.live_of(worker)));
+        }
+        if kind == ActionKind::Reboot && accepted {
+            let (asked, made) = self.books.reboots.entry(worker).or_default();
+            *made += 1;
+            if made > asked {
+                let message = format!("{worker} is rebooted {made} times and was asked {asked} times");
+                self.violated(message);
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! CloudWatch: values that follow from the instance and the minute alone, so that none has to be kept.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use domain::{Datapoint, InstanceId, Metric, Observed, Timestamp, Vitals};
+
+use crate::chance::Chance;
+use crate::ec2::Ec2;
+use crate::world::{MINUTE, SECOND, time};
+
+/// All metrics of all instances.
+#[derive(Debug)]
+pub(crate) struct CloudWatch {
+    salt: u64,
+}
+
+impl CloudWatch {
+    pub(crate) fn new(chance: &mut Chance) -> Self {
+        Self { salt: chance.below(u64::MAX) }
+    }
+
+    fn dice(&self, what: impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.salt, what).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Percent; `None` if nobody publishes the metric.
+    fn value(&self, id: &InstanceId, metric: Metric, at: i64) -> Option<f64> {
+        // Every other instance has an agent, one in ten hours of a metric is a busy one, and a few values are nonsense.
+        if metric != Metric::Cpu && self.dice((id, "agent")).is_multiple_of(2) {
+            return None;
+        }
+        let busy = self.dice((id, metric, at / (60 * MINUTE), "busy")).is_multiple_of(10);
+        let noise = (self.dice((id, metric, at)) % 50) as f64 / 10.0;
+        if self.dice((id, metric, at, "nonsense")).is_multiple_of(500) {
+            return Some(f64::NAN);
+        }
+        Some(if busy { 94.0 } else { 20.0 } + noise)
+    }
+
+    /// What is there between two times. `late` is how long after a period's end its value is published.
+    pub(crate) fn read(
+        &self,
+        ec2: &Ec2,
+        queries: &[(InstanceId, Metric)],
+        (from, to): (Timestamp, Timestamp),
+        period: u32,
+        (now, late): (i64, i64),
+        without: Option<Metric>,
+    ) -> BTreeMap<InstanceId, Vitals> {
+        let period = i64::from(period) * SECOND;
+        let first = from.as_millisecond().div_euclid(period) * period;
+        // The end is exclusive, and a period is there when it is over and published.
+        let last = (to.as_millisecond() - 1).min(now - late - period);
+        let mut answer: BTreeMap<InstanceId, Vitals> = BTreeMap::new();
+        for (id, metric) in queries.iter().filter(|(_, metric)| Some(*metric) != without) {
+            let Some(machine) = ec2.machines.get(id) else { continue };
+            let mut points = Vec::new();
+            let mut at = first;
+            while at <= last {
+                let runs = |at| machine.at(at).is_some_and(|phase| phase.observed == Observed::Running);
+                if runs(at) && runs(at + period - 1) {
+                    let value = self.value(id, *metric, at);
+                    points.extend(value.and_then(|value| Datapoint::new(time(at), value)));
+                }
+                at += period;
+            }
+            answer.entry(id.clone()).or_default().insert(*metric, points);
+        }
+        answer
+    }
+}

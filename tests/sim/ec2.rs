@@ -1,0 +1,275 @@
+//! EC2: instances with their states over time, the buckets that throttle, and the memory of client tokens.
+//!
+//! Facts: "Request throttling for the Amazon EC2 API" (buckets), "Instance lifecycle" (states), "Ensuring idempotency"
+//! (client tokens), "Eventual consistency" (EC2 user guide and API reference).
+
+use std::collections::BTreeMap;
+
+use app::ports::Instance;
+use domain::{CheckStatus, InstanceId, Observed, WORKER_TAG, WorkerId, Zone};
+use tests::world::account;
+
+use crate::faults::Fault;
+use crate::trace::Step;
+use crate::world::{Due, Inner, MINUTE, SECOND};
+
+/// How long EC2 still answers for a terminated instance.
+const LINGERS: i64 = 60 * MINUTE;
+/// The zones instances are in.
+pub(crate) const ZONES: [&str; 2] = ["us-east-1a", "us-east-1b"];
+
+/// An instance in one state.
+#[derive(Debug, Clone)]
+pub(crate) struct Phase {
+    pub(crate) since: i64,
+    pub(crate) observed: Observed,
+    pub(crate) reason: Option<String>,
+}
+
+/// One instance.
+#[derive(Debug, Clone)]
+pub(crate) struct Machine {
+    pub(crate) phases: Vec<Phase>,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) zone: usize,
+    /// The token it was launched with, and what else was asked for then.
+    pub(crate) token: Option<(WorkerId, u64)>,
+    pub(crate) impaired_until: i64,
+    /// Gone without a trace.
+    pub(crate) vanished: bool,
+    /// Counts its moves.
+    pub(crate) moves: u64,
+    pub(crate) reboots: u32,
+}
+
+impl Machine {
+    /// The state at a time; what it is now for any time after its last change.
+    pub(crate) fn at(&self, at: i64) -> Option<&Phase> {
+        self.phases.iter().rev().find(|phase| phase.since <= at)
+    }
+
+    pub(crate) fn observed(&self) -> Observed {
+        self.phases.last().map_or(Observed::Unknown, |phase| phase.observed)
+    }
+
+    /// It exists and costs money.
+    pub(crate) fn is_live(&self) -> bool {
+        !self.vanished && !matches!(self.observed(), Observed::ShuttingDown | Observed::Terminated)
+    }
+
+    /// EC2 has forgotten it.
+    pub(crate) fn is_forgotten(&self, now: i64) -> bool {
+        let last = self.phases.last();
+        self.vanished || last.is_some_and(|p| p.observed == Observed::Terminated && now - p.since > LINGERS)
+    }
+
+    pub(crate) fn check(&self, now: i64, observed: Observed) -> CheckStatus {
+        match observed {
+            Observed::Running if now < self.impaired_until => CheckStatus::Impaired,
+            Observed::Running => CheckStatus::Ok,
+            _ => CheckStatus::NotApplicable,
+        }
+    }
+
+    pub(crate) fn describe(&self, id: &InstanceId, phase: &Phase) -> Instance {
+        let running = phase.observed == Observed::Running;
+        Instance {
+            instance: id.clone(),
+            account: account(),
+            observed: phase.observed,
+            state_reason: phase.reason.clone(),
+            zone: zone(self.zone),
+            instance_type: Some("c5.2xlarge".to_owned()),
+            private_ip: Some([10, 0, 0, 1].into()),
+            public_ip: running.then(|| [203, 0, 113, 1].into()),
+            tags: self.tags.clone(),
+        }
+    }
+}
+
+pub(crate) fn zone(index: usize) -> Option<Zone> {
+    ZONES.get(index)?.parse().ok()
+}
+
+/// A token bucket.
+#[derive(Debug, Clone)]
+struct Bucket {
+    capacity: f64,
+    per_second: f64,
+    tokens: f64,
+    at: i64,
+}
+
+impl Bucket {
+    const fn new(capacity: f64, per_second: f64) -> Self {
+        Self { capacity, per_second, tokens: capacity, at: 0 }
+    }
+
+    fn take(&mut self, tokens: f64, now: i64) -> bool {
+        let gained = (now - self.at).max(0) as f64 / 1000.0 * self.per_second;
+        self.tokens = (self.tokens + gained).min(self.capacity);
+        self.at = now;
+        let granted = self.tokens >= tokens;
+        if granted {
+            self.tokens -= tokens;
+        }
+        granted
+    }
+}
+
+/// Which bucket of requests a call draws from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Api {
+    Describe,
+    Mutate,
+    Start,
+    Run,
+    Terminate,
+}
+
+/// All instances and buckets of the one region.
+#[derive(Debug, Default)]
+pub(crate) struct Ec2 {
+    pub(crate) machines: BTreeMap<InstanceId, Machine>,
+    pub(crate) tokens: BTreeMap<WorkerId, InstanceId>,
+    buckets: BTreeMap<(Api, bool), Bucket>,
+    /// Until when calls that name an instance of this zone fail.
+    pub(crate) zone_down_until: [i64; 2],
+}
+
+impl Ec2 {
+    /// Whether EC2 takes a call that names so many instances now.
+    pub(crate) fn admits(&mut self, api: Api, instances: usize, now: i64) -> bool {
+        let request = self.buckets.entry((api, false)).or_insert_with(|| match api {
+            Api::Describe => Bucket::new(100.0, 20.0),
+            Api::Mutate => Bucket::new(50.0, 5.0),
+            Api::Start | Api::Run => Bucket::new(5.0, 2.0),
+            Api::Terminate => Bucket::new(100.0, 5.0),
+        });
+        if !request.take(1.0, now) {
+            return false;
+        }
+        let resource = self.buckets.entry((api, true)).or_insert_with(|| match api {
+            Api::Start | Api::Run => Bucket::new(1000.0, 2.0),
+            Api::Terminate | Api::Mutate | Api::Describe => Bucket::new(1000.0, 20.0),
+        });
+        api == Api::Describe || resource.take(instances as f64, now)
+    }
+
+    /// The live instances that carry a worker's tag.
+    pub(crate) fn live_of(&self, worker: WorkerId) -> usize {
+        let tag = worker.to_string();
+        self.machines.values().filter(|m| m.is_live() && m.tags.get(WORKER_TAG) == Some(&tag)).count()
+    }
+}
+
+impl Inner {
+    /// A new instance, on its way to running.
+    pub(crate) fn launch(
+        &mut self,
+        token: Option<(WorkerId, u64)>,
+        tags: BTreeMap<String, String>,
+    ) -> InstanceId {
+        let id: InstanceId = format!("i-{:017x}", self.id()).parse().expect("an instance id");
+        let zone = self.chance.below(ZONES.len() as u64) as usize;
+        let machine = Machine {
+            phases: Vec::new(),
+            tags,
+            zone,
+            token,
+            impaired_until: 0,
+            vanished: false,
+            moves: 0,
+            reboots: 0,
+        };
+        self.ec2.machines.insert(id.clone(), machine);
+        self.move_to(&id, Observed::Pending, None, "launched");
+        id
+    }
+
+    /// An instance gets into a state: EC2 says so in an event, and a state it cannot stay in ends by itself.
+    pub(crate) fn move_to(
+        &mut self,
+        id: &InstanceId,
+        observed: Observed,
+        reason: Option<&str>,
+        who: &'static str,
+    ) {
+        let now = self.now;
+        let Some(machine) = self.ec2.machines.get_mut(id) else { return };
+        machine.moves += 1;
+        let moves = machine.moves;
+        machine.phases.push(Phase { since: now, observed, reason: reason.map(str::to_owned) });
+        self.step(Step::Moved(id.clone(), observed, who));
+        let (from, to) = match observed {
+            Observed::Pending => (8, 90),
+            Observed::Stopping => (10, 120),
+            Observed::ShuttingDown => (10, 90),
+            _ => (0, 0),
+        };
+        if to > 0 {
+            let slow = self.faults.strikes(Fault::SlowTransition, None, &mut self.chance);
+            let seconds = self.chance.between(from, to) * if slow { 10 } else { 1 };
+            self.after(seconds * SECOND, Due::Settle(id.clone(), moves));
+        }
+        self.emit(id, observed);
+    }
+
+    /// A transition ends, unless the instance was moved meanwhile.
+    pub(crate) fn settle(&mut self, id: &InstanceId, moves: u64) {
+        let Some(machine) = self.ec2.machines.get(id) else { return };
+        if machine.moves != moves || machine.vanished {
+            return;
+        }
+        let reason = machine.phases.last().and_then(|phase| phase.reason.clone());
+        let next = match machine.observed() {
+            Observed::Pending => Observed::Running,
+            Observed::Stopping => Observed::Stopped,
+            Observed::ShuttingDown => Observed::Terminated,
+            _ => return,
+        };
+        let reason = reason.filter(|_| next != Observed::Running);
+        self.move_to(id, next, reason.as_deref(), "by itself");
+    }
+
+    /// Somebody else does something to a random instance.
+    pub(crate) fn meddle(&mut self) {
+        let minute = MINUTE;
+        self.after(minute, Due::Meddle);
+        if self.faults.healed {
+            return;
+        }
+        for zone in 0..ZONES.len() {
+            if self.faults.strikes(Fault::ZoneDown, Some(crate::wiring::Function::Collect), &mut self.chance)
+            {
+                self.ec2.zone_down_until[zone] = self.now + self.chance.between(2, 30) * MINUTE;
+            }
+        }
+        let live: Vec<InstanceId> =
+            self.ec2.machines.iter().filter(|(_, m)| m.is_live()).map(|(id, _)| id.clone()).collect();
+        let Some(id) = self.chance.one(&live).cloned() else { return };
+        if self.faults.strikes(Fault::Meddling, None, &mut self.chance) {
+            let observed = self.ec2.machines[&id].observed();
+            let terminate = self.chance.hits(60_000);
+            let by_user = Some("Client.UserInitiatedShutdown: User initiated shutdown");
+            match observed {
+                _ if terminate => self.move_to(&id, Observed::ShuttingDown, by_user, "somebody else"),
+                Observed::Running => self.move_to(&id, Observed::Stopping, by_user, "somebody else"),
+                Observed::Stopped => self.move_to(&id, Observed::Pending, None, "somebody else"),
+                _ => {}
+            }
+        }
+        if self.faults.strikes(Fault::Impairment, None, &mut self.chance) {
+            let until = self.now + self.chance.between(3, 40) * MINUTE;
+            if let Some(machine) = self.ec2.machines.get_mut(&id) {
+                machine.impaired_until = until;
+            }
+        }
+        if self.faults.strikes(Fault::Vanishing, None, &mut self.chance)
+            && let Some(machine) = self.ec2.machines.get_mut(&id)
+        {
+            machine.vanished = true;
+            self.step(Step::Moved(id, Observed::Missing, "vanished"));
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! What AWS, the network and people do to us. Each run has a random subset of the kinds, each with a rate of its own
+//! (swarm testing: a fault that is absent uncovers what one that is everywhere hides).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::chance::Chance;
+use crate::wiring::Function;
+
+use Function::{Act, Api, Collect, Drift, Notify, Poll};
+
+/// A kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Fault {
+    /// The process dies just before a call takes effect.
+    CrashBefore,
+    /// The process dies just after a call took effect.
+    CrashAfter,
+    /// A call never returns; Lambda ends the invocation at its time limit.
+    Hang,
+    /// The environment is gone, and with it all that it remembered.
+    ColdStart,
+    /// The environment's clock is wrong by up to two seconds.
+    ClockSkew,
+    /// A table refuses a call.
+    TableRefuses,
+    /// A table carries a write out, and its answer is lost.
+    TableLosesReply,
+    /// Another transaction is in the way.
+    TableContended,
+    /// An index is a minute behind.
+    IndexLags,
+    /// The stream delivers a finished batch again.
+    Redelivery,
+    /// Somebody wrote a record nobody can read.
+    PoisonRecord,
+    /// A stream's consumer is down for hours: longer than its records may wait.
+    ConsumerDown,
+    /// An event is never delivered.
+    EventDropped,
+    /// An event is delivered twice.
+    EventDuplicated,
+    /// An event comes up to ten minutes late, behind its successors.
+    EventDelayed,
+    /// The schedule leaves minutes out.
+    TickSkipped,
+    /// The schedule fires twice for one minute.
+    TickDuplicated,
+    /// The bus refuses entries.
+    BusRefuses,
+    /// The bus takes entries, and its answer is lost.
+    BusLosesReply,
+    /// EC2 asks to slow down, whatever its buckets hold.
+    Ec2Throttles,
+    /// EC2 fails.
+    Ec2Fails,
+    /// EC2 carries a call out, and its answer is lost.
+    Ec2LosesReply,
+    /// A describe answers with what was true up to 30 s ago.
+    DescribeLags,
+    /// EC2 does not know its own new instance yet.
+    NotYetKnown,
+    /// Calls that name an instance of one zone fail.
+    ZoneDown,
+    /// There is no room.
+    NoCapacity,
+    /// Instances take much longer than usual.
+    SlowTransition,
+    /// Somebody else starts, stops or terminates an instance.
+    Meddling,
+    /// An instance is gone without a trace.
+    Vanishing,
+    /// A status check fails.
+    Impairment,
+    /// CloudWatch fails.
+    MetricsFail,
+    /// CloudWatch is ten minutes late.
+    MetricsLate,
+    /// CloudWatch leaves a metric out.
+    MetricsPartial,
+    /// The topic refuses a message.
+    TopicRefuses,
+    /// The topic takes a message, and its answer is lost.
+    TopicLosesReply,
+    /// A receiver answers 500.
+    HookFails,
+    /// A receiver never answers.
+    HookHangs,
+    /// A receiver asks to wait.
+    HookLimits,
+    /// A receiver does not like a notice.
+    HookDeclines,
+    /// A receiver takes a notice, and its answer is lost.
+    HookLosesReply,
+    /// The signing secret cannot be read.
+    SecretMissing,
+    /// A client sends a request twice at once.
+    ClientRepeats,
+    /// A client does not wait for the answer and asks again.
+    ClientGivesUp,
+}
+
+use Fault::*;
+
+impl Fault {
+    pub(crate) const ALL: [Self; 43] = [
+        CrashBefore,
+        CrashAfter,
+        Hang,
+        ColdStart,
+        ClockSkew,
+        TableRefuses,
+        TableLosesReply,
+        TableContended,
+        IndexLags,
+        Redelivery,
+        PoisonRecord,
+        ConsumerDown,
+        EventDropped,
+        EventDuplicated,
+        EventDelayed,
+        TickSkipped,
+        TickDuplicated,
+        BusRefuses,
+        BusLosesReply,
+        Ec2Throttles,
+        Ec2Fails,
+        Ec2LosesReply,
+        DescribeLags,
+        NotYetKnown,
+        ZoneDown,
+        NoCapacity,
+        SlowTransition,
+        Meddling,
+        Vanishing,
+        Impairment,
+        MetricsFail,
+        MetricsLate,
+        MetricsPartial,
+        TopicRefuses,
+        TopicLosesReply,
+        HookFails,
+        HookHangs,
+        HookLimits,
+        HookDeclines,
+        HookLosesReply,
+        SecretMissing,
+        ClientRepeats,
+        ClientGivesUp,
+    ];
+
+    /// The functions it can strike; empty for what happens outside all of them.
+    pub(crate) const fn strikes(self) -> &'static [Function] {
+        match self {
+            CrashBefore | CrashAfter | Hang | ColdStart | ClockSkew | TableRefuses => &Function::ALL,
+            TableLosesReply => &[Api, Poll, Collect, Drift, Act, Notify],
+            TableContended => &[Api, Collect, Drift, Act],
+            IndexLags => &[Poll, Notify],
+            Redelivery | PoisonRecord | ConsumerDown => &[Act, Notify],
+            EventDropped | EventDuplicated | EventDelayed => &[Collect, Drift, Act],
+            TickSkipped | TickDuplicated => &[Poll, Notify],
+            BusRefuses => &[Api, Poll, Notify],
+            BusLosesReply => &[Api, Poll, Notify],
+            Ec2Throttles | Ec2Fails => &[Api, Collect, Drift, Act],
+            DescribeLags | NotYetKnown => &[Api, Collect, Drift],
+            ZoneDown | MetricsFail | MetricsLate | MetricsPartial => &[Collect],
+            Ec2LosesReply | NoCapacity => &[Act],
+            TopicRefuses | TopicLosesReply | HookFails | HookHangs | HookLimits | HookDeclines
+            | HookLosesReply | SecretMissing => &[Notify],
+            ClientRepeats | ClientGivesUp => &[Api],
+            SlowTransition | Meddling | Vanishing | Impairment => &[],
+        }
+    }
+
+    /// How often it strikes at most, in a million opportunities.
+    const fn most(self) -> u64 {
+        match self {
+            // Per port call: an invocation makes ten to a hundred.
+            CrashBefore | CrashAfter => 10_000,
+            Hang => 2_000,
+            TableRefuses | TableLosesReply => 20_000,
+            TableContended | IndexLags | ClockSkew | ColdStart => 200_000,
+            // Per batch or record.
+            Redelivery => 200_000,
+            PoisonRecord => 20_000,
+            // Per consumer and minute.
+            ConsumerDown => 3_000,
+            EventDropped | EventDuplicated | EventDelayed => 300_000,
+            TickSkipped => 100_000,
+            TickDuplicated => 200_000,
+            BusRefuses | BusLosesReply | Ec2Throttles | Ec2Fails | Ec2LosesReply => 150_000,
+            DescribeLags | NotYetKnown => 500_000,
+            // Per zone and minute.
+            ZoneDown => 5_000,
+            NoCapacity => 300_000,
+            SlowTransition => 200_000,
+            // Per minute.
+            Meddling => 250_000,
+            Vanishing => 10_000,
+            Impairment => 50_000,
+            MetricsFail | MetricsLate | MetricsPartial => 300_000,
+            TopicRefuses | TopicLosesReply => 200_000,
+            HookFails | HookHangs | HookLimits | HookLosesReply => 200_000,
+            HookDeclines => 30_000,
+            SecretMissing => 200_000,
+            ClientRepeats | ClientGivesUp => 300_000,
+        }
+    }
+
+    /// The answer of what was done can get lost, so that it may be done twice.
+    const fn blurs_deliveries(self) -> bool {
+        matches!(
+            self,
+            CrashBefore
+                | CrashAfter
+                | Hang
+                | TableRefuses
+                | TableLosesReply
+                | TopicLosesReply
+                | HookLosesReply
+                | BusLosesReply
+                | HookHangs
+                | ClockSkew
+        )
+    }
+}
+
+/// The faults of one run.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    rates: BTreeMap<Fault, u64>,
+    struck: BTreeMap<(Fault, Option<Function>), u64>,
+    /// No more from here on.
+    pub(crate) healed: bool,
+}
+
+impl Faults {
+    /// A random half of the kinds, each at a random rate; now and then none at all.
+    pub(crate) fn swarm(chance: &mut Chance) -> Self {
+        let calm = chance.hits(30_000);
+        let mut rates = BTreeMap::new();
+        for fault in Fault::ALL {
+            let (on, share) = (chance.hits(500_000), chance.between(1, 4));
+            if on && !calm {
+                rates.insert(fault, fault.most() * share.unsigned_abs() / 4);
+            }
+        }
+        Self { rates, struck: BTreeMap::new(), healed: false }
+    }
+
+    /// Exactly these, at their highest rates.
+    pub(crate) fn only(faults: &[Fault]) -> Self {
+        let rates = faults.iter().map(|fault| (*fault, fault.most())).collect();
+        Self { rates, struck: BTreeMap::new(), healed: false }
+    }
+
+    /// Whether a fault strikes at this opportunity. Counted if it does.
+    pub(crate) fn strikes(&mut self, fault: Fault, whom: Option<Function>, chance: &mut Chance) -> bool {
+        if self.healed {
+            return false;
+        }
+        let Some(rate) = self.rates.get(&fault) else { return false };
+        let hit = chance.hits(*rate);
+        if hit {
+            *self.struck.entry((fault, whom)).or_default() += 1;
+        }
+        hit
+    }
+
+    pub(crate) fn set(&self) -> BTreeSet<Fault> {
+        self.rates.keys().copied().collect()
+    }
+
+    pub(crate) fn struck(&self) -> &BTreeMap<(Fault, Option<Function>), u64> {
+        &self.struck
+    }
+
+    /// Nothing in this run makes it possible that a notice is told twice.
+    pub(crate) fn deliveries_are_exact(&self) -> bool {
+        !self.rates.keys().any(|fault| fault.blurs_deliveries())
+    }
+}
+
+/// All the pairs of a fault and whom it strikes that a long enough run has to show.
+pub(crate) fn pairs() -> BTreeSet<(Fault, Option<Function>)> {
+    let of = |fault: Fault| match fault.strikes() {
+        [] => vec![(fault, None)],
+        functions => functions.iter().map(|function| (fault, Some(*function))).collect(),
+    };
+    Fault::ALL.into_iter().flat_map(of).collect()
+}

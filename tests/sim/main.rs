@@ -1,0 +1,150 @@
+//! The deterministic simulator: the real handlers of all functions live through hours of everything AWS documents and
+//! people do, in virtual time, and the laws are checked after every step.
+//!
+//! `make sim` runs many seeds, `make sim SEED=n` runs one and says what happened. A seed decides everything: which
+//! faults there are, how often, and what everybody does.
+
+#![expect(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "all of this is a test")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "how long a run takes is real time; its seeds come from the environment"
+)]
+
+mod books;
+mod chance;
+mod cloudwatch;
+mod ears;
+mod ec2;
+mod events;
+mod faults;
+mod functions;
+mod lagging;
+mod lambda;
+mod listeners;
+mod outside;
+mod people;
+mod run;
+mod stream;
+mod trace;
+mod wiring;
+mod world;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use faults::Fault;
+use run::{Outcomes, Plan, run};
+use wiring::{Function, Wiring};
+
+/// A simulated hour is a million small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a whole number, not {text:?}")))
+}
+
+/// The seeds that found something once.
+fn found() -> Vec<u64> {
+    let lines = include_str!("seeds.txt").lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| line.split_whitespace().next().and_then(|seed| seed.parse().ok()).expect("a seed"))
+        .collect()
+}
+
+/// Runs these seeds on as many threads as there are processors.
+fn run_all(seeds: &[u64], hours: i64, until_broken: bool) -> Vec<Outcomes> {
+    let wiring = Arc::new(Wiring::read());
+    let next = AtomicU64::new(0);
+    let all = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(seeds.len()) {
+            scope.spawn(|| {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+                    let plan = Plan { seed: *seed, hours, workers: None, faults: None, only_begin: false };
+                    let mut outcomes = run(&plan, &wiring);
+                    if outcomes.broken.is_none() {
+                        // Again, up to where the first hash was taken: the same seed is the same run.
+                        let again = run(&Plan { only_begin: true, ..plan }, &wiring);
+                        if again.early != outcomes.early {
+                            outcomes.broken = Some("two runs of one seed differ".to_owned());
+                        }
+                    }
+                    let enough = until_broken && outcomes.broken.is_some();
+                    all.lock().unwrap_or_else(PoisonError::into_inner).push(outcomes);
+                    if enough {
+                        next.store(u64::MAX / 2, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    all.sort_by_key(|outcomes| outcomes.seed);
+    all
+}
+
+fn report(outcomes: &Outcomes) {
+    let Outcomes { seed, hash, steps, seconds, workers, facts, notices, set, .. } = outcomes;
+    println!(
+        "seed {seed}: {steps} steps in {seconds} s, {workers} workers, {facts} versions, {notices} notices, {} dead letters, trace {hash:032x}",
+        outcomes.invocations_dead
+    );
+    println!("  faults: {set:?}");
+    if let Some(broken) = &outcomes.broken {
+        println!(
+            "  BROKEN: {broken}\n  the last steps:\n{}  again with: make sim SEED={seed}",
+            outcomes.tail
+        );
+    }
+}
+
+#[test]
+fn the_fleet_survives() {
+    // Without being told otherwise, as in the quick loop: little, as it is not compiled to be fast there.
+    let hours = number("HOURS").map_or(1, |hours| hours as i64);
+    if let Some(seed) = number("SEED") {
+        let all = run_all(&[seed], hours, false);
+        all.iter().for_each(report);
+        assert!(all.iter().all(|outcomes| outcomes.broken.is_none()));
+        return;
+    }
+    let count = number("SEEDS").unwrap_or(2);
+    let from = number("FROM").unwrap_or(1);
+    let mut seeds: Vec<u64> = (from..from + count).collect();
+    seeds.extend(found());
+    let start = Instant::now();
+    let all = run_all(&seeds, hours, number("UNTIL_BROKEN").is_some());
+    let took = start.elapsed().as_secs_f64();
+    let broken: Vec<&Outcomes> = all.iter().filter(|outcomes| outcomes.broken.is_some()).collect();
+    broken.iter().take(3).for_each(|outcomes| report(outcomes));
+    let simulated: i64 = all.iter().map(|outcomes| outcomes.seconds).sum();
+    println!(
+        "{count} seeds of {hours} h, {} broken: {simulated} simulated seconds in {took:.1} s, {:.0} a second",
+        broken.len(),
+        simulated as f64 / took
+    );
+    if number("COVERAGE").is_some() || count >= 200 {
+        assert!(uncovered(&all).is_empty(), "faults that never struck: {:?}", uncovered(&all));
+    }
+    assert!(
+        broken.is_empty(),
+        "broken: {:?}",
+        broken.iter().map(|outcomes| outcomes.seed).collect::<Vec<_>>()
+    );
+}
+
+/// The faults that never struck whom they can strike.
+fn uncovered(all: &[Outcomes]) -> Vec<(Fault, Option<Function>)> {
+    let mut struck: BTreeMap<(Fault, Option<Function>), u64> = BTreeMap::new();
+    for outcomes in all {
+        for (pair, count) in &outcomes.struck {
+            *struck.entry(*pair).or_default() += count;
+        }
+    }
+    faults::pairs().into_iter().filter(|pair| !struck.contains_key(pair)).collect()
+}

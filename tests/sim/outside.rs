@@ -1,0 +1,297 @@
+//! The ports, as one environment of one function sees them. Every call takes time, may fail before or after its effect,
+//! and is a place where the process may die.
+
+mod aws;
+mod tables;
+mod tell;
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use app::error::{CallError, StoreError};
+use app::ports::{Clock, Ids};
+use domain::{Timestamp, WorkerId};
+use uuid::Uuid;
+
+use crate::faults::Fault;
+use crate::trace::Step;
+use crate::wiring::Function;
+use crate::world::{World, time};
+
+/// A port call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Port {
+    Load,
+    LoadMany,
+    Save,
+    Owner,
+    Watches,
+    Events,
+    Untold,
+    MarkTold,
+    Append,
+    Written,
+    Samples,
+    ClaimTick,
+    CompleteTick,
+    Heartbeat,
+    BeginRequest,
+    FinishRequest,
+    AbandonRequest,
+    ClaimDelivery,
+    Defer,
+    Record,
+    Due,
+    Permits,
+    Statuses,
+    Describe,
+    Locate,
+    Change,
+    ChangeMany,
+    Metrics,
+    PutEvents,
+    Publish,
+    Topic,
+    Webhook,
+    Secret,
+}
+
+use Port::*;
+
+impl Port {
+    /// What may keep the call from taking effect.
+    const fn before(self) -> &'static [Fault] {
+        match self {
+            Load | LoadMany | Owner | Watches | Events | Untold | MarkTold | Append | Written | Samples
+            | ClaimTick | CompleteTick | Heartbeat | BeginRequest | FinishRequest | AbandonRequest
+            | ClaimDelivery | Defer | Record | Due | Permits => &[Fault::TableRefuses],
+            Save => &[Fault::TableRefuses, Fault::TableContended],
+            Statuses | Describe | Locate | Change | ChangeMany => &[Fault::Ec2Throttles, Fault::Ec2Fails],
+            Metrics => &[Fault::MetricsFail],
+            PutEvents | Publish => &[Fault::BusRefuses],
+            Topic => &[Fault::TopicRefuses],
+            Webhook => &[],
+            Secret => &[Fault::SecretMissing],
+        }
+    }
+
+    /// What may keep its answer from coming back.
+    const fn after(self) -> &'static [Fault] {
+        match self {
+            Save | MarkTold | Append | ClaimTick | CompleteTick | BeginRequest | FinishRequest
+            | AbandonRequest | ClaimDelivery | Defer | Record | Permits => &[Fault::TableLosesReply],
+            Change | ChangeMany => &[Fault::Ec2LosesReply],
+            PutEvents | Publish => &[Fault::BusLosesReply],
+            Topic => &[Fault::TopicLosesReply],
+            Load | LoadMany | Owner | Watches | Events | Untold | Written | Samples | Heartbeat | Due
+            | Statuses | Describe | Locate | Metrics | Webhook | Secret => &[],
+        }
+    }
+
+    /// How long it takes, in milliseconds, both ends included.
+    const fn takes(self) -> (i64, i64) {
+        match self {
+            Change | ChangeMany => (100, 900),
+            Statuses | Describe | Locate | Metrics => (40, 300),
+            Webhook => (20, 400),
+            PutEvents | Publish | Topic => (10, 80),
+            _ => (3, 20),
+        }
+    }
+}
+
+/// One execution environment of a function.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    pub(crate) function: Function,
+    /// How wrong its clock is, in milliseconds.
+    pub(crate) skew: i64,
+    /// What it is working on.
+    pub(crate) invocation: AtomicU64,
+}
+
+/// The ports of one environment.
+#[derive(Debug, Clone)]
+pub(crate) struct Outside {
+    pub(crate) world: Arc<World>,
+    pub(crate) environment: Arc<Environment>,
+}
+
+impl Outside {
+    pub(crate) fn function(&self) -> Function {
+        self.environment.function
+    }
+
+    fn invocation(&self) -> u64 {
+        self.environment.invocation.load(Ordering::Relaxed)
+    }
+
+    /// The way to a call's effect. `Err` says that there is none, and why.
+    async fn enter(&self, port: Port) -> Result<(), Fault> {
+        let function = self.function();
+        let at = {
+            let mut inner = self.world.inner();
+            *inner.calls.entry((function, port)).or_default() += 1;
+            let (from, to) = port.takes();
+            inner.now + inner.chance.between(from, to)
+        };
+        self.world.until(at).await;
+        {
+            let mut inner = self.world.inner();
+            inner.step(Step::Called(function, self.invocation(), port));
+            for fault in port.before() {
+                if self.strikes(&mut inner, *fault) {
+                    return Err(*fault);
+                }
+            }
+        }
+        self.may_die(Fault::CrashBefore).await;
+        self.may_die(Fault::Hang).await;
+        Ok(())
+    }
+
+    /// The way back from a call's effect. `Err` says that its answer is lost, and why.
+    async fn leave(&self, port: Port) -> Result<(), Fault> {
+        {
+            let mut inner = self.world.inner();
+            for fault in port.after() {
+                if self.strikes(&mut inner, *fault) {
+                    return Err(*fault);
+                }
+            }
+        }
+        self.may_die(Fault::CrashAfter).await;
+        Ok(())
+    }
+
+    fn strikes(&self, inner: &mut crate::world::Inner, fault: Fault) -> bool {
+        let function = self.function();
+        let crate::world::Inner { faults, chance, .. } = inner;
+        let strikes = faults.strikes(fault, Some(function), chance);
+        if strikes {
+            inner.step(Step::Struck(fault, Some(function)));
+        }
+        strikes
+    }
+
+    /// Never returns if it does: a hanging call waits for Lambda's time limit, a crash ends everything at once.
+    async fn may_die(&self, fault: Fault) {
+        let strikes = {
+            let mut inner = self.world.inner();
+            let strikes = self.strikes(&mut inner, fault);
+            if strikes && fault != Fault::Hang {
+                let invocation = self.invocation();
+                inner.dying.insert(invocation);
+            }
+            strikes
+        };
+        if strikes {
+            pending::<()>().await;
+        }
+    }
+}
+
+/// A table's error.
+fn refused(fault: Fault) -> StoreError {
+    match fault {
+        Fault::TableContended => StoreError::Contended("TransactionConflictException".into()),
+        _ => StoreError::Unavailable(format!("{fault:?}").into()),
+    }
+}
+
+/// A service's error.
+fn failed(fault: Fault) -> CallError {
+    CallError { message: format!("{fault:?}"), retryable: true, cause: None }
+}
+
+impl Clock for Outside {
+    fn now(&self) -> Timestamp {
+        time(self.world.inner().now + self.environment.skew)
+    }
+
+    async fn sleep(&self, millis: u64) {
+        let at = self.world.inner().now + i64::try_from(millis).unwrap_or(i64::MAX / 4);
+        self.world.until(at).await;
+    }
+}
+
+impl Ids for Outside {
+    fn worker_id(&self) -> WorkerId {
+        let mut inner = self.world.inner();
+        let millis = u128::from(inner.now.unsigned_abs());
+        WorkerId::new(Uuid::from_u128((millis << 80) | (u128::from(inner.chance.below(u64::MAX)) << 8) | 7))
+    }
+
+    fn below(&self, below: u64) -> u64 {
+        self.world.inner().chance.below(below)
+    }
+}
+
+impl api::Ports for Outside {
+    type Workers = Self;
+    type Samples = Self;
+    type Idempotency = Self;
+    type Compute = Self;
+    type Bus = Self;
+    type Clock = Self;
+    type Ids = Self;
+
+    fn workers(&self) -> &Self {
+        self
+    }
+    fn samples(&self) -> &Self {
+        self
+    }
+    fn idempotency(&self) -> &Self {
+        self
+    }
+    fn compute(&self) -> &Self {
+        self
+    }
+    fn bus(&self) -> &Self {
+        self
+    }
+    fn clock(&self) -> &Self {
+        self
+    }
+    fn ids(&self) -> &Self {
+        self
+    }
+}
+
+impl app::deliver::Ports for Outside {
+    type Workers = Self;
+    type Deliveries = Self;
+    type Topic = Self;
+    type Bus = Self;
+    type Webhooks = Self;
+    type Secrets = Self;
+    type Clock = Self;
+    type Ids = Self;
+
+    fn workers(&self) -> &Self {
+        self
+    }
+    fn deliveries(&self) -> &Self {
+        self
+    }
+    fn topic(&self) -> &Self {
+        self
+    }
+    fn bus(&self) -> &Self {
+        self
+    }
+    fn webhooks(&self) -> &Self {
+        self
+    }
+    fn secrets(&self) -> &Self {
+        self
+    }
+    fn clock(&self) -> &Self {
+        self
+    }
+    fn ids(&self) -> &Self {
+        self
+    }
+}

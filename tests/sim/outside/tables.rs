@@ -1,0 +1,208 @@
+//! The two tables.
+
+use app::error::StoreError;
+use app::ports::{
+    Answer, Begun, Claim, Deliveries, Delivery, DeliveryKey, Heartbeat, Idempotency, InstanceKey, Outcome,
+    Page, RequestKey, Sample, Samples, Sweeps, Watch, Workers,
+};
+use app::record::{EventRecord, Stored};
+use domain::{Region, Timestamp, WorkerId};
+
+use super::{Outside, Port, refused};
+use crate::faults::Fault;
+use crate::world::{MINUTE, time};
+
+/// How far an index is behind its table as a rule, in milliseconds.
+const LAG: i64 = 400;
+
+impl Outside {
+    /// Up to when an index has seen its table.
+    fn indexed_until(&self) -> i64 {
+        let mut inner = self.world.inner();
+        let lag = if self.strikes(&mut inner, Fault::IndexLags) { MINUTE } else { LAG };
+        inner.now - lag
+    }
+}
+
+/// A call to a table: the way there, the effect, the way back.
+macro_rules! through {
+    ($self:ident, $port:ident, $effect:expr) => {{
+        $self.enter(Port::$port).await.map_err(refused)?;
+        let answer = $effect;
+        $self.leave(Port::$port).await.map_err(refused)?;
+        answer
+    }};
+}
+
+impl Workers for Outside {
+    async fn load(&self, id: WorkerId) -> Result<Option<Stored>, StoreError> {
+        through!(self, Load, self.world.tables.load(id).await)
+    }
+
+    async fn load_many(&self, ids: &[WorkerId]) -> Result<Vec<Stored>, StoreError> {
+        through!(self, LoadMany, self.world.tables.load_many(ids).await)
+    }
+
+    async fn save(
+        &self,
+        before: Option<&Stored>,
+        record: &EventRecord,
+        after: &Stored,
+    ) -> Result<(), StoreError> {
+        through!(self, Save, {
+            let was = self.world.tables.state().workers.get(&after.worker.id()).cloned();
+            let saved = self.world.tables.save(before, record, after).await;
+            if saved.is_ok() {
+                let tables = self.world.tables.state();
+                self.world.inner().saved(self.function(), was.as_ref(), record, after, &tables);
+            }
+            saved
+        })
+    }
+
+    async fn owner(&self, key: &InstanceKey) -> Result<Option<WorkerId>, StoreError> {
+        through!(self, Owner, self.world.tables.owner(key).await)
+    }
+
+    async fn watches(
+        &self,
+        region: &Region,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Watch>, StoreError> {
+        through!(self, Watches, {
+            let until = self.indexed_until();
+            let all = self.world.inner().indexes.watches(until);
+            debug_assert_eq!(*region, tests::world::region());
+            let mut items: Vec<Watch> =
+                all.into_iter().filter(|w| after.is_none_or(|a| w.worker.to_string().as_str() > a)).collect();
+            let more = items.len() > limit as usize;
+            items.truncate(limit as usize);
+            let next = items.last().filter(|_| more).map(|watch| watch.worker.to_string());
+            Ok(Page { items, next })
+        })
+    }
+
+    async fn events(
+        &self,
+        id: WorkerId,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<EventRecord>, StoreError> {
+        through!(self, Events, self.world.tables.events(id, after, limit).await)
+    }
+
+    async fn untold(&self, before: Timestamp, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
+        through!(self, Untold, {
+            let before = before.min(time(self.indexed_until()));
+            self.world.tables.untold(before, limit).await
+        })
+    }
+
+    async fn mark_told(&self, worker: WorkerId, version: u64) -> Result<(), StoreError> {
+        through!(self, MarkTold, self.world.tables.mark_told(worker, version).await)
+    }
+}
+
+impl Samples for Outside {
+    async fn append(&self, samples: &[Sample]) -> Result<(), StoreError> {
+        through!(self, Append, self.world.tables.append(samples).await)
+    }
+
+    async fn written(&self, keys: &[(WorkerId, Timestamp)]) -> Result<Vec<Sample>, StoreError> {
+        through!(self, Written, self.world.tables.written(keys).await)
+    }
+
+    async fn samples(
+        &self,
+        worker: WorkerId,
+        from: Timestamp,
+        to: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Sample>, StoreError> {
+        through!(self, Samples, self.world.tables.samples(worker, from, to, limit).await)
+    }
+}
+
+impl Sweeps for Outside {
+    async fn claim(&self, region: &Region, tick: Timestamp) -> Result<Option<Option<Heartbeat>>, StoreError> {
+        through!(self, ClaimTick, Sweeps::claim(&self.world.tables, region, tick).await)
+    }
+
+    async fn complete(&self, region: &Region, tick: Timestamp) -> Result<(), StoreError> {
+        through!(self, CompleteTick, self.world.tables.complete(region, tick).await)
+    }
+
+    async fn heartbeat(&self, region: &Region) -> Result<Option<Heartbeat>, StoreError> {
+        through!(self, Heartbeat, self.world.tables.heartbeat(region).await)
+    }
+}
+
+impl Idempotency for Outside {
+    async fn begin(
+        &self,
+        key: &RequestKey,
+        reserve: WorkerId,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Begun, StoreError> {
+        through!(self, BeginRequest, self.world.tables.begin(key, reserve, now, lease_until).await)
+    }
+
+    async fn finish(&self, key: &RequestKey, answer: &Answer) -> Result<(), StoreError> {
+        through!(self, FinishRequest, self.world.tables.finish(key, answer).await)
+    }
+
+    async fn abandon(&self, key: &RequestKey) -> Result<(), StoreError> {
+        through!(self, AbandonRequest, self.world.tables.abandon(key).await)
+    }
+}
+
+impl Deliveries for Outside {
+    async fn claim(
+        &self,
+        key: &DeliveryKey,
+        payload: &str,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Claim, StoreError> {
+        through!(
+            self,
+            ClaimDelivery,
+            Deliveries::claim(&self.world.tables, key, payload, now, lease_until).await
+        )
+    }
+
+    async fn defer(
+        &self,
+        key: &DeliveryKey,
+        payload: &str,
+        now: Timestamp,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        through!(self, Defer, self.world.tables.defer(key, payload, now, at).await)
+    }
+
+    async fn record(&self, key: &DeliveryKey, now: Timestamp, outcome: &Outcome) -> Result<(), StoreError> {
+        through!(self, Record, self.world.tables.record(key, now, outcome).await)
+    }
+
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+        through!(self, Due, {
+            let until = time(self.indexed_until());
+            let mut due = self.world.tables.due(now, limit).await?;
+            due.retain(|delivery| delivery.first_at <= until);
+            Ok(due)
+        })
+    }
+
+    async fn permits(
+        &self,
+        name: &str,
+        now: Timestamp,
+        wanted: u32,
+        per_second: u32,
+    ) -> Result<u32, StoreError> {
+        through!(self, Permits, self.world.tables.permits(name, now, wanted, per_second).await)
+    }
+}

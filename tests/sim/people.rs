@@ -1,0 +1,217 @@
+//! Clients of the API: they create, import and command workers at random, and ask again with the same key until they
+//! have an answer.
+
+use std::sync::Arc;
+
+use domain::{InstanceId, Observed, WorkerId};
+use serde_json::{Value, json};
+
+use crate::faults::Fault;
+use crate::trace::Step;
+use crate::wiring::Function;
+use crate::world::{Call, Due, From, Inner, SECOND};
+
+/// Somebody with a caller's identity of their own.
+#[derive(Debug, Default)]
+struct Person {
+    /// What they ask for, until they have its answer.
+    asking: Option<Ask>,
+    /// How many requests they have thought of.
+    asked: u64,
+    /// The number of the request on its way, so that a late answer to an earlier one is not taken for it.
+    sent: usize,
+    /// When they do something next.
+    next: i64,
+}
+
+#[derive(Debug, Clone)]
+struct Ask {
+    what: &'static str,
+    event: Arc<Value>,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct People {
+    people: Vec<Person>,
+    /// Who sent which request.
+    sent: Vec<usize>,
+    /// How many workers they want altogether.
+    wanted: usize,
+    begun: usize,
+    /// Instances that exist and that nobody imported yet.
+    strangers: Vec<InstanceId>,
+}
+
+impl People {
+    /// Nobody waits for an answer.
+    pub(crate) fn are_content(&self) -> bool {
+        self.people.iter().all(|person| person.asking.is_none())
+    }
+}
+
+impl Inner {
+    /// Brings people in, who want so many workers: half of them new, half of them instances that exist.
+    pub(crate) fn populate(&mut self, people: usize, workers: usize) {
+        for person in 0..people {
+            self.people.people.push(Person::default());
+            let soon = self.chance.between(0, 20 * SECOND);
+            self.wake(person, soon);
+        }
+        self.people.wanted = workers;
+        for _ in 0..workers / 2 {
+            let id = self.launch(None, [("team".to_owned(), "lab".to_owned())].into());
+            self.people.strangers.push(id);
+        }
+    }
+
+    /// Somebody does something next, or asks again.
+    pub(crate) fn act_as(&mut self, person: usize, workers: &[(WorkerId, bool)]) {
+        let healed = self.faults.healed;
+        if self.people.people[person].next != self.now {
+            return;
+        }
+        if self.people.people[person].asking.is_none() {
+            if healed {
+                return;
+            }
+            let ask = self.think(person, workers);
+            self.people.people[person].asking = Some(ask);
+        }
+        let twice = self.faults.strikes(Fault::ClientRepeats, Some(Function::Api), &mut self.chance);
+        for _ in 0..=u8::from(twice) {
+            self.send(person);
+        }
+        if self.faults.strikes(Fault::ClientGivesUp, Some(Function::Api), &mut self.chance) {
+            let soon = self.chance.between(1, 40) * SECOND / 10;
+            self.wake(person, soon);
+        }
+    }
+
+    fn send(&mut self, person: usize) {
+        let Some(ask) = self.people.people[person].asking.clone() else { return };
+        let number = self.people.sent.len();
+        self.people.sent.push(person);
+        self.people.people[person].sent = number;
+        let delay = self.chance.between(5, 60);
+        let from = From::Person(number);
+        self.after(delay, Due::Invoke(Call { function: Function::Api, event: ask.event, from }));
+    }
+
+    /// A request got its answer; none if the function died over it, which the gateway makes a 500.
+    pub(crate) fn answered(&mut self, number: usize, answer: Option<&Value>) {
+        let person = self.people.sent[number];
+        let status = answer.and_then(|answer| answer["status"].as_u64()).unwrap_or(500) as u16;
+        let kind = answer.and_then(|answer| answer["body"]["type"].as_str()).unwrap_or_default();
+        let Some(ask) = self.people.people[person].asking.clone() else { return };
+        self.step(Step::Asked(person, ask.what.to_owned(), status));
+        if self.people.people[person].sent != number {
+            return;
+        }
+        let again = status >= 500 || kind.ends_with("request-in-progress");
+        if !again {
+            self.people.people[person].asking = None;
+            // An instance EC2 does not know yet cannot be imported yet.
+            let unknown = kind.ends_with("no-such-instance");
+            if matches!(status, 400..=405 | 413 | 415) && ask.what != "anything" && !unknown {
+                let body = answer.map(|answer| answer["body"].to_string()).unwrap_or_default();
+                self.violated(format!("{} is refused with {status}: {body}", ask.what));
+            }
+        }
+        let wait = if again { self.chance.between(1, 8) * SECOND } else { self.pause() };
+        self.wake(person, wait);
+    }
+
+    /// Somebody does something next after so long, and nothing before.
+    fn wake(&mut self, person: usize, millis: i64) {
+        let at = self.now + millis;
+        self.people.people[person].next = at;
+        self.at(at, Due::Person(person));
+    }
+
+    /// Until somebody thinks of something next.
+    fn pause(&mut self) -> i64 {
+        if self.people.begun < self.people.wanted {
+            self.chance.between(1, 20) * SECOND
+        } else {
+            self.chance.between(10, 20 * 60) * SECOND
+        }
+    }
+
+    /// What somebody asks for.
+    fn think(&mut self, person: usize, workers: &[(WorkerId, bool)]) -> Ask {
+        self.people.people[person].asked += 1;
+        let number = self.people.people[person].asked;
+        let name = format!("worker-{person}-{number}");
+        let alive: Vec<WorkerId> = workers.iter().filter(|(_, over)| !over).map(|(id, _)| *id).collect();
+        let short = self.people.begun < self.people.wanted || alive.len() * 2 < self.people.wanted;
+        let (what, method, target, body) = if short {
+            self.people.begun += 1;
+            self.begin(&name)
+        } else {
+            match self.chance.one(&alive).copied() {
+                Some(worker) => self.command(worker, &name),
+                None => ("listing", "GET", "/workers".to_owned(), Value::Null),
+            }
+        };
+        let event = json!({
+            "method": method, "target": target, "body": body,
+            "caller": format!("arn:aws:iam::123456789012:user/person-{person}"),
+            "key": if method == "GET" { String::new() } else { format!("key-{number}") },
+        });
+        Ask { what, event: Arc::new(event) }
+    }
+
+    fn begin(&mut self, name: &str) -> (&'static str, &'static str, String, Value) {
+        let tags = json!({ "team": "lab" });
+        if let Some(instance) = self.people.strangers.pop() {
+            let live = self.ec2.machines.get(&instance).is_some_and(|machine| {
+                machine.is_live() && matches!(machine.observed(), Observed::Running | Observed::Stopped)
+            });
+            if live {
+                let body = json!({
+                    "name": name, "region": "us-east-1", "instance_id": instance.as_str(), "tags": tags,
+                });
+                return ("import", "POST", "/workers/import".to_owned(), body);
+            }
+        }
+        let metal = self.chance.hits(100_000);
+        let instance_type = if metal { "m5zn.metal" } else { "c5.2xlarge" };
+        let body = json!({
+            "name": name, "region": "us-east-1", "tags": tags,
+            "spec": { "image": "ami-0123456789abcdef0", "instance_type": instance_type },
+        });
+        ("creation", "POST", "/workers".to_owned(), body)
+    }
+
+    fn command(&mut self, worker: WorkerId, name: &str) -> (&'static str, &'static str, String, Value) {
+        let path = format!("/workers/{worker}");
+        let post = |what: &'static str| ("anything", "POST", format!("{path}/{what}"), Value::Null);
+        match self.chance.below(26) {
+            0..=4 => post("start"),
+            5..=9 => post("stop"),
+            10..=11 => post("reboot"),
+            12..=13 => post("sync"),
+            14 => ("anything", "DELETE", path, Value::Null),
+            15 => ("anything", "DELETE", format!("{path}?forget=true"), Value::Null),
+            16 => ("anything", "PATCH", path, json!({ "name": format!("re{name}") })),
+            17 => ("anything", "PATCH", path, json!({ "tags": { "shift": name, "team": null } })),
+            18..=19 => {
+                let drift = ["alert", "revert", "adopt"][self.chance.below(3) as usize];
+                ("anything", "PATCH", path, json!({ "settings": { "drift": drift } }))
+            }
+            20 => {
+                let interval = [60, 300, 900][self.chance.below(3) as usize];
+                ("anything", "PATCH", path, json!({ "settings": { "interval": interval } }))
+            }
+            21 => {
+                let on = self.chance.below(4) > 0;
+                ("anything", "PATCH", path, json!({ "settings": { "monitoring": on } }))
+            }
+            22 => ("anything", "GET", path, Value::Null),
+            23 => ("anything", "GET", format!("{path}/events"), Value::Null),
+            24 => ("anything", "GET", format!("{path}/telemetry"), Value::Null),
+            _ => ("listing", "GET", "/workers".to_owned(), Value::Null),
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The fleet table's stream, and the event-source mappings that read it.
+//!
+//! Facts: "DynamoDB Streams and Lambda" and "Batching, retries and failures" (Lambda developer guide): per shard one batch at
+//! a time, in order; a failed batch is split; one that failed too often or is too old goes to the on-failure destination;
+//! a finished batch may come again; records are kept for 24 hours.
+
+use app::item::{self, EventItem};
+use app::record::EventRecord;
+use domain::WorkerId;
+use serde_json::{Value, json};
+
+use crate::faults::Fault;
+use crate::trace::Step;
+use crate::wiring::Function;
+use crate::world::{Call, Due, From, Inner, MINUTE, SECOND};
+
+/// How many shards the stream has.
+const SHARDS: usize = 2;
+/// How long records are kept.
+const KEPT: i64 = 24 * 60 * MINUTE;
+/// How often an idle mapping looks (Lambda polls a stream four times a second).
+const PACE: i64 = 250;
+
+/// One record.
+#[derive(Debug, Clone)]
+struct Record {
+    at: i64,
+    /// As a consumer gets it.
+    json: Value,
+}
+
+/// One mapping on one shard.
+#[derive(Debug)]
+struct Consumer {
+    function: Function,
+    shard: usize,
+    position: usize,
+    /// The end of the batch that is tried again, after a split.
+    until: Option<usize>,
+    tries: u32,
+    busy: bool,
+    /// A look is on the queue.
+    looking: bool,
+    down_until: i64,
+}
+
+/// The stream.
+#[derive(Debug, Default)]
+pub(crate) struct Stream {
+    shards: [Vec<Record>; SHARDS],
+    consumers: Vec<Consumer>,
+}
+
+impl Stream {
+    /// Nothing is left to be read or under way.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.consumers.iter().all(|c| !c.busy && c.position == self.shards[c.shard].len())
+    }
+}
+
+fn shard(worker: WorkerId) -> usize {
+    (worker.stable_hash() % SHARDS as u64) as usize
+}
+
+impl Inner {
+    /// Makes the mappings of the template.
+    pub(crate) fn map_stream(&mut self) {
+        for mapping in &self.wiring.clone().mappings {
+            for shard in 0..SHARDS {
+                self.stream.consumers.push(Consumer {
+                    function: mapping.function,
+                    shard,
+                    position: 0,
+                    until: None,
+                    tries: 0,
+                    busy: false,
+                    looking: false,
+                    down_until: 0,
+                });
+            }
+        }
+    }
+
+    /// Facts were written.
+    pub(crate) fn stream_in(&mut self, record: &EventRecord) {
+        let shard = shard(record.worker);
+        let at = self.now;
+        for function in [Function::Act, Function::Notify] {
+            if self.faults.strikes(Fault::PoisonRecord, Some(function), &mut self.chance) {
+                let sequence = self.stream.shards[shard].len();
+                self.stream.shards[shard].push(Record { at, json: json(None, sequence, at) });
+            }
+        }
+        let sequence = self.stream.shards[shard].len();
+        self.stream.shards[shard].push(Record { at, json: json(Some(record), sequence, at) });
+        for consumer in 0..self.stream.consumers.len() {
+            if self.stream.consumers[consumer].shard == shard {
+                self.look_soon(consumer, PACE);
+            }
+        }
+    }
+
+    /// Once a minute: a consumer may go down for hours.
+    pub(crate) fn trouble_consumers(&mut self) {
+        for consumer in 0..self.stream.consumers.len() {
+            let function = self.stream.consumers[consumer].function;
+            if self.faults.strikes(Fault::ConsumerDown, Some(function), &mut self.chance) {
+                let until = self.now + self.chance.between(1, 150) * MINUTE;
+                self.stream.consumers[consumer].down_until = until;
+            }
+        }
+    }
+
+    fn look_soon(&mut self, consumer: usize, millis: i64) {
+        let c = &mut self.stream.consumers[consumer];
+        if !c.busy && !c.looking {
+            c.looking = true;
+            self.after(millis, Due::Look(consumer));
+        }
+    }
+
+    /// A mapping looks for records, and invokes its function with a batch of them.
+    pub(crate) fn look(&mut self, consumer: usize) {
+        let (now, healed) = (self.now, self.faults.healed);
+        let c = &mut self.stream.consumers[consumer];
+        c.looking = false;
+        if c.busy {
+            return;
+        }
+        if now < c.down_until && !healed {
+            c.looking = true;
+            let until = (c.down_until - now).min(MINUTE);
+            self.after(until, Due::Look(consumer));
+            return;
+        }
+        let function = c.function;
+        let mapping =
+            self.wiring.mappings.iter().find(|m| m.function == function).expect("a mapping").clone();
+        let records = &self.stream.shards[c.shard];
+        let mut lost = 0;
+        while let Some(record) = records.get(c.position)
+            && now - record.at > mapping.max_age.min(KEPT)
+        {
+            (c.position, c.until, c.tries) = (c.position + 1, None, 0);
+            lost += 1;
+        }
+        let from = c.position;
+        let to = records.len().min(from + mapping.batch).min(c.until.unwrap_or(usize::MAX));
+        if lost > 0 {
+            self.dead_letter(function, "records too old");
+        }
+        if from >= to {
+            return;
+        }
+        let c = &mut self.stream.consumers[consumer];
+        c.busy = true;
+        let records: Vec<Value> =
+            self.stream.shards[c.shard][from..to].iter().map(|record| record.json.clone()).collect();
+        let event = json!({ "Records": records }).into();
+        self.after(1, Due::Invoke(Call { function, event, from: From::Mapping { consumer, from, to } }));
+    }
+
+    /// A batch came to an end.
+    pub(crate) fn batch_ended(&mut self, consumer: usize, from: usize, to: usize, end: Result<&Value, ()>) {
+        let function = self.stream.consumers[consumer].function;
+        let mapping =
+            self.wiring.mappings.iter().find(|m| m.function == function).expect("a mapping").clone();
+        let again = self.faults.strikes(Fault::Redelivery, Some(function), &mut self.chance);
+        let failed = end.map(first_failed);
+        let c = &mut self.stream.consumers[consumer];
+        c.busy = false;
+        let mut exhausted = false;
+        let mut wait = PACE;
+        match failed {
+            Ok(None) if again => {}
+            Ok(None) => (c.position, c.until, c.tries) = (to, None, 0),
+            Ok(Some(sequence)) if mapping.reports_items => {
+                let at = sequence.clamp(from, to - 1);
+                c.tries = if at > from { 1 } else { c.tries + 1 };
+                (c.position, c.until) = (at, Some(to));
+                wait = SECOND << c.tries.min(5);
+            }
+            Ok(Some(_)) | Err(()) => {
+                c.tries += 1;
+                if mapping.bisects && to - from > 1 {
+                    c.until = Some(from + (to - from) / 2);
+                } else {
+                    c.until = Some(to);
+                }
+                wait = SECOND << c.tries.min(5);
+            }
+        }
+        if c.tries > mapping.retries {
+            let end = c.until.unwrap_or(to);
+            (c.position, c.until, c.tries) = (end, None, 0);
+            exhausted = true;
+        }
+        if exhausted {
+            self.dead_letter(function, "a batch was tried too often");
+        }
+        let c = &self.stream.consumers[consumer];
+        if c.position < self.stream.shards[c.shard].len() {
+            self.look_soon(consumer, wait);
+        }
+    }
+
+    /// Something went to a dead-letter queue, where an alarm says so.
+    pub(crate) fn dead_letter(&mut self, function: Function, why: &'static str) {
+        *self.dead_letters.entry(function).or_default() += 1;
+        self.step(Step::DeadLetter(function, why));
+    }
+}
+
+/// From which record on the batch has to come again.
+fn first_failed(answer: &Value) -> Option<usize> {
+    let failed = answer["batchItemFailures"].as_array()?.first()?;
+    // An empty or unknown identifier means the whole batch.
+    Some(failed["itemIdentifier"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// The record of these facts; of none, one that nobody can read.
+fn json(facts: Option<&EventRecord>, sequence: usize, at: i64) -> Value {
+    let (pk, sk, image) = match facts {
+        Some(facts) => {
+            let item: serde_dynamo::Item = item::encode(&EventItem::new(facts, 90)).expect("an item");
+            let image = serde_json::to_value(item).expect("JSON");
+            (image["pk"].clone(), image["sk"].clone(), image)
+        }
+        None => {
+            let (pk, sk) = (json!({ "S": "WORKER#broken" }), json!({ "S": "EVENT#00000000000000000001" }));
+            (pk.clone(), sk.clone(), json!({ "pk": pk, "sk": sk, "facts": { "S": "in no form we know" } }))
+        }
+    };
+    json!({
+        "eventID": sequence.to_string(), "eventName": "INSERT", "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb", "awsRegion": "us-east-1",
+        "dynamodb": {
+            "ApproximateCreationDateTime": at / 1000, "Keys": { "pk": pk, "sk": sk }, "NewImage": image,
+            "SequenceNumber": sequence.to_string(), "SizeBytes": 512, "StreamViewType": "NEW_AND_OLD_IMAGES",
+        },
+    })
+}

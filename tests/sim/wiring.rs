@@ -1,0 +1,161 @@
+//! How the functions are wired: read from `template.yaml`, so that what is simulated is what is deployed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+use tests::template::{Resource, Template, target};
+
+use crate::world::SECOND;
+
+/// A function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Function {
+    Api,
+    Poll,
+    Collect,
+    Drift,
+    Act,
+    Notify,
+}
+
+impl Function {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Api, Self::Poll, Self::Collect, Self::Drift, Self::Act, Self::Notify];
+
+    const fn resource(self) -> &'static str {
+        match self {
+            Self::Api => "ApiFunction",
+            Self::Poll => "PollFunction",
+            Self::Collect => "CollectFunction",
+            Self::Drift => "DriftFunction",
+            Self::Act => "ActFunction",
+            Self::Notify => "NotifyFunction",
+        }
+    }
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Api => "api",
+            Self::Poll => "poll",
+            Self::Collect => "collect",
+            Self::Drift => "drift",
+            Self::Act => "act",
+            Self::Notify => "notify",
+        })
+    }
+}
+
+/// How one function is invoked.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// How long it may run, in milliseconds.
+    pub(crate) timeout: i64,
+    /// How often Lambda tries an asynchronous call again.
+    pub(crate) retries: u32,
+    /// How old an asynchronous call may get, in milliseconds.
+    pub(crate) max_age: i64,
+}
+
+/// How the stream reaches a function.
+#[derive(Debug, Clone)]
+pub(crate) struct Mapping {
+    pub(crate) function: Function,
+    pub(crate) batch: usize,
+    pub(crate) retries: u32,
+    pub(crate) bisects: bool,
+    pub(crate) reports_items: bool,
+    pub(crate) max_age: i64,
+}
+
+/// All of it.
+#[derive(Debug)]
+pub(crate) struct Wiring {
+    functions: BTreeMap<Function, Settings>,
+    pub(crate) mappings: Vec<Mapping>,
+    /// Which functions the minute's schedule invokes.
+    pub(crate) every_minute: Vec<Function>,
+    by_detail_type: BTreeMap<String, Vec<Function>>,
+}
+
+impl Wiring {
+    pub(crate) fn read() -> Self {
+        let template = Template::read();
+        let mut wiring = Self {
+            functions: BTreeMap::new(),
+            mappings: Vec::new(),
+            every_minute: Vec::new(),
+            by_detail_type: BTreeMap::new(),
+        };
+        for function in Function::ALL {
+            let resource = template
+                .functions()
+                .into_iter()
+                .find(|resource| resource.name == function.resource())
+                .unwrap_or_else(|| panic!("template.yaml has no {}", function.resource()));
+            wiring.add(function, &resource);
+        }
+        assert_eq!(wiring.mappings.len(), 2, "act and notify read the stream");
+        wiring
+    }
+
+    fn add(&mut self, function: Function, resource: &Resource<'_>) {
+        let config = resource.property("EventInvokeConfig");
+        let settings = Settings {
+            timeout: whole(resource.property("Timeout")).expect("a timeout") * SECOND,
+            retries: whole(&config["MaximumRetryAttempts"]).map_or(2, |n| n as u32),
+            max_age: whole(&config["MaximumEventAgeInSeconds"]).unwrap_or(21_600) * SECOND,
+        };
+        self.functions.insert(function, settings);
+        for event in resource.property("Events").as_object().into_iter().flat_map(|events| events.values()) {
+            let properties = &event["Properties"];
+            match event["Type"].as_str() {
+                Some("Schedule") => {
+                    assert_eq!(properties["Schedule"], "rate(1 minute)");
+                    self.every_minute.push(function);
+                }
+                Some("EventBridgeRule") => {
+                    let kinds = properties["Pattern"]["detail-type"].as_array().expect("a detail type");
+                    for kind in kinds {
+                        let kind = kind.as_str().expect("a text").to_owned();
+                        self.by_detail_type.entry(kind).or_default().push(function);
+                    }
+                }
+                Some("DynamoDB") => {
+                    assert_eq!(target(&properties["Stream"]), Some("FleetTable"));
+                    self.mappings.push(mapping(function, properties));
+                }
+                other => panic!("{function} is invoked by {other:?}, which the simulator does not know"),
+            }
+        }
+    }
+
+    pub(crate) fn of(&self, function: Function) -> &Settings {
+        &self.functions[&function]
+    }
+
+    /// The functions an event of this detail type reaches.
+    pub(crate) fn targets(&self, detail_type: &str) -> &[Function] {
+        self.by_detail_type.get(detail_type).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn mapping(function: Function, properties: &Value) -> Mapping {
+    let number = |name: &str| whole(&properties[name]).unwrap_or_else(|| panic!("{function}: no {name}"));
+    Mapping {
+        function,
+        batch: number("BatchSize") as usize,
+        retries: number("MaximumRetryAttempts") as u32,
+        bisects: properties["BisectBatchOnFunctionError"] == true,
+        reports_items: properties["FunctionResponseTypes"]
+            .as_array()
+            .is_some_and(|types| types.iter().any(|kind| kind == "ReportBatchItemFailures")),
+        max_age: number("MaximumRecordAgeInSeconds") * SECOND,
+    }
+}
+
+fn whole(value: &Value) -> Option<i64> {
+    value.as_i64()
+}
