@@ -4,6 +4,11 @@
 
 mod drifting;
 mod driving;
+mod faults_of_crashes;
+mod faults_of_ec2;
+mod faults_of_events;
+mod faults_of_metrics;
+mod faults_of_telling;
 mod forgetting;
 mod measuring;
 mod polling;

@@ -4,11 +4,17 @@ use std::collections::BTreeMap;
 
 use act::ActReport;
 use app::collect::{Agents, CollectReport, Collector, Written};
+use app::config::WebhookUrl;
+use app::deliver::{Adapters, Notifier, Report};
 use app::drift::DriftReport;
 use app::fleet::{Changed, Fleet};
+use app::item::{self, EventItem};
 use app::ports::{Ids, Request};
 use app::reconcile::Reconciler;
+use app::record::{EventRecord, Stored};
 use app::sweep::{Poll, PollReport};
+use aws_lambda_events::event::cloudwatch_events::ec2::InstanceStateChange;
+use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use domain::{
     Actor, Command, CreateWorker, DriftPolicy, Evidence, Finding, ImportWorker, InstanceId, LaunchSpec,
     Observed, Overrides, Region, Settings, Source, WorkerId,
@@ -24,8 +30,12 @@ pub(crate) struct Stack {
     pub(crate) agents: Agents,
     pub(crate) shard_size: u32,
     pub(crate) metric_period: u32,
-    acted: std::sync::Mutex<BTreeMap<WorkerId, u64>>,
+    acted: Cursor,
+    told: Cursor,
 }
+
+/// Up to which version of each worker a consumer of the stream has read.
+type Cursor = std::sync::Mutex<BTreeMap<WorkerId, u64>>;
 
 impl Default for Stack {
     fn default() -> Self {
@@ -36,7 +46,8 @@ impl Default for Stack {
             agents: Agents::default(),
             shard_size: 100,
             metric_period: 60,
-            acted: std::sync::Mutex::default(),
+            acted: Cursor::default(),
+            told: Cursor::default(),
         }
     }
 }
@@ -187,6 +198,18 @@ impl Stack {
         observed: Observed,
         seconds_ago: i64,
     ) -> DriftReport {
+        let event = self.ec2_event(happened_in, instance, observed, seconds_ago);
+        let regions = [region(), "us-west-2".parse().expect("a region")];
+        drift::handle(&self.fleet(), &self.world, &regions, &event).await.expect("taken in")
+    }
+
+    pub(crate) fn ec2_event(
+        &self,
+        happened_in: &Region,
+        instance: &InstanceId,
+        observed: Observed,
+        seconds_ago: i64,
+    ) -> EventBridgeEvent<InstanceStateChange> {
         let at = domain::Timestamp::from_second(self.world.state().now.div_euclid(1000) - seconds_ago)
             .expect("a time");
         let event = serde_json::from_value(json!({
@@ -195,20 +218,20 @@ impl Stack {
             "resources": [format!("arn:aws:ec2:{happened_in}:123456789012:instance/{instance}")],
             "detail": { "instance-id": instance.as_str(), "state": observed.as_str() }
         }));
-        let regions = [region(), "us-west-2".parse().expect("a region")];
-        let event = event.expect("an event");
-        drift::handle(&self.fleet(), &self.world, &regions, &event).await.expect("taken in")
+        event.expect("an event")
     }
 
     /// The stream delivers to `act` what it has not delivered yet, until there is nothing new.
     pub(crate) async fn settle(&self) -> Vec<ActReport> {
         let mut reports = Vec::new();
         loop {
-            let batch = self.new_records();
+            let batch = self.new_records(&self.acted);
             if batch.is_empty() {
                 return reports;
             }
-            reports.push(self.act(&json!({ "Records": batch })).await);
+            let records: Vec<Value> =
+                batch.iter().map(|record| stream_record(record.worker, record.version)).collect();
+            reports.push(self.act(&json!({ "Records": records })).await);
         }
     }
 
@@ -216,18 +239,82 @@ impl Stack {
         act::handle(&self.reconciler(), event).await.expect("acted")
     }
 
-    fn new_records(&self) -> Vec<Value> {
-        let mut acted = self.acted.lock().expect("not poisoned");
+    /// The stream delivers to `notify` what it has not delivered yet, in batches as the template has them.
+    pub(crate) async fn tell(&self) -> Vec<Report> {
+        let mut reports = Vec::new();
+        for batch in self.new_records(&self.told).chunks(100) {
+            let records: Vec<Value> = batch.iter().map(with_image).collect();
+            reports.push(self.notify(&json!({ "Records": records })).await);
+        }
+        reports
+    }
+
+    /// The stream loses what it has not delivered to `notify` yet, as it does after a day.
+    pub(crate) fn trim(&self) {
+        self.new_records(&self.told);
+    }
+
+    /// `notify` comes by, as it does every minute.
+    pub(crate) async fn sweep(&self) -> Report {
+        self.notify(&json!({ "detail-type": "Scheduled Event" })).await
+    }
+
+    async fn notify(&self, event: &Value) -> Report {
+        let world = &self.world;
+        let ports = Adapters {
+            workers: world,
+            deliveries: world,
+            topic: world,
+            bus: world,
+            webhooks: world,
+            secrets: world,
+            clock: world,
+            ids: world,
+        };
+        let urls = [WebhookUrl::parse("https://receiver.example.com/hook", false).expect("a URL")];
+        notify::handle(&Notifier::new(ports, &urls), event).await.expect("told").report
+    }
+
+    fn new_records(&self, read: &Cursor) -> Vec<EventRecord> {
+        let mut read = read.lock().expect("not poisoned");
         let state = self.world.state();
-        let new = state
+        let new: Vec<EventRecord> = state
             .facts
-            .keys()
-            .filter(|(worker, version)| *version > acted.get(worker).copied().unwrap_or_default());
-        let records: Vec<Value> =
-            new.clone().map(|(worker, version)| stream_record(*worker, *version)).collect();
-        let newest: BTreeMap<WorkerId, u64> = new.map(|(worker, version)| (*worker, *version)).collect();
-        acted.extend(newest);
-        records
+            .iter()
+            .filter(|((worker, version), _)| *version > read.get(worker).copied().unwrap_or_default())
+            .map(|(_, record)| record.clone())
+            .collect();
+        read.extend(new.iter().map(|record| (record.worker, record.version)));
+        new
+    }
+
+    /// What the webhook was told, by type.
+    pub(crate) fn heard(&self) -> Vec<String> {
+        let hooks = self.world.state().hooks.clone();
+        let told = hooks.iter().map(|request| {
+            let event: Value = serde_json::from_str(&request.body).expect("JSON");
+            event["type"].as_str().expect("a type").to_owned()
+        });
+        told.collect()
+    }
+
+    /// Somebody else carries out a command just before the next save.
+    pub(crate) fn meanwhile(&self, worker: WorkerId, command: Command) {
+        let stored = self.world.worker(worker);
+        let policy = stored.worker.overrides().over(&self.settings);
+        let mut state = self.world.state();
+        let events = stored.worker.decide(command, operator(), state.time()).expect("carried out");
+        let next = Stored::next(Some(&stored), events, &policy, state.time()).expect("a change");
+        state.meanwhile.push_back(next);
+    }
+
+    /// Runs a handler until it is done, or until the process dies in it: then nothing comes of what it was about to do.
+    pub(crate) async fn until_death<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = self.world.death() => None,
+        }
     }
 
     /// One minute of a deployment's life: the poll, the collections, and what follows.
@@ -265,4 +352,12 @@ pub(crate) fn stream_record(worker: WorkerId, version: u64) -> Value {
             "SequenceNumber": format!("{version:021}"), "SizeBytes": 100, "StreamViewType": "NEW_AND_OLD_IMAGES"
         }
     })
+}
+
+/// A record as the stream delivers it, with its item.
+fn with_image(record: &EventRecord) -> Value {
+    let image: serde_dynamo::Item = item::encode(&EventItem::new(record, 90)).expect("an item");
+    let mut event = stream_record(record.worker, record.version);
+    event["dynamodb"]["NewImage"] = serde_json::to_value(image).expect("JSON");
+    event
 }

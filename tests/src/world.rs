@@ -7,14 +7,18 @@ mod journal;
 mod outside;
 mod store;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::{pending, poll_fn};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
-use app::ports::{Clock, CloudEvent, Heartbeat, Ids, InstanceKey, Request, Sample, TopicMessage};
+use app::ports::{
+    Clock, CloudEvent, Heartbeat, Ids, InstanceKey, Request, Sample, TopicMessage, WebhookRequest,
+};
 use app::record::{EventRecord, Stored};
 use domain::{
-    AccountId, AlertDuration, DriftPolicy, InstanceId, Metric, Name, Percent, PollInterval, Region, Settings,
-    Threshold, Timestamp, WorkerId,
+    AccountId, AlertDuration, DriftPolicy, FailureKind, InstanceId, Metric, Name, Percent, PollInterval,
+    Region, Settings, Threshold, Timestamp, WorkerId, Zone,
 };
 use uuid::Uuid;
 
@@ -61,16 +65,27 @@ pub struct State {
     pub published: Vec<CloudEvent>,
     /// What the topic got.
     pub topic: Vec<TopicMessage>,
+    /// What the webhooks got.
+    pub hooks: Vec<WebhookRequest>,
     /// Calls made, by name.
     pub calls: BTreeMap<&'static str, u32>,
     /// Calls that fail until they are taken out.
     pub broken: BTreeSet<&'static str>,
     /// Calls that are carried out and whose answer is lost, until they are taken out.
     pub unanswered: BTreeSet<&'static str>,
+    /// Actions that EC2 refuses, and why, until they are taken out.
+    pub refused: BTreeMap<&'static str, FailureKind>,
+    /// Zones that are out: a call that names an instance in one of them fails.
+    pub dark: BTreeSet<Zone>,
+    /// The call, a save or one that changes EC2, after which the process dies once.
+    pub dies_after: Option<&'static str>,
     /// How long a call that changes EC2 takes, in milliseconds.
     pub slow: i64,
     /// How many saves are still to lose a race.
     pub races: u32,
+    /// What others write just before our next saves.
+    pub meanwhile: VecDeque<(EventRecord, Stored)>,
+    dead: bool,
     next_id: u128,
 }
 
@@ -93,11 +108,17 @@ impl Default for World {
             bus: Vec::new(),
             published: Vec::new(),
             topic: Vec::new(),
+            hooks: Vec::new(),
             calls: BTreeMap::new(),
             broken: BTreeSet::new(),
             unanswered: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            dark: BTreeSet::new(),
+            dies_after: None,
             slow: 0,
             races: 0,
+            meanwhile: VecDeque::new(),
+            dead: false,
             next_id: 1,
         }))
     }
@@ -134,6 +155,25 @@ impl World {
         let state = self.state();
         let of_worker = state.facts.iter().filter(|((worker, _), _)| *worker == id);
         of_worker.flat_map(|(_, record)| record.events.iter().map(domain::Event::name)).collect()
+    }
+
+    /// The process dies after this call, if it is to: what was done is done, and nothing comes back.
+    async fn survive(&self, name: &str) {
+        let dies = {
+            let mut state = self.state();
+            let dies = state.dies_after.take_if(|call| *call == name).is_some();
+            state.dead |= dies;
+            dies
+        };
+        if dies {
+            pending().await
+        }
+    }
+
+    /// Resolves once the process is dead, and a new one takes its place.
+    pub async fn death(&self) {
+        poll_fn(|_| if std::mem::take(&mut self.state().dead) { Poll::Ready(()) } else { Poll::Pending })
+            .await;
     }
 
     /// How often a call was made.

@@ -205,3 +205,25 @@ async fn two_commands_at_once_are_carried_out_one_after_the_other() {
     assert!(matches!(stopped.status.as_u16(), 202 | 409), "{}", stopped.text);
     assert_eq!(client.get(&delete).await.json()["desired"], "terminated");
 }
+
+#[tokio::test]
+async fn of_a_start_and_a_termination_at_once_the_start_never_comes_last() {
+    for start_first in [true, false] {
+        let client = Client::new();
+        let id = client.imported(INSTANCE, Observed::Stopped).await;
+        let (start, delete) = (format!("/workers/{id}/start"), format!("/workers/{id}"));
+        let (started, deleted) = if start_first {
+            tokio::join!(client.post(&start), client.send("DELETE", &delete, ""))
+        } else {
+            let (deleted, started) = tokio::join!(client.send("DELETE", &delete, ""), client.post(&start));
+            (started, deleted)
+        };
+        assert_eq!(deleted.status, 202, "{}", deleted.text);
+        // Whoever was first wrote; the start that was second was decided again, on the state as it was by then.
+        let expected = if start_first { 202 } else { 409 };
+        assert_eq!(started.status, expected, "{}", started.text);
+        assert!(start_first || started.text.contains("being terminated"), "{}", started.text);
+        let worker = client.get(&delete).await.json();
+        assert_eq!((&worker["desired"], &worker["status"]), (&json!("terminated"), &json!("terminating")));
+    }
+}

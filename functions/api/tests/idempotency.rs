@@ -46,6 +46,21 @@ async fn without_a_key_the_name_still_keeps_them_apart() {
 }
 
 #[tokio::test]
+async fn of_two_keys_that_ask_for_one_name_at_once_one_gets_it_and_the_other_is_refused() {
+    let client = Client::new();
+    let (one, two) = (client.with("idempotency-key", "k1"), client.with("idempotency-key", "k2"));
+    let body = creation("lab-1");
+    let (a, b) = tokio::join!(one.json("POST", "/workers", &body), two.json("POST", "/workers", &body));
+    let (won, lost) = if a.status == 201 { (a, b) } else { (b, a) };
+    assert_eq!(
+        (won.status.as_u16(), lost.status.as_u16(), lost.problem().as_str()),
+        (201, 409, "name-taken")
+    );
+    assert_eq!(client.world.state().workers.len(), 1);
+    assert_eq!(client.get(&format!("/workers/{}", won.id())).await.json()["name"], "lab-1");
+}
+
+#[tokio::test]
 async fn a_refusal_is_repeated_too() {
     let client = Client::new();
     client.created("lab-1").await;

@@ -26,6 +26,10 @@ pub struct Machine {
     pub token: Option<(WorkerId, BTreeMap<String, String>)>,
     /// A status check fails.
     pub impaired: bool,
+    /// Where it is.
+    pub zone: Zone,
+    /// EC2's answers do not show it: they lag behind its launch.
+    pub unseen: bool,
 }
 
 fn broken(name: &str) -> CallError {
@@ -43,7 +47,7 @@ impl Machine {
             account: account(),
             observed: self.observed,
             state_reason: self.state_reason.clone(),
-            zone: zone(),
+            zone: Some(self.zone.clone()),
             instance_type: Some("m5zn.metal".to_owned()),
             private_ip: Some([10, 0, 0, 1].into()),
             public_ip: (self.observed == Observed::Running).then(|| [203, 0, 113, 1].into()),
@@ -57,16 +61,12 @@ fn unknown(id: &InstanceId) -> Failure {
     Failure { kind: FailureKind::NotFound, message }
 }
 
-fn zone() -> Option<Zone> {
-    "us-east-1a".parse().ok()
-}
-
 impl State {
     /// Puts an instance into EC2, as somebody else would, and gives its id.
     ///
     /// # Panics
-    /// Never: the id is an instance's.
-    #[expect(clippy::expect_used, reason = "the id is an instance's")]
+    /// Never: the id is an instance's, and the zone is one.
+    #[expect(clippy::expect_used, reason = "the id is an instance's, and the zone is one")]
     pub fn launch(&mut self, observed: Observed) -> InstanceId {
         let id: InstanceId = format!("i-{:017x}", self.id()).parse().expect("an instance id");
         let machine = Machine {
@@ -76,6 +76,8 @@ impl State {
             next: None,
             token: None,
             impaired: false,
+            zone: "us-east-1a".parse().expect("a zone"),
+            unseen: false,
         };
         self.machines.insert(id.clone(), machine);
         id
@@ -114,6 +116,15 @@ impl State {
         Ok(id)
     }
 
+    /// The instance, if EC2's answers show it.
+    fn seen(&self, id: &InstanceId) -> Option<&Machine> {
+        self.machines.get(id).filter(|machine| !machine.unseen)
+    }
+
+    fn is_dark(&self, ids: &[InstanceId]) -> bool {
+        ids.iter().filter_map(|id| self.machines.get(id)).any(|machine| self.dark.contains(&machine.zone))
+    }
+
     fn settle(&mut self, id: &InstanceId) {
         if let Some(machine) = self.machines.get_mut(id)
             && let Some(next) = machine.next.take()
@@ -122,9 +133,51 @@ impl State {
         }
     }
 
+    fn carry_out(&mut self, worker: WorkerId, action: &Action) -> Result<Accepted, Failure> {
+        self.now += self.slow;
+        let name = action.kind().as_str();
+        let works = self.call(name);
+        if let Some(kind) = self.refused.get(name) {
+            return Err(Failure { kind: *kind, message: format!("EC2 refuses to {name}: {kind}") });
+        }
+        if !works {
+            let message = "InsufficientInstanceCapacity: no room".to_owned();
+            return Err(Failure { kind: FailureKind::Capacity, message });
+        }
+        let answer = match action {
+            Action::Launch { tags, .. } => {
+                let id = self.launch_once(worker, tags)?;
+                let launched = self.machines.get(&id).map(|machine| machine.describe(&id));
+                let observed = launched.as_ref().map(|instance| instance.observed);
+                Ok(Accepted { instance: id, observed, launched })
+            }
+            Action::Tag { instance, set, remove } => {
+                let machine = self.machines.get_mut(instance).ok_or_else(|| unknown(instance))?;
+                machine.tags.retain(|key, _| !remove.contains(key));
+                machine.tags.extend(set.clone());
+                Ok(Accepted { instance: instance.clone(), observed: None, launched: None })
+            }
+            Action::Start(id) | Action::Stop(id) | Action::Reboot(id) | Action::Terminate(id) => {
+                self.change(action.kind(), id)
+            }
+            Action::Locate => {
+                Err(Failure { kind: FailureKind::Invalid, message: "locate is not a change".to_owned() })
+            }
+        };
+        if self.unanswered.contains(action.kind().as_str()) {
+            return Err(unanswered());
+        }
+        answer
+    }
+
     fn change(&mut self, kind: ActionKind, id: &InstanceId) -> Result<Accepted, Failure> {
         let accepted = |observed| Ok(Accepted { instance: id.clone(), observed, launched: None });
         let machine = self.machines.get_mut(id).ok_or_else(|| unknown(id))?;
+        if kind == ActionKind::Start && machine.observed == Observed::Stopping {
+            let message =
+                "IncorrectInstanceState: the instance is not in a state from which it can be started";
+            return Err(Failure { kind: FailureKind::IncorrectState, message: message.to_owned() });
+        }
         let (now, next) = match kind {
             ActionKind::Start => (Observed::Pending, Observed::Running),
             ActionKind::Stop => (Observed::Stopping, Observed::Stopped),
@@ -152,20 +205,20 @@ impl State {
 impl Compute for World {
     async fn statuses(&self, _: &Region, ids: &[InstanceId]) -> Result<Answered<InstanceStatus>, CallError> {
         let mut state = self.state();
-        if !state.call("statuses") {
+        if !state.call("statuses") || state.is_dark(ids) {
             return Err(broken("statuses"));
         }
         let mut answer = Answered { found: Vec::new(), unknown: Vec::new() };
         for id in ids.iter().collect::<BTreeSet<_>>() {
             state.settle(id);
-            match state.machines.get(id) {
+            match state.seen(id) {
                 Some(machine) => answer.found.push(InstanceStatus {
                     instance: id.clone(),
                     observed: machine.observed,
                     system: if machine.impaired { CheckStatus::Impaired } else { CheckStatus::Ok },
                     reachability: CheckStatus::Ok,
                     ebs: CheckStatus::Ok,
-                    zone: zone(),
+                    zone: Some(machine.zone.clone()),
                 }),
                 None => answer.unknown.push(id.clone()),
             }
@@ -175,12 +228,12 @@ impl Compute for World {
 
     async fn describe(&self, _: &Region, ids: &[InstanceId]) -> Result<Answered<Instance>, CallError> {
         let mut state = self.state();
-        if !state.call("describe") {
+        if !state.call("describe") || state.is_dark(ids) {
             return Err(broken("describe"));
         }
         let mut answer = Answered { found: Vec::new(), unknown: Vec::new() };
         for id in ids.iter().collect::<BTreeSet<_>>() {
-            match state.machines.get(id) {
+            match state.seen(id) {
                 Some(machine) => answer.found.push(machine.describe(id)),
                 None => answer.unknown.push(id.clone()),
             }
@@ -194,43 +247,18 @@ impl Compute for World {
             return Err(broken("locate"));
         }
         let tag = worker.to_string();
-        let carriers =
-            state.machines.iter().filter(|(_, machine)| machine.tags.get(WORKER_TAG) == Some(&tag));
+        let carriers = state
+            .machines
+            .iter()
+            .filter(|(_, machine)| !machine.unseen && machine.tags.get(WORKER_TAG) == Some(&tag));
         Ok(carriers.map(|(id, machine)| machine.describe(id)).collect())
     }
 }
 
 impl Actuator for World {
     async fn call(&self, _: &Region, worker: WorkerId, action: &Action) -> Result<Accepted, Failure> {
-        let mut state = self.state();
-        state.now += state.slow;
-        if !state.call(action.kind().as_str()) {
-            let message = "InsufficientInstanceCapacity: no room".to_owned();
-            return Err(Failure { kind: FailureKind::Capacity, message });
-        }
-        let answer = match action {
-            Action::Launch { tags, .. } => {
-                let id = state.launch_once(worker, tags)?;
-                let launched = state.machines.get(&id).map(|machine| machine.describe(&id));
-                let observed = launched.as_ref().map(|instance| instance.observed);
-                Ok(Accepted { instance: id, observed, launched })
-            }
-            Action::Tag { instance, set, remove } => {
-                let machine = state.machines.get_mut(instance).ok_or_else(|| unknown(instance))?;
-                machine.tags.retain(|key, _| !remove.contains(key));
-                machine.tags.extend(set.clone());
-                Ok(Accepted { instance: instance.clone(), observed: None, launched: None })
-            }
-            Action::Start(id) | Action::Stop(id) | Action::Reboot(id) | Action::Terminate(id) => {
-                state.change(action.kind(), id)
-            }
-            Action::Locate => {
-                Err(Failure { kind: FailureKind::Invalid, message: "locate is not a change".to_owned() })
-            }
-        };
-        if state.unanswered.contains(action.kind().as_str()) {
-            return Err(unanswered());
-        }
+        let answer = self.state().carry_out(worker, action);
+        self.survive(action.kind().as_str()).await;
         answer
     }
 

@@ -1,7 +1,10 @@
-//! The bus and the topic.
+//! The bus, the topic and the webhooks.
 
 use app::error::CallError;
-use app::ports::{Bus, CloudEvent, Request, Topic, TopicMessage};
+use app::ports::{
+    Bus, CloudEvent, Request, Secrets, SigningSecret, Topic, TopicMessage, WebhookAnswer, WebhookRequest,
+    Webhooks,
+};
 
 use super::World;
 
@@ -50,5 +53,22 @@ impl Topic for World {
         }
         state.topic.push(message.clone());
         Ok(())
+    }
+}
+
+impl Webhooks for World {
+    async fn send(&self, request: &WebhookRequest) -> Result<WebhookAnswer, CallError> {
+        let mut state = self.state();
+        if !state.call("webhook") {
+            return Err(broken("webhook"));
+        }
+        state.hooks.push(request.clone());
+        Ok(WebhookAnswer { status: 204, retry_after: None })
+    }
+}
+
+impl Secrets for World {
+    async fn signing_secret(&self) -> Result<SigningSecret, CallError> {
+        Ok(SigningSecret::new("whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5".to_owned()))
     }
 }

@@ -78,6 +78,28 @@ impl State {
     }
 }
 
+impl State {
+    fn save(
+        &mut self,
+        before: Option<&Stored>,
+        record: &EventRecord,
+        after: &Stored,
+    ) -> Result<(), StoreError> {
+        if !self.call("save") {
+            return Err(refused("save"));
+        }
+        if self.races > 0 {
+            self.races -= 1;
+            return Err(StoreError::Conflict);
+        }
+        if let Some((theirs, stored)) = self.meanwhile.pop_front() {
+            let current = self.workers.get(&stored.worker.id()).cloned();
+            self.write(current.as_ref(), &theirs, &stored)?;
+        }
+        self.write(before, record, after)
+    }
+}
+
 impl Workers for World {
     async fn load(&self, id: WorkerId) -> Result<Option<Stored>, StoreError> {
         let mut state = self.state();
@@ -102,15 +124,9 @@ impl Workers for World {
         record: &EventRecord,
         after: &Stored,
     ) -> Result<(), StoreError> {
-        let mut state = self.state();
-        if !state.call("save") {
-            return Err(refused("save"));
-        }
-        if state.races > 0 {
-            state.races -= 1;
-            return Err(StoreError::Conflict);
-        }
-        state.write(before, record, after)
+        self.state().save(before, record, after)?;
+        self.survive("save").await;
+        Ok(())
     }
 
     async fn owner(&self, key: &InstanceKey) -> Result<Option<WorkerId>, StoreError> {

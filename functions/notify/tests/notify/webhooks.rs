@@ -101,6 +101,57 @@ async fn a_sweep_ends_within_its_budget_and_leaves_the_rest_due() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn however_an_endpoint_fails_it_is_one_bounded_try_nobody_else_waits_and_it_is_told_later() {
+    // A body that drips or does not end, bad TLS and a hang-up come from the adapter as one of these; see its own tests.
+    for (failure, longest, reason) in [
+        (Receiver::Answers(500), 0, "the endpoint answered 500"),
+        (Receiver::Answers(301), 0, "the endpoint answered 301"),
+        (Receiver::Hangs, 2, "in time"),
+        (Receiver::Takes(60_000), 2, "in time"),
+        (Receiver::Resets, 0, "connection reset"),
+        (Receiver::MovedInside, 0, "the address is not public"),
+    ] {
+        let world = Fake::new();
+        world.receiver(ONE, &[failure]);
+        let notifier = world.notifier(&[ONE, TWO]);
+        let begun = world.now();
+        notifier.tell(&[drifted(1), drifted(2)]).await;
+        assert_eq!(world.now().duration_since(begun).as_secs(), longest, "{failure:?}");
+        assert_eq!((world.tries(ONE), world.taken(ONE).len()), (1, 0), "{failure:?}");
+        assert_eq!(world.taken(TWO).len(), 2, "{failure:?}");
+        {
+            let state = world.state();
+            assert_eq!((state.topic.len(), state.bus.len()), (2, 2), "{failure:?}");
+            assert!(state.hooks.iter().all(|(at, _, _)| *at == begun), "{failure:?}");
+        }
+        let reasons = world.reasons("webhook-");
+        assert!(reasons.len() == 1 && reasons[0].contains(reason), "{failure:?}: {reasons:?}");
+        for _ in 0..2 {
+            world.pass(60).await;
+            notifier.sweep().await.expect("swept");
+        }
+        assert_eq!(world.taken(ONE).len(), 2, "{failure:?}");
+        assert_eq!(world.next_due(), None, "{failure:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_whose_name_moved_inside_is_never_dialled_and_parked_with_that_reason() {
+    let world = Fake::new();
+    world.receiver(ONE, &[Receiver::MovedInside; 100]);
+    let notifier = world.notifier(&[ONE, TWO]);
+    notifier.tell(&[drifted(1)]).await;
+    while let Some(due) = world.next_due() {
+        let wait = due.duration_since(world.now()).as_secs() + 1;
+        world.pass(wait.unsigned_abs()).await;
+        notifier.sweep().await.expect("swept");
+    }
+    let reason = "gave up after 12 tries: webhook: the address is not public".to_owned();
+    assert!(world.ended("webhook-").contains(&Some(Outcome::Parked { reason })));
+    assert_eq!((world.taken(ONE).len(), world.taken(TWO).len()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_try_has_the_id_of_the_notice_and_a_signature_of_its_own() {
     #[expect(clippy::disallowed_methods, reason = "the reference library verifies against the real time")]
     let world = Fake::starting_at(Timestamp::now());
@@ -147,12 +198,20 @@ async fn gone_means_gone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_asks_to_wait_is_given_up_to_twice_the_time() {
-    let world = Fake::new();
-    world.receiver(ONE, &[Receiver::AsksToWait(429, 86_400)]);
-    let notifier = world.notifier(&[ONE]);
-    let begun = world.now();
-    notifier.tell(&[drifted(1)]).await;
-    assert_eq!(world.next_due().expect("due").duration_since(begun).as_secs(), 10);
+    // One whose Retry-After is not in seconds has not asked: the schedule is the schedule.
+    for (receiver, seconds) in [
+        (Receiver::AsksToWait(429, 86_400), 10),
+        (Receiver::AsksToWait(429, 7), 7),
+        (Receiver::AsksToWait(429, 0), 5),
+        (Receiver::Answers(429), 5),
+    ] {
+        let world = Fake::new();
+        world.receiver(ONE, &[receiver]);
+        let notifier = world.notifier(&[ONE]);
+        let begun = world.now();
+        notifier.tell(&[drifted(1)]).await;
+        assert_eq!(world.next_due().expect("due").duration_since(begun).as_secs(), seconds, "{receiver:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,6 +29,8 @@ pub(crate) enum Receiver {
     Takes(u64),
     Hangs,
     Resets,
+    /// Its name stands for an address that is not public by now: it is not dialled.
+    MovedInside,
 }
 
 /// Where the process dies: at this port call, before or after it took effect.
@@ -45,6 +47,13 @@ struct Entry {
     first_at: Timestamp,
     due_at: Timestamp,
     ended: Option<Outcome>,
+    last: Option<Outcome>,
+}
+
+impl Entry {
+    fn new(payload: &str, first_at: Timestamp, due_at: Timestamp) -> Self {
+        Self { payload: payload.to_owned(), attempts: 0, first_at, due_at, ended: None, last: None }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -138,6 +147,17 @@ impl Fake {
         let state = self.state();
         let ours = state.ledger.iter().filter(|(key, _)| key.channel.starts_with(channel));
         ours.map(|(_, entry)| entry.ended.clone()).collect()
+    }
+
+    /// Why the last try of each delivery of a channel failed, for those that will be tried again.
+    pub(crate) fn reasons(&self, channel: &str) -> Vec<String> {
+        let state = self.state();
+        let ours = state.ledger.iter().filter(|(key, _)| key.channel.starts_with(channel));
+        let reasons = ours.filter_map(|(_, entry)| match &entry.last {
+            Some(Outcome::Retry { reason, .. }) => Some(reason.clone()),
+            Some(Outcome::Delivered | Outcome::Parked { .. }) | None => None,
+        });
+        reasons.collect()
     }
 
     /// The time of the next delivery that is due.

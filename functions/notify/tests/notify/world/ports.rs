@@ -47,8 +47,7 @@ impl Deliveries for Fake {
             if state.unclaimable.as_ref() == Some(&key.notice) {
                 return Err(broken());
             }
-            let fresh =
-                Entry { payload: payload.to_owned(), attempts: 0, first_at: now, due_at: now, ended: None };
+            let fresh = Entry::new(payload, now, now);
             let entry = state.ledger.entry(key.clone()).or_insert(fresh);
             if entry.ended.is_some() {
                 return Ok(Claim::Settled);
@@ -71,8 +70,7 @@ impl Deliveries for Fake {
         at: Timestamp,
     ) -> Result<(), StoreError> {
         self.call(|state| {
-            let fresh =
-                Entry { payload: payload.to_owned(), attempts: 0, first_at: now, due_at: at, ended: None };
+            let fresh = Entry::new(payload, now, at);
             state.ledger.entry(key.clone()).or_insert(fresh);
             Ok(())
         })
@@ -85,6 +83,7 @@ impl Deliveries for Fake {
                 return Err(broken());
             }
             let entry = state.ledger.get_mut(key).expect("claimed before");
+            entry.last = Some(outcome.clone());
             match outcome {
                 Outcome::Retry { at, .. } => entry.due_at = *at,
                 Outcome::Delivered | Outcome::Parked { .. } => entry.ended = Some(outcome.clone()),
@@ -172,7 +171,9 @@ impl Webhooks for Fake {
                 let taken = match receiver {
                     Receiver::Answers(status) => (200..300).contains(&status),
                     Receiver::Takes(millis) => millis < request.timeout_millis,
-                    Receiver::AsksToWait(..) | Receiver::Hangs | Receiver::Resets => false,
+                    Receiver::AsksToWait(..) | Receiver::Hangs | Receiver::Resets | Receiver::MovedInside => {
+                        false
+                    }
                 };
                 state.hooks.push((now, request.clone(), taken));
                 receiver
@@ -191,6 +192,12 @@ impl Webhooks for Fake {
                 Err(down("the endpoint did not answer in time"))
             }
             Receiver::Resets => Err(down("connection reset")),
+            // In the words of the adapter.
+            Receiver::MovedInside => Err(CallError {
+                message: "webhook: the address is not public".to_owned(),
+                retryable: true,
+                cause: None,
+            }),
         }
     }
 }
