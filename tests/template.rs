@@ -139,6 +139,41 @@ fn an_alarm_watches_every_dead_letter_queue_and_every_stream() {
     hold("What failed for good, or falls behind, has to wake somebody up.", &faults);
 }
 
+/// The properties of an alarm; null unless it is there and tells somebody.
+fn alarm<'a>(template: &'a Template, name: &str) -> &'a Value {
+    let alarms = template.of_kind("AWS::CloudWatch::Alarm");
+    let alarm = alarms.into_iter().find(|alarm| alarm.name == name);
+    let tells = alarm.filter(|alarm| !list(alarm.property("AlarmActions")).is_empty());
+    tells.map_or(&Value::Null, |alarm| &alarm.all["Properties"])
+}
+
+#[test]
+fn a_poll_that_is_silent_for_five_minutes_wakes_somebody_up() {
+    let template = Template::read();
+    let silent = alarm(&template, "PollSilentAlarm");
+    assert_eq!((&silent["Period"], &silent["EvaluationPeriods"]), (&json!(300), &json!(1)));
+    assert_eq!(silent["TreatMissingData"], "breaching", "a function that does not run has no metric");
+    assert_eq!(target(&silent["Dimensions"][0]["Value"]), Some("PollFunction"));
+}
+
+#[test]
+fn metrics_that_cannot_be_read_are_told_by_one_alarm() {
+    let template = Template::read();
+    let (unread, filters) =
+        (alarm(&template, "MetricsUnreadAlarm"), template.of_kind("AWS::Logs::MetricFilter"));
+    let [filter] = filters.as_slice() else { panic!("one filter") };
+    assert_eq!(target(filter.property("LogGroupName")), Some("CollectLogGroup"));
+    let counted = &filter.property("MetricTransformations")[0];
+    assert_eq!(
+        (&counted["MetricName"], &counted["MetricNamespace"]),
+        (&unread["MetricName"], &unread["Namespace"])
+    );
+    // The words it counts are the ones that collect writes, which is a warning.
+    let words = filter.property("FilterPattern").as_str().expect("a pattern");
+    let collect = std::fs::read_to_string(repo::root().join("shared/app/src/collect.rs")).expect("collect");
+    assert!(words.starts_with('"') && collect.contains(words), "{words}");
+}
+
 #[test]
 fn the_streams_filter_keeps_new_facts_and_nothing_else() {
     let template = Template::read();

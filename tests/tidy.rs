@@ -268,6 +268,53 @@ fn the_documents_name_only_files_that_exist() {
     hold("A document that names a file must name one that exists.", &faults);
 }
 
+/// How many kinds of faults the catalogue has.
+const FAULTS: usize = 29;
+
+#[test]
+fn every_fault_is_proved_by_a_test_that_exists() {
+    let document = std::fs::read_to_string(repo::root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let section = document.split("\n## ").find(|section| section.starts_with("Faults ")).expect("the table");
+    let tests: BTreeSet<String> = sources(&["functions/", "shared/", "tests/"])
+        .iter()
+        .flat_map(|file| test_names(&file.text))
+        .map(str::to_owned)
+        .collect();
+    let rows: Vec<Vec<&str>> = section
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .skip(1)
+        .map(|line| line.trim_matches('|').split(" | ").collect())
+        .collect();
+    let mut faults = Vec::new();
+    for row in &rows {
+        let [fault, _, proofs] = row.as_slice() else { panic!("a row of three: {row:?}") };
+        let names = quoted(proofs);
+        if names.is_empty() {
+            faults.push(format!("{fault}: proved by nothing"));
+        }
+        let missing = names.into_iter().filter(|name| !tests.contains(*name));
+        faults.extend(missing.map(|name| format!("{fault}: there is no test {name}")));
+    }
+    if rows.len() < FAULTS {
+        faults.push(format!("{} rows of {FAULTS}", rows.len()));
+    }
+    hold("Each fault of ARCHITECTURE.md names the tests that show what comes of it.", &faults);
+}
+
+/// The names of the tests in a source file.
+fn test_names(source: &str) -> impl Iterator<Item = &str> {
+    let mut is_test = false;
+    source.lines().map(str::trim_start).filter_map(move |line| {
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            is_test = true;
+            return None;
+        }
+        let function = line.strip_prefix("async fn ").or_else(|| line.strip_prefix("fn "))?;
+        std::mem::take(&mut is_test).then(|| function.split('(').next()).flatten()
+    })
+}
+
 /// What stands between backticks.
 fn quoted(line: &str) -> Vec<&str> {
     line.split('`').skip(1).step_by(2).collect()

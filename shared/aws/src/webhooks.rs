@@ -229,6 +229,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_body_that_never_comes_does_not_hold_us() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let _ = stream.read(&mut [0; 4096]).expect("readable");
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nx").expect("writable");
+            thread::sleep(Duration::from_secs(5));
+        });
+        let sent = tokio::time::timeout(Duration::from_millis(1500), async {
+            hooks(true).send(&request(format!("http://{address}/"))).await
+        });
+        assert_eq!(sent.await.expect("in time").expect("answered").status, 200);
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_hangs_up_or_speaks_no_tls_has_not_answered_and_the_url_is_not_told() {
+        for scheme in ["http", "https"] {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+            let address = listener.local_addr().expect("bound");
+            thread::spawn(move || listener.incoming().for_each(drop));
+            let error =
+                hooks(true).send(&request(format!("{scheme}://{address}/canary"))).await.expect_err(scheme);
+            assert!(error.retryable && error.message.starts_with("webhook: no"), "{scheme}: {error:?}");
+            assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_retry_after_that_is_no_number_of_seconds_is_none() {
+        for asked in ["soon", "-1", "Wed, 21 Oct 2026 07:28:00 GMT", "99999999999", ""] {
+            let text = format!("HTTP/1.1 429 Slow\r\nRetry-After: {asked}\r\nContent-Length: 0\r\n\r\n");
+            let (address, _heard) = receiver(text.leak(), false);
+            let answer = hooks(true).send(&request(format!("http://{address}/"))).await.expect("answered");
+            assert_eq!(answer, WebhookAnswer { status: 429, retry_after: None }, "{asked}");
+        }
+    }
+
+    #[tokio::test]
     async fn silence_ends_with_the_timeout_and_the_url_is_not_told() {
         let (address, _heard) = receiver("", false);
         let quick = WebhookRequest { timeout_millis: 50, ..request(format!("http://{address}/canary")) };
