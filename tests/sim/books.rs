@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::record::{EventRecord, Stored};
-use domain::{ActionKind, Event, MAX_ATTEMPTS, Name, Observed, Sighting, Source, WorkerId};
+use domain::{ActionKind, Event, Name, Observed, Sighting, Source, WorkerId};
 use tests::world::State;
 
 use crate::trace::Step;
@@ -12,6 +12,8 @@ use crate::world::{Inner, SECOND};
 
 /// How old the record of an intent may be when its call is made: the lease of the call, and some skew.
 const INTENT_HOLDS: i64 = 64 * SECOND;
+/// How often an action may be tried. Said here once more, so that the law does not move with what it judges.
+const MOST_TRIES: u32 = 5;
 /// How much earlier than it was made a describe counts.
 const DESCRIBE_LAG: i64 = 30 * SECOND;
 
@@ -123,7 +125,7 @@ impl Inner {
         if reason.is_empty() {
             self.violated(format!("{kind} of {worker} without a reason"));
         }
-        if number > MAX_ATTEMPTS {
+        if number > MOST_TRIES {
             self.violated(format!("{kind} of {worker} is tried for the {number}th time"));
         }
         if self.now - at > INTENT_HOLDS {
