@@ -22,6 +22,8 @@ struct Person {
     sent: usize,
     /// When they do something next.
     next: i64,
+    /// The worker they commanded last, while they are not done with it.
+    busy_with: Option<WorkerId>,
 }
 
 #[derive(Debug, Clone)]
@@ -118,7 +120,7 @@ impl Inner {
                 self.violated(format!("{} is refused with {status}: {body}", ask.what));
             }
         }
-        let wait = if again { self.chance.between(1, 8) * SECOND } else { self.pause() };
+        let wait = if again { self.chance.between(1, 8) * SECOND } else { self.pause(person) };
         self.wake(person, wait);
     }
 
@@ -130,8 +132,10 @@ impl Inner {
     }
 
     /// Until somebody thinks of something next.
-    fn pause(&mut self) -> i64 {
-        if self.people.begun < self.people.wanted {
+    fn pause(&mut self, person: usize) -> i64 {
+        if self.people.people[person].busy_with.is_some() {
+            self.chance.between(0, 3 * SECOND)
+        } else if self.people.begun < self.people.wanted {
             self.chance.between(1, 20) * SECOND
         } else {
             self.chance.between(10, 20 * 60) * SECOND
@@ -149,8 +153,14 @@ impl Inner {
             self.people.begun += 1;
             self.begin(&name)
         } else {
-            match self.chance.one(&alive).copied() {
-                Some(worker) => self.command(worker, &name),
+            let same = self.people.people[person].busy_with.filter(|worker| alive.contains(worker));
+            match same.or_else(|| self.chance.one(&alive).copied()) {
+                Some(worker) => {
+                    // Who changes their mind does so at once, while the first wish is being carried out.
+                    let again = self.chance.hits(400_000);
+                    self.people.people[person].busy_with = again.then_some(worker);
+                    self.command(worker, &name)
+                }
                 None => ("listing", "GET", "/workers".to_owned(), Value::Null),
             }
         };
