@@ -15,6 +15,8 @@ use crate::world::{Due, Inner, MINUTE, SECOND};
 
 /// How long EC2 still answers for a terminated instance.
 const LINGERS: i64 = 60 * MINUTE;
+/// How long EC2 denies an instance, and how seldom: it is never denied twice in such a time.
+pub(crate) const DENIED: (i64, i64) = (20 * SECOND, 120 * MINUTE);
 /// The zones instances are in.
 pub(crate) const ZONES: [&str; 2] = ["us-east-1a", "us-east-1b"];
 
@@ -40,6 +42,8 @@ pub(crate) struct Machine {
     /// Counts its moves.
     pub(crate) moves: u64,
     pub(crate) reboots: u32,
+    /// When EC2 began to deny it last.
+    pub(crate) denied_at: i64,
 }
 
 impl Machine {
@@ -181,6 +185,7 @@ impl Inner {
             vanished: false,
             moves: 0,
             reboots: 0,
+            denied_at: 0,
         };
         self.ec2.machines.insert(id.clone(), machine);
         self.move_to(&id, Observed::Pending, None, "launched");

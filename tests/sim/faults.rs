@@ -59,6 +59,8 @@ pub(crate) enum Fault {
     DescribeLags,
     /// EC2 does not know its own new instance yet.
     NotYetKnown,
+    /// EC2 denies for some seconds that it knows an instance.
+    Denial,
     /// Calls that name an instance of one zone fail.
     ZoneDown,
     /// There is no room.
@@ -102,7 +104,7 @@ pub(crate) enum Fault {
 use Fault::*;
 
 impl Fault {
-    pub(crate) const ALL: [Self; 43] = [
+    pub(crate) const ALL: [Self; 44] = [
         CrashBefore,
         CrashAfter,
         Hang,
@@ -127,6 +129,7 @@ impl Fault {
         Ec2LosesReply,
         DescribeLags,
         NotYetKnown,
+        Denial,
         ZoneDown,
         NoCapacity,
         SlowTransition,
@@ -162,6 +165,7 @@ impl Fault {
             BusLosesReply => &[Api, Poll, Notify],
             Ec2Throttles | Ec2Fails => &[Api, Collect, Drift, Act],
             DescribeLags | NotYetKnown => &[Api, Collect, Drift],
+            Denial => &[Collect, Drift],
             ZoneDown | MetricsFail | MetricsLate | MetricsPartial => &[Collect],
             Ec2LosesReply | NoCapacity => &[Act],
             TopicRefuses | TopicLosesReply | HookFails | HookHangs | HookLimits | HookDeclines
@@ -189,6 +193,8 @@ impl Fault {
             TickDuplicated => 200_000,
             BusRefuses | BusLosesReply | Ec2Throttles | Ec2Fails | Ec2LosesReply => 150_000,
             DescribeLags | NotYetKnown => 500_000,
+            // Per instance and look.
+            Denial => 20_000,
             // Per zone and minute.
             ZoneDown => 5_000,
             NoCapacity => 300_000,

@@ -14,10 +14,14 @@ use domain::{
 };
 
 use super::{Outside, Port, failed};
-use crate::ec2::{Api, Phase, zone};
+use crate::ec2::{Api, DENIED, Phase, zone};
 use crate::faults::Fault;
 use crate::trace::Step;
 use crate::world::{Inner, MINUTE, SECOND};
+
+fn known_not(inner: &Inner, id: &InstanceId, now: i64) -> bool {
+    inner.ec2.machines.get(id).is_none_or(|machine| machine.is_forgotten(now))
+}
 
 fn throttled() -> CallError {
     CallError { message: "ec2: RequestLimitExceeded".to_owned(), retryable: true, cause: None }
@@ -53,7 +57,16 @@ impl Outside {
                 });
             }
             let young = known.is_some_and(|m| m.phases.first().is_some_and(|p| now - p.since < 20 * SECOND));
-            if known.is_none() || (young && self.strikes(&mut inner, Fault::NotYetKnown)) {
+            let denied_for = known.map(|m| now - m.denied_at);
+            if denied_for.is_some_and(|since| since > DENIED.1)
+                && !young
+                && self.strikes(&mut inner, Fault::Denial)
+            {
+                inner.ec2.machines.entry(id.clone()).and_modify(|machine| machine.denied_at = now);
+            }
+            let denied = inner.ec2.machines.get(id).is_some_and(|m| now - m.denied_at < DENIED.0);
+            if known_not(&inner, id, now) || denied || (young && self.strikes(&mut inner, Fault::NotYetKnown))
+            {
                 answer.unknown.push(id.clone());
                 continue;
             }
