@@ -92,7 +92,7 @@ advisories: ## known vulnerabilities of all dependencies (fetches the RustSec da
 
 .PHONY: sim
 sim: rust ## the fleet through hours of faults, for SEEDS=200 seeds of HOURS=6 hours; SEED=n for one of them, with its last steps
-	@SEEDS=$(or $(SEEDS),200) SEED=$(SEED) HOURS=$(or $(HOURS),6) FROM=$(FROM) \
+	@SEEDS=$(or $(SEEDS),200) SEED=$(SEED) HOURS=$(or $(HOURS),6) FROM=$(FROM) WORKERS=$(WORKERS) FAULTS=$(FAULTS) \
 	  cargo test --profile sim -p tests --no-default-features --test sim -- --nocapture
 
 .PHONY: mutants

@@ -2,7 +2,8 @@
 //! people do, in virtual time, and the laws are checked after every step.
 //!
 //! `make sim` runs many seeds, `make sim SEED=n` runs one and says what happened. A seed decides everything: which
-//! faults there are, how often, and what everybody does.
+//! faults there are, how often, and what everybody does. To look closer, `FAULTS=Hang,ColdStart` takes exactly these
+//! faults, and `WORKERS=n` so many workers.
 
 #![expect(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "all of this is a test")]
 #![expect(
@@ -47,6 +48,20 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a whole number, not {text:?}")))
 }
 
+/// The run of a seed, as far as the environment does not say otherwise.
+fn plan(seed: u64, hours: i64) -> Plan {
+    let faults = std::env::var("FAULTS").ok().filter(|text| !text.is_empty());
+    let named = |name: &str| Fault::ALL.into_iter().find(|fault| format!("{fault:?}") == name);
+    let faults = faults.map(|names| {
+        names
+            .split(',')
+            .map(|name| named(name).unwrap_or_else(|| panic!("there is no fault {name:?}")))
+            .collect()
+    });
+    let workers = number("WORKERS").map(|workers| workers as usize);
+    Plan { seed, hours, workers, faults, only_begin: false }
+}
+
 /// The seeds that found something once.
 fn found() -> Vec<u64> {
     let lines = include_str!("seeds.txt").lines().filter(|line| !line.starts_with('#'));
@@ -65,7 +80,7 @@ fn run_all(seeds: &[u64], hours: i64, until_broken: bool) -> Vec<Outcomes> {
         for _ in 0..threads.min(seeds.len()) {
             scope.spawn(|| {
                 while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-                    let plan = Plan { seed: *seed, hours, workers: None, faults: None, only_begin: false };
+                    let plan = plan(*seed, hours);
                     let mut outcomes = run(&plan, &wiring);
                     if outcomes.broken.is_none() {
                         // Again, up to where the first hash was taken: the same seed is the same run.
