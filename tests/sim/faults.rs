@@ -212,8 +212,8 @@ impl Fault {
         }
     }
 
-    /// The answer of what was done can get lost, so that it may be done twice.
-    const fn blurs_deliveries(self) -> bool {
+    /// The outcome of what was sent can get lost, so that it may be sent again.
+    pub(crate) const fn blurs_deliveries(self) -> bool {
         matches!(
             self,
             CrashBefore
@@ -224,8 +224,6 @@ impl Fault {
                 | TopicLosesReply
                 | HookLosesReply
                 | BusLosesReply
-                | HookHangs
-                | ClockSkew
         )
     }
 }
@@ -278,11 +276,6 @@ impl Faults {
 
     pub(crate) fn struck(&self) -> &BTreeMap<(Fault, Option<Function>), u64> {
         &self.struck
-    }
-
-    /// Nothing in this run makes it possible that a notice is told twice.
-    pub(crate) fn deliveries_are_exact(&self) -> bool {
-        !self.rates.keys().any(|fault| fault.blurs_deliveries())
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use standardwebhooks::Webhook;
 
 use crate::chance::Chance;
+use crate::faults::Fault;
 use crate::trace::Step;
 use crate::world::{Inner, SECOND};
 
@@ -19,21 +20,26 @@ pub(crate) const CANARIES: [&str; 2] = ["Y2FuYXJ5", "token-of-a-receiver"];
 /// One receiver that always works and one that fails in every way.
 const RECEIVERS: [&str; 2] =
     ["https://steady.example.com/token-of-a-receiver", "https://moody.example.com/token-of-a-receiver"];
+/// A delivery whose outcome got lost comes again when its claim is over; what got lost just before the first one was
+/// told may be the reason too.
+const LEASE: i64 = 90 * SECOND;
 /// SNS suspends email subscriptions from this many messages a second on (SNS developer guide, "Email notifications").
 const SUSPENDED_FROM: usize = 11;
 
 /// All listeners.
 #[derive(Debug)]
 pub(crate) struct Listeners {
-    /// How often each notice was told, by channel.
-    pub(crate) told: BTreeMap<(&'static str, String), u32>,
+    /// When each notice was told first, by channel.
+    pub(crate) told: BTreeMap<(&'static str, String), i64>,
+    /// When the outcome of something that was sent may have got lost last.
+    pub(crate) blurred_at: i64,
     /// When the last messages were published on the topic.
     published: VecDeque<i64>,
 }
 
 impl Listeners {
     pub(crate) fn new(_: &mut Chance) -> Self {
-        Self { told: BTreeMap::new(), published: VecDeque::new() }
+        Self { told: BTreeMap::new(), blurred_at: 0, published: VecDeque::new() }
     }
 
     /// The receivers' URLs.
@@ -56,7 +62,13 @@ impl Inner {
                 self.violated(format!("{channel} is told something without an id"));
             }
             self.step(Step::Told(channel, id.clone()));
-            *self.listeners.told.entry((channel, id)).or_default() += 1;
+            let now = self.now;
+            let first = *self.listeners.told.entry((channel, id.clone())).or_insert(now);
+            let lost =
+                self.listeners.blurred_at >= first - LEASE || self.faults.set().contains(&Fault::ClockSkew);
+            if first < now && !lost {
+                self.violated(format!("{channel} is told {id} again, and nothing was lost"));
+            }
         }
     }
 

@@ -171,6 +171,9 @@ impl Outside {
         let strikes = faults.strikes(fault, Some(function), chance);
         if strikes {
             inner.step(Step::Struck(fault, Some(function)));
+            if function == Function::Notify && fault.blurs_deliveries() {
+                inner.listeners.blurred_at = inner.now;
+            }
         }
         strikes
     }
