@@ -287,10 +287,11 @@ impl Worker {
         match action {
             // These are done when EC2 says yes.
             ActionKind::Reboot | ActionKind::Tag | ActionKind::Locate => {
-                if action == ActionKind::Reboot {
+                let answered = self.0.attempt.take_if(|attempt| attempt.action == action);
+                // The late answer to an earlier call is none to a reboot that was asked for since.
+                if action == ActionKind::Reboot && answered.is_some() {
                     self.0.reboot_requested_at = None;
                 }
-                self.0.attempt.take_if(|attempt| attempt.action == action);
                 self.0.gave_up.remove(&action);
             }
             // These are done when the instance gets there.

@@ -1,12 +1,13 @@
 //! What commands mean, and why some are refused.
 
 use super::support::{
-    Story, created, creation, describe, drifted, event, id, importation, imported, names, not_found,
-    operator, patch_tags, policy, running, stopped, t,
+    Story, created, creation, describe, drifted, event, id, importation, imported, names,
+    not_found, operator, patch_tags, policy, running, stopped, t,
 };
 use crate::{
-    AlertDuration, CheckStatus, Command, Desired, Details, DriftPolicy, Event, Evidence, Finding, Health,
-    Observed, Overrides, Percent, PollInterval, Rejection, SettingsPatch, Status, TagsPatch, Worker,
+    ActionKind, AlertDuration, CheckStatus, Command, Desired, Details, DriftPolicy, Event, Evidence,
+    Finding, Health, Observed, Overrides, Percent, PollInterval, Rejection, SettingsPatch,
+    Status, TagsPatch, Worker,
 };
 
 fn patch(settings: SettingsPatch) -> Command {
@@ -273,4 +274,13 @@ fn a_forgotten_instance_is_left_alone() {
     assert_eq!(worker.state().attempt, None);
     assert_eq!(worker.planned(9999), "-: forgotten");
     assert_eq!(worker.proceeding(9999).0, Vec::new());
+}
+
+#[test]
+fn a_late_answer_to_a_reboot_is_none_to_one_that_was_asked_for_since() {
+    let rebooting = running().asked(Command::Reboot, 0).issuing(1);
+    assert_eq!(rebooting.clone().accepted(2).state().reboot_requested_at, None);
+    let meanwhile = rebooting.asked(Command::Stop, 2).asked(Command::Start, 3).asked(Command::Reboot, 4);
+    let answered = meanwhile.with(&[Event::ActionAccepted { action: ActionKind::Reboot, at: t(5) }]);
+    assert_eq!(answered.state().reboot_requested_at, Some(t(4)));
 }
