@@ -159,6 +159,7 @@ async fn an_instance_that_another_worker_is_tagged_on_is_refused_unless_that_wor
     const STRANGER: &str = "01890a5d-ac96-774b-bcce-ffffffffffff";
     let client = Client::new();
     let living = client.created("living").await;
+    let busy = client.imported(INSTANCE, Observed::Running).await;
     let (forgotten, ended) = (client.created("forgotten").await, client.created("ended").await);
     client.send("DELETE", &format!("/workers/{forgotten}?forget=true"), "").await;
     client.send("DELETE", &format!("/workers/{ended}"), "").await;
@@ -167,6 +168,7 @@ async fn an_instance_that_another_worker_is_tagged_on_is_refused_unless_that_wor
         ("01890A5D-AC96", 409, "instance-claimed", "remove the tag from the instance"),
         ("", 409, "instance-claimed", "remove the tag from the instance"),
         (&living, 409, "instance-taken", living.as_str()),
+        (&busy, 409, "instance-claimed", "which answers for another instance; remove the tag"),
         (&forgotten, 201, "", ""),
         (&ended, 201, "", ""),
     ];

@@ -163,6 +163,12 @@ impl<P: Ports> Api<P> {
         let Ok(named) = tag.parse::<WorkerId>() else { return Err(claimed("something")) };
         match self.ports.workers().load(named).await? {
             Some(stored) if stored.worker.is_over() => Ok(()),
+            // It has another instance: the tag came along with a copy of that one's.
+            Some(stored)
+                if stored.worker.state().instance.as_ref().is_some_and(|its| *its != instance.instance) =>
+            {
+                Err(copied(named).about(named))
+            }
             Some(_) => Err(Problem::from(StoreError::InstanceTaken).about(named)),
             None => Err(claimed(&format!("worker {named}"))),
         }
@@ -189,6 +195,14 @@ fn claimed(by: &str) -> Problem {
     let detail = format!(
         "the instance's tag {WORKER_TAG} names {by} that this fleet has no record of; if another fleet answers for \
          the instance, forget it there first; then remove the tag from the instance and import it again"
+    );
+    Problem::new(Kind::InstanceClaimed, detail)
+}
+
+fn copied(named: WorkerId) -> Problem {
+    let detail = format!(
+        "the instance's tag {WORKER_TAG} names worker {named}, which answers for another instance; remove the tag from \
+         this instance and import it again"
     );
     Problem::new(Kind::InstanceClaimed, detail)
 }
