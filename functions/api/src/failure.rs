@@ -79,6 +79,7 @@ impl From<Rejection> for Problem {
             Rejection::Ended
             | Rejection::Terminating
             | Rejection::NotLaunched
+            | Rejection::Launching
             | Rejection::NotRunning { .. }
             | Rejection::InstanceEnding { .. } => Self::new(Kind::ImpossibleCommand, rejection.to_string()),
         }

@@ -199,10 +199,23 @@ where
                     Ok(facts(&stored.worker, &issued.action, &answer, called_at, now, self))
                 })
                 .await;
-            if let Err(error) = outcome {
-                report.failed += 1;
-                failed.insert(worker);
-                tracing::error!(worker.id = %worker, error = &error as &dyn std::error::Error, "answer not recorded");
+            match outcome {
+                Ok(changed) if changed.stored.worker.is_over() && changed.events.is_empty() => {
+                    let instance =
+                        answer.as_ref().ok().and_then(Answer::instance).map_or("none", InstanceId::as_str);
+                    tracing::warn!(
+                        worker.id = %worker,
+                        action = %kind,
+                        instance,
+                        "EC2 answered about a worker that was forgotten meanwhile"
+                    );
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    report.failed += 1;
+                    failed.insert(worker);
+                    tracing::error!(worker.id = %worker, error = &error as &dyn std::error::Error, "answer not recorded");
+                }
             }
         }
     }
@@ -248,6 +261,17 @@ where
 enum Answer {
     Accepted(Accepted),
     Located(Option<Instance>),
+}
+
+impl Answer {
+    /// The instance it speaks of.
+    const fn instance(&self) -> Option<&InstanceId> {
+        match self {
+            Self::Accepted(accepted) => Some(&accepted.instance),
+            Self::Located(Some(instance)) => Some(&instance.instance),
+            Self::Located(None) => None,
+        }
+    }
 }
 
 /// Of several instances with one worker's tag, the one that is still there.

@@ -134,6 +134,12 @@ pub enum Rejection {
     /// There is no instance yet.
     #[error("the worker has no instance yet; wait until it is launched, or terminate it")]
     NotLaunched,
+    /// A launch was called for, and it is not known yet which instance came of it.
+    #[error(
+        "the worker's launch is under way, and its instance would be left without an owner; wait until it is launched, \
+         or terminate the worker"
+    )]
+    Launching,
     /// Only a running instance can be rebooted.
     #[error(
         "only a running worker can be rebooted, and this one is to be {desired} and was last seen {observed}"

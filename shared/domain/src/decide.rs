@@ -84,6 +84,8 @@ impl Worker {
             Command::Reboot => self.reboot(by, now),
             Command::Sync if self.0.instance.is_none() => Err(Rejection::NotLaunched),
             Command::Sync => Ok(self.retry_tags(by, now).into_iter().collect()),
+            // Its instance would run on, and nothing would say whose it was. Who gave up knows.
+            Command::Forget if self.may_be_launching() => Err(Rejection::Launching),
             Command::Forget => Ok(vec![Event::Forgotten { at: now, by }]),
             Command::Patch { name, tags, settings } => {
                 let mut events = Vec::new();

@@ -89,6 +89,11 @@ impl Worker {
         self.0.gave_up.keys().any(|action| action.drives())
     }
 
+    /// There may be an instance that we do not know of yet, and we have not given up finding out.
+    pub(crate) fn may_be_launching(&self) -> bool {
+        self.0.launch_called && self.0.instance.is_none() && !self.is_stuck()
+    }
+
     pub(crate) fn has_given_up(&self, action: ActionKind) -> bool {
         self.0.gave_up.contains_key(&action)
     }

@@ -1,12 +1,12 @@
 //! What commands mean, and why some are refused.
 
 use super::support::{
-    Story, created, creation, describe, drifted, event, id, importation, imported, names,
+    Story, created, creation, describe, drifted, event, id, importation, imported, launched, names,
     not_found, operator, patch_tags, policy, running, stopped, t,
 };
 use crate::{
     ActionKind, AlertDuration, CheckStatus, Command, Desired, Details, DriftPolicy, Event, Evidence,
-    Finding, Health, Observed, Overrides, Percent, PollInterval, Rejection, SettingsPatch,
+    FailureKind, Finding, Health, Observed, Overrides, Percent, PollInterval, Rejection, SettingsPatch,
     Status, TagsPatch, Worker,
 };
 
@@ -283,4 +283,28 @@ fn a_late_answer_to_a_reboot_is_none_to_one_that_was_asked_for_since() {
     let meanwhile = rebooting.asked(Command::Stop, 2).asked(Command::Start, 3).asked(Command::Reboot, 4);
     let answered = meanwhile.with(&[Event::ActionAccepted { action: ActionKind::Reboot, at: t(5) }]);
     assert_eq!(answered.state().reboot_requested_at, Some(t(4)));
+}
+
+#[test]
+fn a_worker_whose_launch_is_not_resolved_cannot_be_forgotten() {
+    let launching = || created().issuing(0);
+    for worker in [
+        launching(),
+        launching().refused(FailureKind::Other, 1),
+        launching().refused(FailureKind::AlreadyLaunched, 1),
+        launching().asked(Command::Terminate, 1),
+    ] {
+        assert_eq!(
+            worker.deciding(Command::Forget, 2),
+            Err(Rejection::Launching),
+            "{:?}",
+            worker.state().attempt
+        );
+    }
+    let hopeless = launching().refused(FailureKind::Invalid, 1);
+    let given_up = hopeless.with(&hopeless.proceeding(2).0);
+    for worker in [created(), launched(), given_up] {
+        let names = names(&worker.deciding(Command::Forget, 3).expect("nothing is lost by it"));
+        assert_eq!(names, ["forgotten"]);
+    }
 }
