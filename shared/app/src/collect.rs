@@ -245,7 +245,7 @@ where
             }
             Err(error) => {
                 report.metrics_failed = true;
-                drop(told(&error, "metrics not read"));
+                tracing::error!(error = &error as &dyn std::error::Error, "metrics not read");
             }
         }
     }
