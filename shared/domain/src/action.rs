@@ -205,6 +205,8 @@ pub enum FailureKind {
     AlreadyLaunched,
     /// The request makes no sense to EC2, for example an unknown image.
     Invalid,
+    /// EC2 refused, in words that are none of these; nothing was done.
+    Refused,
     /// The call was accepted and the instance did not get there in time.
     Overdue,
     /// Anything else, such as a lost connection.
@@ -219,6 +221,7 @@ words!(FailureKind {
     IncorrectState => "incorrect_state",
     AlreadyLaunched => "already_launched",
     Invalid => "invalid",
+    Refused => "refused",
     Overdue => "overdue",
     Other => "other",
 });
@@ -233,7 +236,8 @@ impl FailureKind {
             | Self::Denied
             | Self::NotFound
             | Self::IncorrectState
-            | Self::Invalid => false,
+            | Self::Invalid
+            | Self::Refused => false,
         }
     }
 
@@ -244,6 +248,7 @@ impl FailureKind {
             | Self::Capacity
             | Self::NotFound
             | Self::IncorrectState
+            | Self::Refused
             | Self::AlreadyLaunched
             | Self::Overdue
             | Self::Other => true,

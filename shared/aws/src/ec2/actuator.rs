@@ -202,13 +202,17 @@ const fn other(message: String) -> Failure {
 
 fn failure<E: ProvideErrorMetadata>(error: SdkError<E, HttpResponse>) -> Failure {
     let Report { code, text, throttled, .. } = report(&error);
-    let kind =
-        if throttled { FailureKind::Throttled } else { code.as_deref().map_or(FailureKind::Other, kind) };
+    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+    let kind = match code.as_deref() {
+        _ if throttled => FailureKind::Throttled,
+        None => FailureKind::Other,
+        Some(code) => kind(code, status),
+    };
     Failure { kind, message: text }
 }
 
 /// What an error code of EC2 means for the next try (EC2 API reference, "Error codes").
-fn kind(code: &str) -> FailureKind {
+fn kind(code: &str, status: u16) -> FailureKind {
     match code {
         "InvalidInstanceID.NotFound" | "InvalidInstanceID.Malformed" => FailureKind::NotFound,
         "IncorrectInstanceState" | "IncorrectState" => FailureKind::IncorrectState,
@@ -237,6 +241,9 @@ fn kind(code: &str) -> FailureKind {
         | "VPCIdNotSpecified" => FailureKind::Invalid,
         _ if code.starts_with("Insufficient") => FailureKind::Capacity,
         _ if code.starts_with("Invalid") || code.starts_with("Unsupported") => FailureKind::Invalid,
-        _ => FailureKind::Other,
+        // Something broke on their side, maybe after it was done.
+        "InternalError" | "InternalFailure" | "ServiceUnavailable" | "Unavailable" => FailureKind::Other,
+        _ if status >= 500 => FailureKind::Other,
+        _ => FailureKind::Refused,
     }
 }

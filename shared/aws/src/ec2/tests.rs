@@ -351,6 +351,8 @@ async fn error_codes_are_told_apart() {
         ("IdempotentParameterMismatch", FailureKind::AlreadyLaunched),
         ("IdempotentInstanceTerminated", FailureKind::AlreadyLaunched),
         ("InternalError", FailureKind::Other),
+        // One that is in no table: it was answered, so nothing was done.
+        ("PendingVerification", FailureKind::Refused),
     ];
     for (code, kind) in cases {
         let wire = Wire::new([Reply::ec2(code, "said EC2")]);
