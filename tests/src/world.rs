@@ -54,7 +54,7 @@ pub struct State {
     /// The delivery ledger by notice and channel.
     pub ledger: BTreeMap<(String, String), Entry>,
     /// Permits taken, by name and second.
-    pub permits: BTreeMap<(String, i64), u32>,
+    pub permits: BTreeMap<String, Vec<(i64, u32)>>,
     /// EC2.
     pub machines: BTreeMap<InstanceId, Machine>,
     /// What CloudWatch has, by instance, metric and start of the period.

@@ -185,9 +185,12 @@ pub async fn no_more_permits_are_given_than_a_second_has(subject: &impl Subject)
     };
     assert_eq!(take(&name, now, 0).await, 0);
     assert_eq!(take(&name, now, 3).await, 3);
-    assert_eq!(take(&name, after(now, 1), 9).await, 5, "the next second has its own");
     assert_eq!(take(&name, now, 3).await, 2, "what is left");
     assert_eq!(take(&name, now, 1).await, 0);
+    assert_eq!(take(&name, after(now, 1), 9).await, 5, "the next second has its own");
+    assert_eq!(take(&name, now, 1).await, 0, "and a clock that is behind takes part in it");
+    assert_eq!(take(&name, after(now, -9), 1).await, 0);
+    assert_eq!(take(&name, after(now, -99), 1).await, 1, "one that is this far ahead is not believed");
     assert_eq!(take(&format!("{name}-other"), now, 1).await, 1);
     let crowd = format!("{name}-crowd");
     let taken: u32 = join_all((0..8).map(|_| take(&crowd, now, 2))).await.into_iter().sum();

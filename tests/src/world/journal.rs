@@ -252,9 +252,20 @@ impl Deliveries for World {
         per_second: u32,
     ) -> Result<u32, StoreError> {
         let mut state = self.state();
-        let taken = state.permits.entry((name.to_owned(), now.as_second())).or_default();
-        let granted = wanted.min(per_second.saturating_sub(*taken));
-        *taken += granted;
-        Ok(granted)
+        if wanted == 0 {
+            return Ok(0);
+        }
+        let now = now.as_millisecond();
+        let windows = state.permits.entry(name.to_owned()).or_default();
+        let open = |since: i64| since > now - 1000 && since <= now + 10_000;
+        if windows.last().is_none_or(|(since, _)| !open(*since)) {
+            windows.push((now, 0));
+        }
+        let left = windows.last_mut().map(|(_, taken)| {
+            let granted = wanted.min(per_second.saturating_sub(*taken));
+            *taken += granted;
+            granted
+        });
+        Ok(left.unwrap_or_default())
     }
 }

@@ -1,5 +1,7 @@
 //! The people's topic: no flood, and nothing lost in it.
 
+use std::time::Duration;
+
 use std::collections::BTreeMap;
 
 use app::ports::Clock;
@@ -88,4 +90,15 @@ async fn without_a_permit_the_sweep_leaves_the_topic_to_the_next_one() {
     let swept = notifier.sweep().await.expect("swept").report;
     assert_eq!((swept.due, swept.delivered, world.state().topic.len()), (4, 0, 5));
     assert!(world.next_due().expect("due") <= world.now());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_that_was_not_used_within_its_second_is_asked_for_again() {
+    let world = Fake::new();
+    world.state().topic_takes = Duration::from_millis(400);
+    let batch: Vec<_> = (1..=9).map(drifted).collect();
+    let report = world.notifier(&[]).tell(&batch).await.report;
+    assert_eq!((report.delivered, report.deferred), (9 + 9, 0), "to the topic and to the bus");
+    // Three messages a second, and five permits asked for in each.
+    assert_eq!(world.state().permits.len(), 3, "{:?}", world.state().permits);
 }

@@ -59,7 +59,7 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     ledger: BTreeMap<DeliveryKey, Entry>,
-    permits: BTreeMap<i64, u32>,
+    pub(crate) permits: BTreeMap<i64, u32>,
     receivers: BTreeMap<String, VecDeque<Receiver>>,
     calls: u32,
     dead: bool,
@@ -74,6 +74,8 @@ pub(crate) struct State {
     pub(crate) hooks: Vec<(Timestamp, WebhookRequest, bool)>,
     /// These fail as long as they are set.
     pub(crate) topic_down: bool,
+    /// How long the topic takes for a message.
+    pub(crate) topic_takes: Duration,
     pub(crate) bus_down: bool,
     pub(crate) secret_missing: bool,
     pub(crate) outcomes_lost: bool,

@@ -3,11 +3,12 @@
 //! SNS takes an email subscription back to pending when more than ten messages a second go to it, and deletes it two
 //! days later, so an alert storm could end alerting for good. All environments together send at most [`PER_SECOND`]
 //! messages a second, the most urgent ones first; what gets no permit is left to the next sweep, which tells all of it
-//! in one message.
+//! in one message. A permit is used within its second or not at all: saved ones would make a burst of several seconds'.
 
 use std::cmp::Reverse;
 
 use futures_util::future::join_all;
+use jiff::SignedDuration;
 
 use super::judge::{Failed, Try};
 use super::lane::{AT_ONCE, Ended, Lane};
@@ -23,6 +24,8 @@ pub(super) const CHANNEL: &str = "topic";
 const PERMITS: &str = "sns";
 /// How many messages a second all environments may send together: half of what SNS bears.
 pub(super) const PER_SECOND: u32 = 5;
+/// How long a permit holds.
+const PERMIT_HOLDS: SignedDuration = SignedDuration::from_secs(1);
 
 impl<P: Ports> Notifier<P> {
     /// The topic's share of a batch.
@@ -31,15 +34,21 @@ impl<P: Ports> Notifier<P> {
         let mut ours: Vec<&(usize, Notice)> =
             notices.iter().filter(|(_, notice)| notice.reach == Reach::Everyone).collect();
         ours.sort_by_key(|(_, notice)| Reverse(notice.severity));
-        let wanted = u32::try_from(ours.len()).unwrap_or(u32::MAX).min(PER_SECOND);
-        let mut permits = match self.permits(wanted).await {
-            Ok(permits) => permits,
-            Err(error) => {
-                lane.fail(ours.iter().map(|(record, _)| *record), error);
-                return lane;
-            }
-        };
+        let mut permits = 0;
+        let mut expire = None;
         for (position, (_, notice)) in ours.iter().enumerate() {
+            // Asked for at first, and again when those that are left have expired.
+            if expire.is_none_or(|at| permits > 0 && self.now() >= at) {
+                let wanted = u32::try_from(ours.len() - position).unwrap_or(u32::MAX).min(PER_SECOND);
+                expire = Some(self.now() + PERMIT_HOLDS);
+                permits = match self.permits(wanted).await {
+                    Ok(permits) => permits,
+                    Err(error) => {
+                        lane.fail(ours[position..].iter().map(|(record, _)| *record), error);
+                        return lane;
+                    }
+                };
+            }
             let ended = if permits > 0 && self.breaker.is_closed(CHANNEL, self.now()) {
                 self.tell_one(notice, &mut permits).await
             } else {

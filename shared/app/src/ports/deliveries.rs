@@ -97,7 +97,8 @@ pub trait Deliveries: Sync {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Delivery>, StoreError>> + Send;
 
-    /// Takes up to `wanted` permits out of the `per_second` of this second, and says how many it got.
+    /// Takes up to `wanted` permits out of the `per_second` of the second that began with its first permit, and says how
+    /// many it got. It is one second for all who ask, however their clocks differ, as long as that is by less than ten.
     fn permits(
         &self,
         name: &str,

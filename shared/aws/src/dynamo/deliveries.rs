@@ -17,6 +17,11 @@ use super::{Change, Table, item, number, read, readable, text};
 const KINDS: [&str; 3] = ["webhook", "topic", "bus"];
 /// How long the counter of a second is kept, in seconds.
 const COUNTER_KEPT: i64 = 3600;
+/// How long a window of permits is open, in milliseconds.
+const WINDOW: i64 = 1000;
+/// A window that was opened by a clock so much ahead of ours, in milliseconds, would be open for too long: it is not
+/// believed.
+const ABSURD: i64 = 10_000;
 
 /// The delivery ledger.
 #[derive(Debug)]
@@ -173,20 +178,37 @@ impl Deliveries for DynamoDeliveries {
         if wanted == 0 {
             return Ok(0);
         }
-        let second = now.as_second();
-        // Taking more than there is empties the second just the same, so one call is enough.
-        let change = Change {
-            update: "ADD #taken :wanted SET #ttl = :ttl",
-            given: "",
-            values: vec![(":wanted", number(wanted)), (":ttl", number(second + COUNTER_KEPT))],
+        let now = now.as_millisecond();
+        let key = Key { pk: format!("RATE#{name}"), sk: "WINDOW".to_owned() };
+        // One window for all, and not one for each second of each clock: two environments whose clocks differ share it.
+        let over = number(now - WINDOW);
+        let opening = Change {
+            update: "SET #since = :now, #taken = :wanted, #ttl = :ttl",
+            given: "attribute_not_exists(#pk) OR #since <= :over OR #since > :absurd",
+            values: vec![
+                (":now", number(now)),
+                (":wanted", number(wanted)),
+                (":ttl", number(now / 1000 + COUNTER_KEPT)),
+                (":over", over.clone()),
+                (":absurd", number(now + ABSURD)),
+            ],
+            returning: ReturnValue::None,
+        };
+        if self.table.update(&key, opening).await?.is_some() {
+            return Ok(wanted.min(per_second));
+        }
+        // Taking more than there is empties the window just the same, so one call is enough.
+        let taking = Change {
+            update: "ADD #taken :wanted",
+            given: "#since > :over AND #taken < :limit",
+            values: vec![(":wanted", number(wanted)), (":over", over), (":limit", number(per_second))],
             returning: ReturnValue::UpdatedNew,
         };
-        let key = Key { pk: format!("RATE#{name}#{second}"), sk: "COUNT".to_owned() };
         #[derive(Deserialize)]
         struct Counter {
             taken: u64,
         }
-        let counter = self.table.update(&key, change).await?.unwrap_or_default();
+        let Some(counter) = self.table.update(&key, taking).await? else { return Ok(0) };
         let Counter { taken } = read(counter)?;
         let before = taken.saturating_sub(u64::from(wanted));
         let left = u64::from(per_second).saturating_sub(before);

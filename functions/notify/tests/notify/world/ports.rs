@@ -131,6 +131,8 @@ impl Deliveries for Fake {
 
 impl Topic for Fake {
     async fn publish(&self, message: &TopicMessage) -> Result<(), CallError> {
+        let takes = self.state().topic_takes;
+        tokio::time::sleep(takes).await;
         let now = self.now();
         self.call(|state| {
             if state.topic_down {

@@ -307,18 +307,36 @@ async fn what_is_due_comes_from_every_kind_of_channel_oldest_first() {
 }
 
 #[tokio::test]
-async fn permits_of_a_second_run_out_and_none_wanted_is_no_call() {
+async fn the_first_permit_opens_a_second_and_none_wanted_is_no_call() {
+    let wire = Wire::new([ok(json!({}))]);
+    assert_eq!(deliveries(&wire).permits("sns", at(60), 9, 5).await.expect("counted"), 5);
+    let sent = wire.only().json();
+    assert_eq!(sent["Key"], json!({ "pk": { "S": "RATE#sns" }, "sk": { "S": "WINDOW" } }));
+    assert_eq!(sent["UpdateExpression"], json!("SET #since = :now, #taken = :wanted, #ttl = :ttl"));
+    let given = "attribute_not_exists(#pk) OR #since <= :over OR #since > :absurd";
+    assert_eq!(sent["ConditionExpression"], json!(given));
+    let values =
+        [(":now", "60000"), (":wanted", "9"), (":ttl", "3660"), (":over", "59000"), (":absurd", "70000")];
+    for (name, value) in values {
+        assert_eq!(sent["ExpressionAttributeValues"][name], json!({ "N": value }), "{name}");
+    }
+    assert_eq!(deliveries(&Wire::new([])).permits("sns", at(60), 0, 5).await.expect("nothing"), 0);
+}
+
+#[tokio::test]
+async fn permits_of_an_open_second_run_out() {
     for (taken, granted) in [("2", 2), ("5", 2), ("6", 1), ("7", 0), ("99", 0)] {
-        let wire = Wire::new([ok(json!({ "Attributes": { "taken": { "N": taken } } }))]);
+        let wire = Wire::new([condition_failed(), ok(json!({ "Attributes": { "taken": { "N": taken } } }))]);
         assert_eq!(
             deliveries(&wire).permits("sns", at(60), 2, 5).await.expect("counted"),
             granted,
             "{taken}"
         );
-        let sent = wire.only().json();
-        assert_eq!(sent["Key"], json!({ "pk": { "S": "RATE#sns#60" }, "sk": { "S": "COUNT" } }));
-        assert_eq!(sent["UpdateExpression"], json!("ADD #taken :wanted SET #ttl = :ttl"));
-        assert_eq!(sent["ConditionExpression"], Value::Null);
+        let sent = wire.sent()[1].json();
+        assert_eq!(sent["UpdateExpression"], json!("ADD #taken :wanted"));
+        assert_eq!(sent["ConditionExpression"], json!("#since > :over AND #taken < :limit"));
+        assert_eq!(sent["ExpressionAttributeValues"][":limit"], json!({ "N": "5" }));
     }
-    assert_eq!(deliveries(&Wire::new([])).permits("sns", at(60), 0, 5).await.expect("nothing"), 0);
+    let wire = Wire::new([condition_failed(), condition_failed()]);
+    assert_eq!(deliveries(&wire).permits("sns", at(60), 2, 5).await.expect("counted"), 0);
 }
