@@ -53,7 +53,7 @@ pub struct State {
     pub requests: BTreeMap<(String, String), journal::Begun>,
     /// The delivery ledger by notice and channel.
     pub ledger: BTreeMap<(String, String), Entry>,
-    /// Permits taken, by name and second.
+    /// The seconds of permits, by name: since when (milliseconds), and how many were taken.
     pub permits: BTreeMap<String, Vec<(i64, u32)>>,
     /// EC2.
     pub machines: BTreeMap<InstanceId, Machine>,

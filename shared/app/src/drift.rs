@@ -36,7 +36,7 @@ pub struct DriftReport {
 pub enum DriftOutcome {
     /// No worker has this instance; nothing to do.
     NotOurs,
-    /// It happened in a region in which this fleet has no workers; nothing to do.
+    /// It happened in a region that is not one of `Regions`, which nobody looks after; nothing to do.
     OtherRegion,
     /// The record knew already.
     Unchanged,

@@ -12,6 +12,9 @@ use crate::ports::{Sample, Samples};
 /// How late a value may come: CloudWatch publishes one minutes after its period ends, and each metric in its own time.
 pub(super) const LATENESS: SignedDuration = SignedDuration::from_mins(15);
 
+/// The longest time metrics are read for: the longest alert duration, which is the longest interval as well.
+const LONGEST_SPAN: SignedDuration = SignedDuration::from_hours(1);
+
 /// From when to when metrics are read, to know what happened in the last `span`. Both are bounds of the metrics' own
 /// period, and the end is not after `now`: the average of a period that is not over is that of a part of it.
 pub(super) fn window(now: Timestamp, period: u32, span: SignedDuration) -> (Timestamp, Timestamp) {
@@ -48,8 +51,13 @@ impl Written {
             samples.append(&news).await?;
         }
         self.note(&news);
-        self.lock().retain(|(_, at), _| *at >= since);
+        self.forget(since);
         Ok(news.len())
+    }
+
+    /// Forgets what nobody reads any more. Others read from earlier on: how far back is a matter of each worker's settings.
+    fn forget(&self, since: Timestamp) {
+        self.lock().retain(|(_, at), _| *at >= since - LONGEST_SPAN);
     }
 
     fn unknown(&self, read: &[Sample]) -> Vec<(WorkerId, Timestamp)> {
@@ -84,6 +92,19 @@ fn key(sample: &Sample) -> (WorkerId, Timestamp) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_read_is_remembered_until_nobody_reads_it() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let worker = WorkerId::new(uuid::Uuid::nil());
+        let written = Written::default();
+        written.note(&[Sample { worker, at: at(10_000), values: Values::new() }]);
+        let known = || written.lock().len();
+        written.forget(at(13_600));
+        assert_eq!(known(), 1, "a worker with the longest alert duration reads it");
+        written.forget(at(13_601));
+        assert_eq!(known(), 0);
+    }
 
     #[test]
     fn only_periods_that_are_over_are_read() {
