@@ -2,7 +2,7 @@
 
 moto answers calls and does nothing else. This process serves it and adds what AWS does by itself: instances take a moment to change
 state, EventBridge hears of each change, CloudWatch gets metrics. It also mends three answers of moto's EC2 that the functions
-depend on: ClientToken is honoured, and an instance in the wrong state can be neither started nor stopped nor rebooted.
+depend on: a ClientToken is good for one launch, and an instance in the wrong state can be neither started nor stopped nor rebooted.
 
 Neither AWS nor MiniStack lets anyone put `aws.*` events on a bus, so drift is invoked with them, as the rule would do.
 
@@ -14,6 +14,7 @@ Control, on its own loopback port:
 """
 
 import argparse
+import copy
 import datetime
 import glob
 import json
@@ -97,12 +98,21 @@ def mend_instances(settle):
         return type(self._state)(self._state.name, self._state.code)
 
     def mended_run(self, *args, **kwargs):
-        token = kwargs.get("client_token")
+        key = self.region_name, kwargs.get("client_token")
+        asked = copy.deepcopy((args, kwargs))
         with lock:
-            if token and token != "ABCDE" and (self.region_name, token) in launched:
-                return launched[self.region_name, token]
+            if key in launched:
+                before, reservation = launched[key]
+                if before == asked:
+                    return reservation
+                # EC2 API reference, "Ensuring idempotency in Amazon EC2 API requests"
+                raise EC2ClientError(
+                    "IdempotentParameterMismatch",
+                    "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).",
+                )
             reservation = run(self, *args, **kwargs)
-            launched[self.region_name, token] = reservation
+            if key[1] not in (None, "", "ABCDE"):  # moto's words for no token
+                launched[key] = asked, reservation
         for instance in reservation.instances:
             pass_through(instance, "pending", 0)
         return reservation

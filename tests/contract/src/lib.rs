@@ -21,10 +21,13 @@ pub mod saving;
 pub mod sweeps;
 pub mod topic;
 
+use std::panic::AssertUnwindSafe;
+
 use app::ports::{
     Actuator, Bus, Clock, Compute, Deliveries, Idempotency, Ids, Metrics, Samples, Sweeps, Topic, Workers,
 };
 use domain::{AccountId, InstanceId, Name, Region, Timestamp, WorkerId};
+use futures_util::FutureExt;
 use jiff::SignedDuration;
 
 /// How often something eventual is looked at, and how long the pause between is, in milliseconds: 20 seconds in all.
@@ -147,6 +150,11 @@ pub trait Subject: Sync {
 /// This many seconds later; or earlier, if negative.
 fn after(at: Timestamp, seconds: i64) -> Timestamp {
     at.saturating_add(SignedDuration::from_secs(seconds)).expect("a time")
+}
+
+/// Whether a law holds, found out without failing: for an adapter that is known to break it.
+pub async fn holds(law: impl Future<Output = ()>) -> bool {
+    AssertUnwindSafe(law).catch_unwind().await.is_ok()
 }
 
 /// Calls a macro with the laws of each module in turn: `$each! { module: law, law, ... }`.

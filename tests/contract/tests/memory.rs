@@ -103,8 +103,17 @@ macro_rules! in_memory {
 
 contract::every_law!(in_memory);
 
+#[tokio::test]
+async fn a_law_that_is_broken_is_told_from_one_that_holds() {
+    use contract::actuator::a_launch_with_the_same_token_is_the_same_launch as law;
+    let memory = Memory::default();
+    assert!(contract::holds(law(&memory)).await);
+    memory.0.state().broken.insert("locate");
+    assert!(!contract::holds(law(&memory)).await);
+}
+
 /// A law that no list names is never tried. All public functions of the modules are laws but `running`, which the emulators' subject
-/// needs.
+/// needs, and `holds`.
 #[test]
 fn every_law_is_tried() {
     let list = include_str!("../src/lib.rs");
@@ -113,7 +122,7 @@ fn every_law_is_tried() {
     for file in std::fs::read_dir(folder).expect("the sources") {
         let text = std::fs::read_to_string(file.expect("a file").path()).expect("text");
         let functions = text.split("\npub async fn ").skip(1);
-        for rest in functions.filter(|rest| !rest.starts_with("running(")) {
+        for rest in functions.filter(|rest| !rest.starts_with("running(") && !rest.starts_with("holds(")) {
             let name = rest.split('(').next().expect("a name");
             assert!(list.contains(&format!("            {name},\n")), "{name} is in no list of `every_law!`");
             laws += 1;
