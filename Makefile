@@ -123,7 +123,7 @@ test: quick sim lint-template deny build test-aws e2e ## everything that must pa
 
 .PHONY: build
 build: ARCH = $(HOST_ARCH)
-build: rust tools ## the functions, for this machine (the first time: about 15 minutes and 8 GB of memory)
+build: rust tools ## the functions, for this machine (the first time: about 12 minutes and 8 GB of memory)
 	$(CARGO_LAMBDA) $(SDK_PACKAGES)
 
 .PHONY: deploy

@@ -111,7 +111,7 @@ fn only_one_crate_knows_the_aws_sdks() {
         }
     }
     hold(
-        "The SDKs take ten minutes to compile: only shared/aws has them, and a function or the contract has shared/aws only \
+        "The SDKs take 12 minutes to compile: only shared/aws has them, and a function or the contract has shared/aws only \
          as an optional dependency behind a feature.",
         &faults,
     );

@@ -180,7 +180,7 @@ class Cloud:
             return state
 
     def build(self):
-        say("Building the functions (the first time takes about 15 minutes, most of it for the AWS SDKs) ...")
+        say("Building the functions (the first time takes about 12 minutes, most of it for the AWS SDKs) ...")
         log = self.folder / "build.log"
         arch = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
         # First what takes long, in full view; then SAM, which only copies.

@@ -312,7 +312,7 @@ pub(crate) fn url() -> impl Strategy<Value = Vec<u8>> {
         select(vec![
             "",
             "/",
-            "/services/T00/B00/XXXX",
+            "/services/TEAM/CHANNEL/TOKEN",
             "/?a=b",
             "?a=b",
             "#f",
