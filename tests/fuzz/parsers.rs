@@ -64,40 +64,14 @@ const BODIES: [(Method, &str); 3] =
 struct Outside(World);
 
 impl Ports for Outside {
-    type Workers = World;
-    type Samples = World;
-    type Idempotency = World;
-    type Compute = World;
-    type Bus = World;
-    type Clock = World;
-    type Ids = World;
-
-    fn workers(&self) -> &World {
-        &self.0
-    }
-
-    fn samples(&self) -> &World {
-        &self.0
-    }
-
-    fn idempotency(&self) -> &World {
-        &self.0
-    }
-
-    fn compute(&self) -> &World {
-        &self.0
-    }
-
-    fn bus(&self) -> &World {
-        &self.0
-    }
-
-    fn clock(&self) -> &World {
-        &self.0
-    }
-
-    fn ids(&self) -> &World {
-        &self.0
+    tests::one_world! {
+        workers: Workers,
+        samples: Samples,
+        idempotency: Idempotency,
+        compute: Compute,
+        bus: Bus,
+        clock: Clock,
+        ids: Ids,
     }
 }
 

@@ -223,6 +223,18 @@ impl Ids for World {
     }
 }
 
+/// Within an `impl` of a trait that hands out ports, for a struct around one [`World`]: the world is each of them.
+#[macro_export]
+macro_rules! one_world {
+    ($($port:ident: $Port:ident),+ $(,)?) => {$(
+        type $Port = $crate::world::World;
+
+        fn $port(&self) -> &$crate::world::World {
+            &self.0
+        }
+    )+};
+}
+
 /// The settings a fleet has by default.
 ///
 /// # Panics

@@ -9,65 +9,19 @@ use tests::world::{World, account, region};
 struct Memory(World);
 
 impl Subject for Memory {
-    type Workers = World;
-    type Samples = World;
-    type Sweeps = World;
-    type Idempotency = World;
-    type Deliveries = World;
-    type Compute = World;
-    type Actuator = World;
-    type Metrics = World;
-    type Bus = World;
-    type Topic = World;
-    type Clock = World;
-    type Ids = World;
-
-    fn workers(&self) -> &World {
-        &self.0
-    }
-
-    fn samples(&self) -> &World {
-        &self.0
-    }
-
-    fn sweeps(&self) -> &World {
-        &self.0
-    }
-
-    fn idempotency(&self) -> &World {
-        &self.0
-    }
-
-    fn deliveries(&self) -> &World {
-        &self.0
-    }
-
-    fn compute(&self) -> &World {
-        &self.0
-    }
-
-    fn actuator(&self) -> &World {
-        &self.0
-    }
-
-    fn metrics(&self) -> &World {
-        &self.0
-    }
-
-    fn bus(&self) -> &World {
-        &self.0
-    }
-
-    fn topic(&self) -> &World {
-        &self.0
-    }
-
-    fn clock(&self) -> &World {
-        &self.0
-    }
-
-    fn ids(&self) -> &World {
-        &self.0
+    tests::one_world! {
+        workers: Workers,
+        samples: Samples,
+        sweeps: Sweeps,
+        idempotency: Idempotency,
+        deliveries: Deliveries,
+        compute: Compute,
+        actuator: Actuator,
+        metrics: Metrics,
+        bus: Bus,
+        topic: Topic,
+        clock: Clock,
+        ids: Ids,
     }
 
     fn account(&self) -> AccountId {
