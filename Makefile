@@ -59,6 +59,7 @@ logs: tools ## follow the log of one function: make logs F=act (ONCE=1 to print 
 .PHONY: quick
 quick: rust ## format, lints and every test that needs no SDK and no cloud
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy $(WITHOUT_SDK) --all-targets --quiet -- -D warnings
 	@if cargo nextest --version >/dev/null 2>&1; then set -x; cargo nextest run $(WITHOUT_SDK) --status-level fail; \
 	else set -x; cargo test $(WITHOUT_SDK) --quiet; fi

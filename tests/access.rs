@@ -1,5 +1,4 @@
 //! Who may do what: the roles and routes of `template.yaml` held to the promises of ARCHITECTURE.md.
-#![expect(clippy::expect_used, reason = "all of this is a test")]
 
 use std::collections::BTreeSet;
 
@@ -156,7 +155,7 @@ fn the_template_and_the_router_have_the_same_routes() {
 
 /// The router's table as its source has it: `.route("/path", get(..).post(..))`, one route to a line.
 fn routed() -> BTreeSet<String> {
-    let source = std::fs::read_to_string(repo::root().join("functions/api/src/lib.rs")).expect("the router");
+    let source = repo::text("functions/api/src/lib.rs");
     let mut routes = BTreeSet::new();
     for line in
         source.lines().filter_map(|line| line.trim_start().split_once(".route(\"")).map(|(_, rest)| rest)

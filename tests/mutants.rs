@@ -24,7 +24,7 @@ struct Mutant {
 }
 
 fn mutants() -> Vec<Mutant> {
-    let text = fs::read_to_string(repo::root().join("tests/sim/mutants.toml")).expect("the mutants");
+    let text = repo::text("tests/sim/mutants.toml");
     toml::from_str::<Mutants>(&text).expect("the form of a mutant").mutant
 }
 
@@ -33,7 +33,7 @@ fn each_mutant_changes_one_place_that_exists() {
     let mutants = mutants();
     assert!(mutants.len() >= 12);
     for Mutant { name, file, find, replace } in &mutants {
-        let text = fs::read_to_string(repo::root().join(file)).expect(file);
+        let text = repo::text(file);
         assert_eq!(text.matches(find.as_str()).count(), 1, "{name}: what {file} must have exactly once");
         assert_ne!(find, replace, "{name}");
     }

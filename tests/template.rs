@@ -170,7 +170,7 @@ fn metrics_that_cannot_be_read_are_told_by_one_alarm() {
     );
     // The words it counts are the ones that collect writes, at a level that every setting of `LogLevel` lets through.
     let words = filter.property("FilterPattern").as_str().expect("a pattern");
-    let collect = std::fs::read_to_string(repo::root().join("shared/app/src/collect.rs")).expect("collect");
+    let collect = repo::text("shared/app/src/collect.rs");
     let line = collect.lines().find(|line| line.contains(words)).expect(words);
     assert!(words.starts_with('"') && line.trim_start().starts_with("tracing::error!("), "{line}");
     // As often as it must fail, the slowest fleet fails within the time that is looked at.

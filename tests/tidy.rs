@@ -16,7 +16,7 @@ const CORE_CRATES: [&str; 3] = ["jiff", "thiserror", "uuid"];
 
 /// The dependencies of a crate: name, whether optional, and in which table.
 fn dependencies(manifest: &str) -> Vec<(String, bool, &'static str)> {
-    let text = std::fs::read_to_string(repo::root().join(manifest)).expect(manifest);
+    let text = repo::text(manifest);
     let table: toml::Table = text.parse().expect(manifest);
     let mut all = Vec::new();
     for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
@@ -273,7 +273,7 @@ const FAULTS: usize = 29;
 
 #[test]
 fn every_fault_is_proved_by_a_test_that_exists() {
-    let document = std::fs::read_to_string(repo::root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let document = repo::text("ARCHITECTURE.md");
     let section = document.split("\n## ").find(|section| section.starts_with("Faults ")).expect("the table");
     let tests: BTreeSet<String> = sources(&["functions/", "shared/", "tests/"])
         .iter()

@@ -27,6 +27,15 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
+/// The text of the file at this path from the root.
+///
+/// # Panics
+/// If there is none.
+#[expect(clippy::expect_used, reason = "a test that reads a missing file is wrong")]
+pub fn text(path: &str) -> String {
+    fs::read_to_string(root().join(path)).expect(path)
+}
+
 /// Every text file of the tree, in the order of their paths. Files that are not UTF-8 are left out.
 pub fn files() -> Vec<File> {
     let mut paths = Vec::new();
