@@ -9,6 +9,8 @@ use tests::repo::{self, File};
 
 /// The longest a source file may be.
 const MOST_LINES: usize = 400;
+/// What source files are called, and what they open with.
+const OPENINGS: [(&str, &str); 2] = [(".rs", "//!"), (".py", "\"\"\"")];
 /// The crates of `shared/`.
 const SHARED: [&str; 3] = ["domain", "app", "aws"];
 /// All that the core may be made of: time, error types, identities.
@@ -180,16 +182,20 @@ fn clock_chance_and_environment_have_one_way_in() {
 #[test]
 fn every_source_file_says_what_it_is_for_and_stays_short() {
     let mut faults = Vec::new();
-    for file in repo::files().iter().filter(|file| file.is(".rs")) {
-        if !file.text.starts_with("//!") {
-            faults.push(format!("{} does not open with `//!` and a sentence on what it is for", file.path));
+    for file in repo::files() {
+        let Some((_, opening)) = OPENINGS.iter().find(|(ending, _)| file.is(ending)) else { continue };
+        if !file.text.starts_with(opening) {
+            faults.push(format!(
+                "{} does not open with `{opening}` and a sentence on what it is for",
+                file.path
+            ));
         }
         let lines = file.text.lines().count();
         if lines > MOST_LINES {
             faults.push(format!("{} has {lines} lines: split it along its ideas", file.path));
         }
     }
-    hold(&format!("A file opens with `//!` and has at most {MOST_LINES} lines."), &faults);
+    hold(&format!("A file says what it is for and has at most {MOST_LINES} lines."), &faults);
 }
 
 #[test]

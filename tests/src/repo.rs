@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What is made here and not committed: the entries of `.gitignore`, all of them plain names at the root.
+/// What is made here and not committed: the entries of `.gitignore` at the root.
 const NOT_OURS: &[&str] = &["target", ".aws-sam", ".local", ".git"];
 
 /// One text file of the tree.
@@ -64,7 +64,7 @@ pub fn folders(folder: &str) -> Vec<String> {
 fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
-        // Folders of caches (`__pycache__` and the like) are nobody's either.
+        // Folders of caches (`__pycache__`, which `.gitignore` has as well, and the like) are nobody's either.
         let skipped = NOT_OURS.iter().any(|other| name == *other) || name.to_string_lossy().contains("cache");
         // In a second working tree `.git` is a file.
         if path.is_dir() && !skipped {
