@@ -50,6 +50,10 @@ up: rust tools ## run everything on this machine: emulated AWS, the deployed sta
 down: ## stop the local cloud; leaves nothing running
 	@if [ -x $(VENV)/bin/python ]; then $(CLOUD) down; else echo "Nothing is running."; fi
 
+.PHONY: token
+token: tools ## log in to the local cloud as vera (viewer), oscar (operator) or ada (admin), and print the token: make -s token AS=ada
+	@$(CLOUD) token "$(AS)"
+
 .PHONY: logs
 logs: tools ## follow the log of one function: make logs F=act (ONCE=1 to print and stop)
 	@$(CLOUD) logs "$(F)" $(if $(ONCE),--once)

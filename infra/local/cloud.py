@@ -1,6 +1,6 @@
 """The local cloud: starts the emulators, deploys the stack to them with the real `sam deploy`, and stops them again.
 
-Usage (see the Makefile): cloud.py [--name NAME] up | down | deploy NAME=VALUE... | logs FUNCTION | run -- COMMAND...
+Usage (see the Makefile): cloud.py [--name NAME] up | down | deploy NAME=VALUE... | token PERSON | logs FUNCTION | run -- COMMAND...
 
 Everything that belongs to one cloud is in .local/<name>/: state.json (process ids and ports), outputs.json (what the stack says of
 itself), the emulators' logs, their temporary files. Several clouds can run side by side under different names and ports.
@@ -15,6 +15,7 @@ import time
 
 import sample
 import testbed
+import users
 from emulators import Emulators, free_ports
 from ground import NOT_RUNNING, ROOT, STACK, Failure, client, say, shown
 from stack import Stack
@@ -92,6 +93,8 @@ def main():
     commands.add_parser("down", help="stop")
     deploy = commands.add_parser("deploy", help="deploy the same build to the running cloud again, with other parameters")
     deploy.add_argument("parameters", nargs="+", metavar="NAME=VALUE")
+    token = commands.add_parser("token", help="log somebody in and print the token")
+    token.add_argument("person")
     logs = commands.add_parser("logs", help="follow the log of one function")
     logs.add_argument("function")
     logs.add_argument("--once", action="store_true")
@@ -110,6 +113,8 @@ def main():
             cloud.down()
         elif args.command == "deploy":
             cloud.stack.deploy(cloud.running(), args.parameters)
+        elif args.command == "token":
+            say(users.token(cloud.running(), args.person))
         elif args.command == "logs":
             follow(cloud, args.function, args.once)
         else:

@@ -9,6 +9,8 @@ Secrets. Its CloudFormation ignores ExcludePunctuation, and a signing secret mus
 
 Updates. It ends the processes of a function that is deployed again, in the middle of their work if need be.
 
+CORS. Its CloudFormation stores an HTTP API's configuration under names its gateway does not read.
+
 Speed. Its Runtime API writes headers and body apart on a socket with Nagle's algorithm, which costs 40 ms for every invocation.
 """
 
@@ -25,7 +27,7 @@ from ministack.core import lambda_runtime
 from ministack.core.arn import ArnParseError, parse_arn
 from ministack.core.concurrency import esm_wake
 from ministack.core.responses import _request_account_id, _request_region
-from ministack.services import dynamodb, lambda_svc
+from ministack.services import apigateway, dynamodb, lambda_svc
 from ministack.services.cloudformation import provisioners
 
 log = logging.getLogger("streams")
@@ -181,7 +183,17 @@ def mend_updates(update=lambda_svc._update_config):
     lambda_svc._update_config = update_around_the_busy
 
 
+def mend_cors():
+    def read(answer):
+        return lambda cors, origin: answer({key[0].lower() + key[1:]: value for key, value in (cors or {}).items()}, origin)
+
+    # The preflight's answer calls the other one by its name, which is mended as well: reading twice changes nothing.
+    apigateway._cors_response_headers = read(apigateway._cors_response_headers)
+    apigateway._cors_preflight_response = read(apigateway._cors_preflight_response)
+
+
 if __name__ == "__main__":
+    mend_cors()
     mend_secrets()
     mend_updates()
     atexit.register(lambda_runtime.reset)  # the functions' processes end with it

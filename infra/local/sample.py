@@ -3,7 +3,9 @@
 import json
 import urllib.error
 import urllib.request
+import uuid
 
+import users
 from ground import REGION, Failure, client, say, shown
 
 
@@ -28,7 +30,7 @@ def seed(cloud, state):
     ids = [instance["InstanceId"] for instance in found]
     say(f"Importing {ids[0]} through the API ...")
     body = {"region": REGION, "instance_id": ids[0]}
-    status, reply = call(cloud.stack.api_url(state), "POST", "/workers/import", body)
+    status, reply = call(cloud.stack.api_url(state), state, "POST", "/workers/import", body)
     if status not in (200, 201, 409):  # 409: a `make up` before this one has imported it
         raise Failure(f"The import was answered {status}: {reply}")
     return ids
@@ -37,14 +39,17 @@ def seed(cloud, state):
 def greet(cloud, state):
     url = cloud.stack.api_url(state)
     first = "" if cloud.name == "cloud" else f"--name {cloud.name} "
-    signed = "--aws-sigv4 aws:amz:us-east-1:execute-api --user test:test"
+    # As curl has it.
+    identity = "--aws-sigv4 aws:amz:us-east-1:execute-api --user test:test"
+    if users.wanted():
+        identity = '-H "Authorization: Bearer $(make -s token AS=ada)"'
     say(
         f"""
 The local cloud is running.
 
   API        {url}
              curl -s {url}/health
-             curl -s {signed} {url}/workers
+             curl -s {identity} {url}/workers
   EC2        http://127.0.0.1:{state['ports'][1]}    (aws ec2 describe-instances --endpoint-url ...; any credentials)
   the rest   http://127.0.0.1:{state['ports'][0]}    (DynamoDB, SNS, EventBridge, Lambda, CloudWatch, ...)
   logs       make logs F=act      (one of act api collect drift notify poll)
@@ -53,15 +58,19 @@ The local cloud is running.
     )
 
 
-def call(url, method, path, body=None):
-    """One signed request to the API."""
+def call(url, state, method, path, body=None):
+    """One request to the API, by somebody who may do everything."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
 
     data = json.dumps(body).encode() if body is not None else None
-    request = AWSRequest(method, url + path, data=data, headers={"Content-Type": "application/json"})
-    SigV4Auth(Credentials("test", "test"), "execute-api", REGION).add_auth(request)
+    headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())}
+    request = AWSRequest(method, url + path, data=data, headers=headers)
+    if users.wanted():
+        request.headers["Authorization"] = f"Bearer {users.token(state, 'ada')}"
+    else:
+        SigV4Auth(Credentials("test", "test"), "execute-api", REGION).add_auth(request)
     try:
         with urllib.request.urlopen(
             urllib.request.Request(url + path, data=data, method=method, headers=dict(request.headers)), timeout=30

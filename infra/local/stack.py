@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 
+import users
 from ground import NOT_RUNNING, REGION, REGIONS, ROOT, STACK, VENV, Failure, client, environment_of, say, shown
 
 BUCKET = "cml-fleet-artifacts"
@@ -37,6 +38,7 @@ class Stack:
             **({"NotificationWebhooks": state["webhooks"]} if state["webhooks"] else {}),
             "MetricsPollIntervalSeconds": "60",
             "MetricPeriodSeconds": "60",
+            **(users.parameters(state) if users.wanted() else {}),
             **dict(item.split("=", 1) for item in [*os.environ.get("PARAMETERS", "").split(), *changes]),
         }
         client("s3", port).create_bucket(Bucket=BUCKET)

@@ -3,6 +3,7 @@
 import shlex
 import sys
 
+import users
 from ground import HERE, REGION, STACK, client, environment_of
 
 ACCOUNT = "000000000000"
@@ -18,6 +19,8 @@ def variables(cloud, state):
         "STACK_NAME": STACK,
         "REGION": REGION,
         "ACCOUNT_ID": ACCOUNT,
+        "OIDC_PARAMETERS": " ".join(f"{name}={value}" for name, value in users.parameters(state).items()),
+        "OIDC_PASSWORD": users.PASSWORD,
         "OUTPUTS": str(cloud.stack.outputs_file),
         "NOTIFICATION_WEBHOOKS": cloud.emulators.webhooks,
         # For a test that changes a parameter of the stack it runs against; the parameters come after it.

@@ -24,8 +24,25 @@ impl Api {
         Self { cloud: cloud.clone() }
     }
 
-    /// Any signed request, with more headers.
+    /// Any signed request, with more headers. Brings an idempotency key along where one is required.
     pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&str>,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer> {
+        let required = method == "POST" && ["/workers", "/workers/import"].contains(&path);
+        let key = format!("e2e-{}", jiff::Timestamp::now().as_nanosecond());
+        let mut headers = headers.to_vec();
+        if required && !headers.iter().any(|(name, _)| *name == "idempotency-key") {
+            headers.push(("idempotency-key", &key));
+        }
+        self.send_as_it_is(method, path, body, &headers).await
+    }
+
+    /// Any signed request, with these headers.
+    pub(crate) async fn send_as_it_is(
         &self,
         method: &str,
         path: &str,

@@ -22,6 +22,9 @@ pub(crate) struct Cloud {
     pub(crate) account: String,
     pub(crate) stack: String,
     pub(crate) webhooks: Vec<String>,
+    /// The parameters that make the API accept the tokens of the local user pool.
+    pub(crate) oidc: String,
+    pub(crate) oidc_password: String,
     deploy: String,
     outputs: Value,
 }
@@ -83,6 +86,8 @@ impl Cloud {
             account: variable("ACCOUNT_ID")?,
             stack: variable("STACK_NAME")?,
             webhooks: variable("NOTIFICATION_WEBHOOKS")?.split(',').map(str::to_owned).collect(),
+            oidc: variable("OIDC_PARAMETERS")?,
+            oidc_password: variable("OIDC_PASSWORD")?,
             deploy: variable("DEPLOY")?,
             outputs: serde_json::from_str(&text)?,
         })
@@ -93,9 +98,9 @@ impl Cloud {
         self.outputs[name].as_str().with_context(|| format!("the stack has no output {name}"))
     }
 
-    /// Deploys the same template to this stack again, with one parameter (`Name=value`) changed.
-    pub(crate) async fn deploy(&self, parameter: &str) -> Result<()> {
-        let line = format!("{} {parameter}", self.deploy);
+    /// Deploys the same template to this stack again, with some parameters (`Name=value Name=value`) changed.
+    pub(crate) async fn deploy(&self, parameters: &str) -> Result<()> {
+        let line = format!("{} {parameters}", self.deploy);
         let shell = move || Command::new("sh").args(["-c", &line]).output();
         let output = tokio::task::spawn_blocking(shell).await??;
         if !output.status.success() {

@@ -83,6 +83,8 @@ fn phases() -> Vec<(&'static str, Vec<Scenario>)> {
             scenarios![remediation::with_auto_remediation_a_drifted_worker_is_started_again_and_told_so_once],
         ),
         ("the books", scenarios![books::everybody_was_told_everything_once_and_nothing_was_given_up]),
+        // After it nobody gets in with a signature.
+        ("tokens", scenarios![tokens::people_who_log_in_may_do_what_their_role_is_for]),
     ]
 }
 

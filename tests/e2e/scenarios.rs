@@ -8,5 +8,6 @@ pub(crate) mod commands;
 pub(crate) mod drift;
 pub(crate) mod figures;
 pub(crate) mod remediation;
+pub(crate) mod tokens;
 pub(crate) mod twice;
 pub(crate) mod webhooks;

@@ -17,8 +17,9 @@ use crate::topic::Subscriber;
 
 /// How long something may take that happens at once: an event, its consequences, a notice.
 pub(crate) const SOON: Duration = Duration::from_secs(15);
-/// How long a poll may take to come by and do its work: a minute, and what the emulator's clock is late.
-pub(crate) const NEXT_POLL: Duration = Duration::from_secs(90);
+/// How long a poll may take to come by and do its work. A minute is swept once: if a scenario asked for this minute's poll
+/// and the schedule's own comes late in the minute, the next one that looks is almost two minutes away.
+pub(crate) const NEXT_POLL: Duration = Duration::from_secs(130);
 /// How long people may wait for a notice. Their topic takes five messages a second of the whole fleet, and scenarios that
 /// run at the same time share them: what gets no permit is told by the next minute's sweep.
 pub(crate) const NEXT_SWEEP: Duration = Duration::from_secs(75);

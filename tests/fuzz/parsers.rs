@@ -22,11 +22,11 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use domain::{
-    Actor, Details, Evidence, Finding, ImportWorker, InstanceId, Observed, Overrides, Settings, Source,
-    WorkerId,
+    Actor, Command, Details, Evidence, Finding, ImportWorker, InstanceId, Observed, Overrides, Settings,
+    SettingsPatch, Source, TagsPatch, WorkerId,
 };
 use serde_json::Value;
-use tests::world::{World, account, region, settings};
+use tests::world::{World, access, account, region, settings};
 use tower::ServiceExt;
 
 /// The worker and the instance of the recorded payloads, so that what is read has something to act on.
@@ -113,14 +113,24 @@ async fn world() -> World {
         let id: WorkerId = id.parse().expect("an id");
         fleet(&world, &settings).import(id, command, Actor::Policy).await.expect("imported");
     }
+    // A second version, so that its facts are more than a page.
+    let settings_change = SettingsPatch { monitoring: Some(Some(true)), ..SettingsPatch::default() };
+    let change = Command::Patch { name: None, tags: TagsPatch::default(), settings: settings_change };
+    let worker = WORKER.parse().expect("an id");
+    fleet(&world, &settings).execute(worker, change, Actor::Policy, None).await.expect("changed");
     world.pass(3600);
     world
 }
 
 /// Asks the API, and looks at the answer: it is never our fault, it is JSON, and it is small.
 async fn ask(world: World, request: Request<Body>) -> (StatusCode, Value) {
-    let api =
-        Api { ports: Outside(world), settings: settings(), regions: vec![region()], account: account() };
+    let api = Api {
+        ports: Outside(world),
+        settings: settings(),
+        regions: vec![region()],
+        account: account(),
+        access: access(),
+    };
     let response = router(api).oneshot(request).await.expect("infallible");
     let (parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, MOST_ANSWERED).await.expect("a small answer");
@@ -182,10 +192,12 @@ fn api_body(bytes: &[u8]) {
     wait(async { ask(world().await, request).await });
 }
 
-/// A cursor, as it is and as what is within one. Whatever is taken leads on to cursors that are taken as well.
+/// A cursor, as it is, as what is within one, and as the position within that. Whatever is taken leads on to cursors that
+/// are taken as well.
 fn api_cursor(bytes: &[u8]) {
-    for cursor in [escaped(bytes), URL_SAFE_NO_PAD.encode(bytes)] {
-        for path in ["/workers?limit=2".to_owned(), format!("/workers/{WORKER}/events?limit=2")] {
+    for path in ["/workers?limit=1".to_owned(), format!("/workers/{WORKER}/events?limit=1")] {
+        let cursors = [escaped(bytes), URL_SAFE_NO_PAD.encode(bytes), at_position(&path, bytes)];
+        for cursor in cursors {
             wait(async {
                 let mut target = format!("{path}&cursor={cursor}");
                 let mut taken = false;
@@ -202,6 +214,16 @@ fn api_cursor(bytes: &[u8]) {
             });
         }
     }
+}
+
+/// A cursor of this listing at another position.
+fn at_position(path: &str, position: &[u8]) -> String {
+    let request = asked(Method::GET, path, HeaderMap::new(), Vec::new()).expect("a path");
+    let first = wait(async { ask(world().await, request).await }).1;
+    let real = URL_SAFE_NO_PAD.decode(first["next"].as_str().expect("more than a page")).expect("base64");
+    let real: Value = serde_json::from_slice(&real).expect("JSON");
+    let start = format!("{{\"of\":{},\"at\":", real["of"]);
+    URL_SAFE_NO_PAD.encode([start.as_bytes(), position, b"}"].concat())
 }
 
 fn escaped(bytes: &[u8]) -> String {

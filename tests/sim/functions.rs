@@ -14,7 +14,7 @@ use axum::http::Request;
 use domain::Settings;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tests::world::{account, region};
+use tests::world::{access, account, region};
 use tower::ServiceExt;
 
 use crate::lambda::Running;
@@ -44,6 +44,7 @@ impl Warm {
                 settings,
                 regions: vec![region()],
                 account: account(),
+                access: access(),
             })),
             Function::Poll => Self::Poll(outside, settings, metric_period),
             Function::Collect => Self::Collect(outside, settings, metric_period, Arc::default()),

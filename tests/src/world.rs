@@ -12,6 +12,7 @@ use std::future::{pending, poll_fn};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
+use app::config::{Access, Role};
 use app::ports::{
     Clock, CloudEvent, Heartbeat, Ids, InstanceKey, Request, Sample, TopicMessage, WebhookRequest,
 };
@@ -262,6 +263,15 @@ pub fn settings() -> Settings {
 #[expect(clippy::expect_used, reason = "the name is a region's")]
 pub fn region() -> Region {
     "us-east-1".parse().expect("a region")
+}
+
+/// Who may do what: everybody everything.
+///
+/// # Panics
+/// Never: the pattern is one.
+#[expect(clippy::expect_used, reason = "the pattern is one")]
+pub fn access() -> Access {
+    Access { claim: "groups".to_owned(), principals: vec![("*".parse().expect("a pattern"), Role::Admin)] }
 }
 
 /// The one account of the world.

@@ -2,10 +2,12 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use app::config::Access;
 use aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -18,9 +20,10 @@ use crate::reply::Subject;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Takes from the gateway's context what it vouches for, answers, and logs how: never bodies, headers or raw paths.
-pub(crate) async fn edge(mut request: Request, next: Next) -> Response {
+pub(crate) async fn edge(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
     let context = request.extensions_mut().remove::<ApiGatewayV2httpRequestContext>();
-    if let Some(caller) = context.as_ref().and_then(Caller::vouched_for) {
+    let caller = context.as_ref().and_then(|context| Caller::vouched_for(context, &access));
+    if let Some(caller) = caller {
         request.extensions_mut().insert(caller);
     }
     let id = RequestId::of(context.as_ref(), request.headers());

@@ -100,7 +100,7 @@ pub(crate) fn no_such_worker(id: Option<WorkerId>) -> Problem {
 /// A cursor that was not handed out by this listing.
 pub(crate) fn bad_cursor() -> Problem {
     let mut faults = Faults::default();
-    let allowed = Some("the `next` of an earlier page, unchanged".to_owned());
+    let allowed = Some("the `next` of an earlier page of the same query, unchanged".to_owned());
     faults.add("cursor", "is not a cursor of this listing", allowed);
     faults.problem(Kind::InvalidParameter)
 }

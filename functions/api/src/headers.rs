@@ -63,6 +63,15 @@ fn single<'a>(headers: &'a HeaderMap, name: &'static str, allowed: &str) -> Resu
     }
 }
 
+/// The caller left out a key that this request must have.
+pub(crate) fn missing_key() -> Problem {
+    invalid(
+        IDEMPOTENCY_KEY,
+        "is required: a text of your own, new for each new request, the same when it is repeated",
+        KEY,
+    )
+}
+
 fn invalid(header: &str, detail: &str, allowed: &str) -> Problem {
     let mut faults = Faults::default();
     faults.add(header, detail, Some(allowed.to_owned()));

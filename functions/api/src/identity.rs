@@ -1,7 +1,10 @@
 //! Who asks, and under which request id: what API Gateway vouches for, and nothing a client says about itself.
 
-use aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
-use axum::extract::{FromRequestParts, Request};
+use std::collections::HashMap;
+
+use app::config::{Access, Role};
+use aws_lambda_events::apigw::{ApiGatewayRequestAuthorizer, ApiGatewayV2httpRequestContext};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::middleware::Next;
@@ -10,24 +13,54 @@ use domain::Actor;
 
 use crate::problem::{Kind, Problem};
 
+/// Claims that tell people who somebody is, the best first. What an issuer puts there may be changed by the user, so it
+/// never stands alone.
+const NAMES: [&str; 4] = ["email", "preferred_username", "cognito:username", "username"];
+
+/// The longest name that facts repeat, in bytes.
+const MAX_NAME: usize = 128;
+
 /// The caller the authorizer identified. An extension of the request, put there by the edge of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
-    /// The ARN of the IAM principal.
-    pub(crate) arn: String,
+    /// Who it is, for ever: the ARN of an IAM principal, or the issuer and the subject of a token.
+    pub(crate) id: String,
+    /// Who it is in words people know.
+    name: String,
+    /// What it may do.
+    role: Option<Role>,
 }
 
 impl Caller {
     /// The caller in API Gateway's context, if an authorizer put one there.
-    pub(crate) fn vouched_for(context: &ApiGatewayV2httpRequestContext) -> Option<Self> {
-        let arn = context.authorizer.as_ref()?.iam.as_ref()?.user_arn.as_ref()?;
-        (!arn.is_empty()).then(|| Self { arn: arn.clone() })
+    pub(crate) fn vouched_for(context: &ApiGatewayV2httpRequestContext, access: &Access) -> Option<Self> {
+        let ApiGatewayRequestAuthorizer { iam, jwt, .. } = context.authorizer.as_ref()?;
+        let of_token = || Self::of_token(&jwt.as_ref()?.claims, access);
+        let arn = iam.as_ref().and_then(|iam| iam.user_arn.clone()).filter(|arn| !arn.is_empty());
+        let of_arn = |id: String| Self { name: id.clone(), role: access.of_principal(&id), id };
+        arn.map(of_arn).or_else(of_token)
+    }
+
+    fn of_token(claims: &HashMap<String, String>, access: &Access) -> Option<Self> {
+        let claim = |name: &str| claims.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        let (issuer, subject) = (claim("iss")?, claim("sub")?);
+        let name = NAMES.iter().find_map(|name| claim(name)).filter(|name| is_presentable(name));
+        Some(Self {
+            id: format!("{issuer} {subject}"),
+            name: name.map_or_else(|| subject.to_owned(), |name| format!("{name} ({subject})")),
+            role: claim(&access.claim).and_then(Role::in_claim),
+        })
     }
 
     /// The caller as facts name it.
     pub(crate) fn actor(&self) -> Actor {
-        Actor::Caller(self.arn.clone())
+        Actor::Caller(self.name.clone())
     }
+}
+
+/// Nothing that turns text around, breaks lines or looks like something else.
+fn is_presentable(name: &str) -> bool {
+    name.len() <= MAX_NAME && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {
@@ -38,16 +71,34 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Lets nobody through whom the authorizer did not identify: a second lock behind API Gateway's own.
-pub(crate) async fn required(request: Request, next: Next) -> Result<Response, Problem> {
-    if request.extensions().get::<Caller>().is_none() {
-        return Err(unauthenticated());
+/// Lets nobody through whom the authorizer did not identify, a second lock behind API Gateway's own, and nobody who has
+/// not at least this role.
+pub(crate) async fn at_least(
+    State(role): State<Role>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    match request.extensions().get::<Caller>() {
+        None => Err(unauthenticated()),
+        Some(caller) if caller.role >= Some(role) => Ok(next.run(request).await),
+        Some(caller) => Err(forbidden(role, caller.role)),
     }
-    Ok(next.run(request).await)
 }
 
 fn unauthenticated() -> Problem {
-    Problem::new(Kind::Unauthenticated, "sign the request with AWS Signature Version 4 (service execute-api)")
+    Problem::new(
+        Kind::Unauthenticated,
+        "send a token of this deployment's issuer (Authorization: Bearer ...), or, if it has none, sign the request with \
+         AWS Signature Version 4 (service execute-api)",
+    )
+}
+
+fn forbidden(needed: Role, has: Option<Role>) -> Problem {
+    let has = has.map_or_else(|| "none".to_owned(), |role| format!("the role {role}"));
+    Problem::new(
+        Kind::Forbidden,
+        format!("this needs the role {needed}, and you have {has}; ask whoever runs this deployment for it"),
+    )
 }
 
 /// The id under which a request is found in every log.

@@ -2,7 +2,8 @@
 //!
 //! # Design
 //! - [`router`] is the whole of it: a table of routes over [`Ports`], with `edge` around it, which gives every answer
-//!   its request id and writes one log line, and `identity` in front of every route but `GET /health`.
+//!   its request id and writes one log line, and `identity` in front of every route but `GET /health`: who asks, and
+//!   whether that role may ask for this.
 //! - A handler reads `extract, ask a use case, show`. What a request may contain is checked before anything is written
 //!   or called: shape by `body` and `params` (400), meaning by `input` (422), every fault of a request at once.
 //! - A `Problem` is the only way to fail. What is shown is chosen here; causes are only logged.
@@ -25,10 +26,11 @@ mod view;
 
 use std::sync::Arc;
 
+use app::config::{Access, Role};
 use app::ports::{Bus, Clock, Compute, Idempotency, Ids, Samples, Workers};
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn;
-use axum::routing::{get, post};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, patch, post};
 use domain::{AccountId, Region, Settings};
 
 /// The largest body a request may have.
@@ -78,27 +80,40 @@ pub struct Api<P> {
     pub regions: Vec<Region>,
     /// The account workers live in.
     pub account: AccountId,
+    /// Who may do what.
+    pub access: Access,
 }
 
 /// All routes. What the gateway vouches for is expected as an extension of the request: the
 /// `ApiGatewayV2httpRequestContext` of the event. Without it nobody is identified.
 pub fn router<P: Ports>(api: Api<P>) -> axum::Router {
+    let access = Arc::new(api.access.clone());
+    let for_ = |role| from_fn_with_state(role, identity::at_least);
     let open = axum::Router::new().route("/health", get(routes::health));
-    let identified = axum::Router::new()
-        .route("/workers", get(routes::list).post(routes::create))
-        .route("/workers/import", post(routes::import))
-        .route("/workers/{id}", get(routes::get).patch(routes::patch).delete(routes::delete))
+    let viewers = axum::Router::new()
+        .route("/workers", get(routes::list))
+        .route("/workers/{id}", get(routes::get))
+        .route("/workers/{id}/events", get(routes::events))
+        .route("/workers/{id}/telemetry", get(routes::telemetry))
+        .route_layer(for_(Role::Viewer));
+    let operators = axum::Router::new()
+        .route("/workers/{id}", patch(routes::patch))
         .route("/workers/{id}/start", post(routes::start))
         .route("/workers/{id}/stop", post(routes::stop))
         .route("/workers/{id}/reboot", post(routes::reboot))
         .route("/workers/{id}/sync", post(routes::sync))
-        .route("/workers/{id}/events", get(routes::events))
-        .route("/workers/{id}/telemetry", get(routes::telemetry))
-        .route_layer(from_fn(identity::required));
-    open.merge(identified)
+        .route_layer(for_(Role::Operator));
+    let admins = axum::Router::new()
+        .route("/workers", post(routes::create))
+        .route("/workers/import", post(routes::import))
+        .route("/workers/{id}", delete(routes::delete))
+        .route_layer(for_(Role::Admin));
+    open.merge(viewers)
+        .merge(operators)
+        .merge(admins)
         .fallback(routes::no_such_route)
         .method_not_allowed_fallback(routes::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(from_fn(edge::edge))
+        .layer(from_fn_with_state(access, edge::edge))
         .with_state(Arc::new(api))
 }

@@ -38,6 +38,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
 pub(crate) trait Payload: DeserializeOwned {
     /// The body may be left out.
     const OPTIONAL: bool = false;
+    /// It must come with an idempotency key: done twice by accident, it would be done twice.
+    const KEYED: bool = false;
     /// The query parameters.
     type Params: Known;
 }
@@ -76,6 +78,9 @@ impl<B: Payload, S: Send + Sync> FromRequest<S> for Order<B> {
         let params = Params::read(&parts.uri)?;
         let expected = headers::expected_version(&parts.headers)?;
         let key = headers::idempotency_key(&parts.headers)?;
+        if key.is_none() && B::KEYED {
+            return Err(headers::missing_key());
+        }
 
         let request = Request::from_parts(parts.clone(), body);
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
@@ -99,7 +104,7 @@ impl<B: Payload, S: Send + Sync> FromRequest<S> for Order<B> {
             body::parse(&bytes)?
         };
         let key = key.map(|key| RequestKey {
-            caller: caller.arn.clone(),
+            caller: caller.id.clone(),
             key,
             fingerprint: fingerprint(&parts, expected, &bytes),
         });

@@ -48,6 +48,7 @@ kinds! {
     InvalidParameter => "invalid-parameter", BAD_REQUEST, "A query parameter is not valid";
     InvalidHeader => "invalid-header", BAD_REQUEST, "A header is not valid";
     Unauthenticated => "unauthenticated", UNAUTHORIZED, "The caller is not known";
+    Forbidden => "forbidden", FORBIDDEN, "The caller may not do this";
     NoSuchRoute => "no-such-route", NOT_FOUND, "There is no such route";
     NoSuchWorker => "no-such-worker", NOT_FOUND, "There is no such worker";
     NoSuchInstance => "no-such-instance", NOT_FOUND, "There is no such instance";
@@ -197,7 +198,7 @@ impl Problem {
             vec![("content-type", MEDIA_TYPE.to_owned()), ("cache-control", "no-store".to_owned())];
         headers.extend(self.retry_after.map(|seconds| ("retry-after", seconds.to_string())));
         if self.kind == Kind::Unauthenticated {
-            headers.push(("www-authenticate", "AWS4-HMAC-SHA256".to_owned()));
+            headers.push(("www-authenticate", "Bearer, AWS4-HMAC-SHA256".to_owned()));
         }
         headers
     }

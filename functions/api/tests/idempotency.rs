@@ -36,7 +36,7 @@ async fn three_at_once_make_one_worker() {
 }
 
 #[tokio::test]
-async fn without_a_key_the_name_still_keeps_them_apart() {
+async fn of_two_that_ask_for_one_name_at_once_one_is_refused() {
     let client = Client::new();
     let body = creation("lab-1");
     let (a, b) = tokio::join!(client.json("POST", "/workers", &body), client.json("POST", "/workers", &body));

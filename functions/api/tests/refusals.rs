@@ -5,40 +5,123 @@ use std::io;
 use app::error::StoreError;
 use domain::Observed;
 use expect_test::expect;
+use serde_json::json;
 
 use crate::support::{Client, creation};
+
+/// Every route but `GET /health`, with the roles that may ask for it.
+const ROUTES: [(&str, &str, &[&str]); 12] = [
+    ("GET", "/workers", &["viewer", "operator", "admin"]),
+    ("GET", "/workers/{id}", &["viewer", "operator", "admin"]),
+    ("GET", "/workers/{id}/events", &["viewer", "operator", "admin"]),
+    ("GET", "/workers/{id}/telemetry", &["viewer", "operator", "admin"]),
+    ("PATCH", "/workers/{id}", &["operator", "admin"]),
+    ("POST", "/workers/{id}/start", &["operator", "admin"]),
+    ("POST", "/workers/{id}/stop", &["operator", "admin"]),
+    ("POST", "/workers/{id}/reboot", &["operator", "admin"]),
+    ("POST", "/workers/{id}/sync", &["operator", "admin"]),
+    ("POST", "/workers", &["admin"]),
+    ("POST", "/workers/import", &["admin"]),
+    ("DELETE", "/workers/{id}", &["admin"]),
+];
 
 #[tokio::test]
 async fn nobody_unknown_gets_past_health() {
     let client = Client::new();
     let id = client.imported("i-12345678", Observed::Running).await;
     let before = client.world.effects();
-    for nobody in [client.by(None), client.by(Some(""))] {
+    let no_subject = json!({ "iss": "https://issuer.example.com", "cognito:groups": "[admin]" });
+    let no_issuer = json!({ "sub": "x", "cognito:groups": "[admin]" });
+    for nobody in
+        [client.by(None), client.by(Some("")), client.with_token(&no_subject), client.with_token(&no_issuer)]
+    {
         assert_eq!(nobody.get("/health").await.status, 200);
-        for (method, target) in [
-            ("GET", "/workers"),
-            ("POST", "/workers"),
-            ("POST", "/workers/import"),
-            ("GET", "/workers/{id}"),
-            ("PATCH", "/workers/{id}"),
-            ("DELETE", "/workers/{id}"),
-            ("POST", "/workers/{id}/start"),
-            ("POST", "/workers/{id}/stop"),
-            ("POST", "/workers/{id}/reboot"),
-            ("POST", "/workers/{id}/sync"),
-            ("GET", "/workers/{id}/events"),
-            ("GET", "/workers/{id}/telemetry"),
-        ] {
+        for (method, target, _) in ROUTES {
             let answer = nobody.send(method, &target.replace("{id}", &id), "").await;
             assert_eq!(
                 (answer.status.as_u16(), answer.problem().as_str()),
                 (401, "unauthenticated"),
                 "{target}"
             );
-            assert_eq!(answer.header("www-authenticate"), "AWS4-HMAC-SHA256");
+            assert_eq!(answer.header("www-authenticate"), "Bearer, AWS4-HMAC-SHA256");
         }
     }
     assert_eq!(client.world.effects(), before);
+}
+
+#[tokio::test]
+async fn every_role_may_do_what_it_is_for_and_nothing_else() {
+    let client = Client::new();
+    let id = client.imported("i-12345678", Observed::Running).await;
+    let token = |groups: &str| {
+        let claims = json!({ "iss": "https://issuer.example.com", "sub": "7", "cognito:groups": groups });
+        client.with_token(&claims)
+    };
+    let callers = [
+        ("admin", token("[admin viewer]")),
+        ("admin", client.clone()),
+        ("operator", token("[everybody operator]")),
+        ("operator", client.by(Some("arn:aws:iam::999999999999:user/oscar"))),
+        ("viewer", token("viewer")),
+        ("viewer", client.by(Some("arn:aws:iam::999999999999:user/vera"))),
+        ("none", token("[everybody]")),
+        ("none", token("")),
+        ("none", client.by(Some("arn:aws:iam::999999999999:user/eve"))),
+    ];
+    for (role, caller) in callers {
+        for (method, target, allowed) in ROUTES {
+            let before = client.world.effects();
+            // Whoever is let through is told that the parameter is unknown; nothing is done either way.
+            let answer = caller.send(method, &format!("{}?x=1", target.replace("{id}", &id)), "").await;
+            let expected =
+                if allowed.contains(&role) { (400, "invalid-parameter") } else { (403, "forbidden") };
+            let got = answer.problem();
+            assert_eq!((answer.status.as_u16(), got.as_str()), expected, "{role} {method} {target}");
+            assert_eq!(client.world.effects(), before, "{role} {method} {target}");
+        }
+    }
+    expect![
+        "this needs the role admin, and you have the role viewer; ask whoever runs this deployment for it"
+    ]
+    .assert_eq(token("viewer").post("/workers").await.json()["detail"].as_str().expect("a detail"));
+}
+
+#[tokio::test]
+async fn who_asked_is_in_the_fact_in_words_that_cannot_be_borrowed() {
+    let client = Client::new();
+    let groups = "[operator]";
+    for (claims, by) in [
+        (json!({ "email": "ann@example.com", "username": "x" }), "ann@example.com (7)"),
+        (json!({ "cognito:username": "ann" }), "ann (7)"),
+        (json!({ "email": "", "username": "ann" }), "ann (7)"),
+        (json!({ "email": "a\u{202e}nn\n" }), "7"),
+        (json!({ "email": "x".repeat(129) }), "7"),
+        (json!({}), "7"),
+    ] {
+        let id = client.imported("i-12345678", Observed::Running).await;
+        let mut all = json!({ "iss": "https://issuer.example.com", "sub": "7", "cognito:groups": groups });
+        all.as_object_mut().expect("an object").extend(claims.as_object().expect("an object").clone());
+        assert_eq!(client.with_token(&all).post(&format!("/workers/{id}/stop")).await.status, 202);
+        let facts = client.get(&format!("/workers/{id}/events?limit=1")).await.json();
+        assert_eq!(facts["items"][0]["facts"][0]["by"]["id"], by, "{facts}");
+        client.send("DELETE", &format!("/workers/{id}?forget=true"), "").await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_belongs_to_whoever_used_it() {
+    let client = Client::new().with("idempotency-key", "k");
+    let token = |issuer: &str, subject: &str| {
+        client.with_token(&json!({ "iss": issuer, "sub": subject, "cognito:groups": "admin" }))
+    };
+    for (number, caller) in
+        [token("https://a", "1"), token("https://b", "1"), token("https://a", "2"), client.clone()]
+            .iter()
+            .enumerate()
+    {
+        let answer = caller.json("POST", "/workers", &creation(&format!("lab-{number}"))).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+    }
 }
 
 #[tokio::test]

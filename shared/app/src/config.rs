@@ -4,6 +4,7 @@
 //! out as one message that names each variable and its rule, and never a value: a value in the wrong variable may be
 //! a secret.
 
+mod access;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use std::fmt;
 
 use domain::{AccountId, AlertDuration, DriftPolicy, Percent, PollInterval, Region, Settings, Threshold};
 
+pub use access::{Access, NotARole, Principals, Role};
 pub use webhook_url::{InvalidUrl, WebhookUrl};
 
 use rule::Reader;
@@ -165,6 +167,8 @@ pub struct ApiConfig {
     pub common: Config,
     /// The account new workers live in: the stack's own.
     pub account: AccountId,
+    /// Who may do what.
+    pub access: Access,
 }
 
 impl ApiConfig {
@@ -181,7 +185,22 @@ impl ApiConfig {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let common = Config::read(reader);
         let account = reader.word("ACCOUNT_ID");
-        Some(Self { common: common?, account: account? })
+        let access = Self::read_access(reader);
+        Some(Self { common: common?, account: account?, access: access? })
+    }
+
+    fn read_access(reader: &mut Reader<'_>) -> Option<Access> {
+        let claim = reader.text("ROLE_CLAIM", rule::CLAIM, rule::is_claim);
+        let mut principals = Vec::new();
+        for (variable, role) in [
+            ("ADMIN_PRINCIPALS", Role::Admin),
+            ("OPERATOR_PRINCIPALS", Role::Operator),
+            ("VIEWER_PRINCIPALS", Role::Viewer),
+        ] {
+            let those = reader.list::<Principals>(variable, rule::PRINCIPALS);
+            principals.extend(those.into_iter().flatten().map(|those| (those, role)));
+        }
+        Some(Access { claim: claim?, principals })
     }
 }
 

@@ -78,13 +78,11 @@ pub(crate) async fn bad_input_is_answered_by_name_and_leaves_no_trace(world: &Wo
         };
         let body = Some(body.as_str()).filter(|body| !body.is_empty());
         let answer = world.api.send(method, &path, body, &[]).await?;
-        // A path that no route has is the gateway's own to refuse.
-        if answer.header("content-type").starts_with("application/problem+json") || *status != 404 {
-            problem(&answer, *status, field)
-                .map_err(|error| error.context(format!("{method} {path} {body:?}")))?;
-        }
-        ensure!(answer.status == *status, "{method} {path} was answered {}, not {status}", answer.status);
+        problem(&answer, *status, field)
+            .map_err(|error| error.context(format!("{method} {path} {body:?}")))?;
     }
+    let unkeyed = world.api.send_as_it_is("POST", "/workers", Some(&create(json!({}))), &[]).await?;
+    problem(&unkeyed, 400, "Idempotency-Key")?;
     // No gateway sends this, but whoever may invoke the function can.
     let mut event = tests::fixtures::read("api-request.json");
     event["isBase64Encoded"] = json!(true);
@@ -101,7 +99,7 @@ pub(crate) async fn bad_input_is_answered_by_name_and_leaves_no_trace(world: &Wo
 }
 
 /// The answer is a problem of this status that names this field.
-fn problem(answer: &Answer, status: u16, field: &str) -> Result<()> {
+pub(crate) fn problem(answer: &Answer, status: u16, field: &str) -> Result<()> {
     ensure!(answer.status == status, "answered {}, not {status}: {}", answer.status, answer.text);
     let kind = answer.header("content-type");
     ensure!(kind.starts_with("application/problem+json"), "the content type is {kind}: {}", answer.text);

@@ -35,6 +35,7 @@ pub(crate) struct CreateBody {
 }
 
 impl Payload for CreateBody {
+    const KEYED: bool = true;
     type Params = NoParams;
 }
 
@@ -50,6 +51,7 @@ pub(crate) struct ImportBody {
 }
 
 impl Payload for ImportBody {
+    const KEYED: bool = true;
     type Params = NoParams;
 }
 

@@ -12,12 +12,13 @@ use domain::{Metric, Timestamp};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use crate::cursor::Query;
 use crate::order::Named;
 use crate::params::{Known, Params};
 use crate::problem::{Kind, Problem};
 use crate::reply::Reply;
 use crate::view::time;
-use crate::{Api, Ports, cursor};
+use crate::{Api, Ports};
 
 const DEFAULT_EVENTS: u32 = 50;
 const MAX_EVENTS: u32 = 100;
@@ -64,12 +65,13 @@ pub(crate) async fn events<P: Ports>(
 ) -> Result<Reply, Problem> {
     let limit = params.limit(DEFAULT_EVENTS, MAX_EVENTS);
     params.check(Kind::InvalidParameter)?;
-    let start = params.text("cursor").map(cursor::decode::<After>).transpose()?;
+    let query = Query::new("events", &[("worker", Some(&id.to_string()))]);
+    let start = params.text("cursor").map(|cursor| query.position::<After>(cursor)).transpose()?;
     api.load(id).await?;
     let after = start.as_ref().map(|start| start.after.as_str());
     let page = api.ports.workers().events(id, after, limit).await?;
     let items = page.items.iter().map(EventsView::from).collect();
-    let next = page.next.map(|after| cursor::encode(&After { after }));
+    let next = page.next.map(|after| query.cursor(After { after }));
     Reply::json(StatusCode::OK, &EventsJson { items, next })
 }
 

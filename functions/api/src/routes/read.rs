@@ -10,13 +10,14 @@ use axum::http::StatusCode;
 use domain::{Name, Region, Status, WorkerId};
 use serde::{Deserialize, Serialize};
 
+use crate::cursor::Query;
 use crate::failure::bad_cursor;
 use crate::order::Named;
 use crate::params::{Known, NoParams, Params};
 use crate::problem::{Kind, Problem};
 use crate::reply::Reply;
 use crate::view::WorkerView;
-use crate::{Api, Ports, cursor};
+use crate::{Api, Ports};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 100;
@@ -89,11 +90,12 @@ pub(crate) async fn list<P: Ports>(
     let region = region.and_then(|name| params.faults.region(Some(&name), &api.regions));
     params.check(Kind::InvalidValue)?;
     let regions = region.as_ref().map_or(api.regions.as_slice(), std::slice::from_ref);
-    let start = params.text("cursor").map(cursor::decode::<Position>).transpose()?;
+    let query = Query::new("workers", &["status", "region", "name"].map(|name| (name, params.text(name))));
+    let start = params.text("cursor").map(|cursor| query.position(cursor)).transpose()?;
     let (found, next) = api.page(regions, start, &filter, limit as usize).await?;
     let now = api.ports.clock().now();
     let items = found.iter().map(|stored| WorkerView::of(stored, &api.settings, now)).collect();
-    Reply::json(StatusCode::OK, &WorkersJson { items, next: next.as_ref().map(cursor::encode) })
+    Reply::json(StatusCode::OK, &WorkersJson { items, next: next.map(|next| query.cursor(next)) })
 }
 
 /// A status to filter by. Workers that have ended are not listed, so nobody can ask for them.

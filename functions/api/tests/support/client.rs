@@ -1,6 +1,7 @@
 //! A client of the API, as API Gateway would put its requests to the function.
 
 use api::{Api, router};
+use app::config::{Access, Role};
 use aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -50,8 +51,11 @@ impl Answer {
 pub(crate) struct Client {
     pub(crate) world: World,
     router: Router,
-    caller: Option<String>,
+    /// What the authorizer says of whoever asks.
+    authorizer: Option<Value>,
     headers: Vec<(String, Vec<u8>)>,
+    /// Brings an idempotency key along where one is required.
+    keyed: bool,
 }
 
 impl Clone for Client {
@@ -59,8 +63,9 @@ impl Clone for Client {
         Self {
             world: self.world.clone(),
             router: self.router.clone(),
-            caller: self.caller.clone(),
+            authorizer: self.authorizer.clone(),
             headers: self.headers.clone(),
+            keyed: self.keyed,
         }
     }
 }
@@ -84,13 +89,33 @@ impl Client {
         };
         let regions = ["eu-central-1", "us-east-1"].map(|name| name.parse().expect("a region"));
         let account = "123456789012".parse().expect("an account");
-        let router = router(Api { ports: world.clone(), settings, regions: regions.into(), account });
-        Self { world, router, caller: Some(ALICE.to_owned()), headers: Vec::new() }
+        let principals = |pattern: &str, role| (pattern.parse().expect("a pattern"), role);
+        let access = Access {
+            claim: "cognito:groups".into(),
+            principals: vec![
+                principals("arn:aws:iam::123456789012:*", Role::Admin),
+                principals("arn:aws:iam::999999999999:user/oscar", Role::Operator),
+                principals("arn:aws:iam::999999999999:user/v*", Role::Viewer),
+            ],
+        };
+        let router = router(Api { ports: world.clone(), settings, regions: regions.into(), account, access });
+        Self { world, router, authorizer: Some(iam(ALICE)), headers: Vec::new(), keyed: true }
     }
 
-    /// The same API, asked by somebody else or by nobody known.
+    /// The same API, asked by another IAM principal or by nobody known.
     pub(crate) fn by(&self, caller: Option<&str>) -> Self {
-        Self { caller: caller.map(str::to_owned), ..self.clone() }
+        Self { authorizer: caller.map(iam), ..self.clone() }
+    }
+
+    /// The same API, asked with a token that has these claims.
+    pub(crate) fn with_token(&self, claims: &Value) -> Self {
+        let authorizer = serde_json::json!({ "jwt": { "claims": claims, "scopes": null } });
+        Self { authorizer: Some(authorizer), ..self.clone() }
+    }
+
+    /// The same, without an idempotency key where one is required.
+    pub(crate) fn without_keys(&self) -> Self {
+        Self { keyed: false, ..self.clone() }
     }
 
     /// The same, with one more header.
@@ -105,12 +130,16 @@ impl Client {
         for (name, value) in &self.headers {
             request = request.header(name, value.as_slice());
         }
+        let wants_key = method == "POST" && ["/workers", "/workers/import"].contains(&target);
+        if self.keyed && wants_key && !self.headers.iter().any(|(name, _)| name == "idempotency-key") {
+            request = request.header("idempotency-key", self.world.new_key());
+        }
         let mut context: Value = serde_json::json!({
             "requestId": "JKJaXmPLvHcESHA=", "accountId": "123456789012", "stage": "$default",
             "http": { "method": method, "path": "/", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1" },
         });
-        if let Some(arn) = &self.caller {
-            context["authorizer"] = serde_json::json!({ "iam": { "userArn": arn } });
+        if let Some(authorizer) = &self.authorizer {
+            context["authorizer"] = authorizer.clone();
         }
         let context: ApiGatewayV2httpRequestContext = serde_json::from_value(context).expect("a context");
         let request = request.extension(context).body(body.into()).expect("a request");
@@ -151,6 +180,11 @@ impl Client {
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
         answer.id()
     }
+}
+
+/// What the authorizer says of an IAM principal.
+fn iam(arn: &str) -> Value {
+    serde_json::json!({ "iam": { "userArn": arn } })
 }
 
 /// The smallest body that creates a worker.

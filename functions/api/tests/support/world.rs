@@ -28,6 +28,7 @@ pub(crate) struct State {
     pub(crate) writes: usize,
     pub(crate) aws_calls: usize,
     ids: u64,
+    keys_made: u64,
     seconds: i64,
 }
 
@@ -57,6 +58,13 @@ impl World {
 
     pub(crate) fn pass(&self, seconds: i64) {
         self.state().seconds += seconds;
+    }
+
+    /// An idempotency key nobody has used yet.
+    pub(crate) fn new_key(&self) -> String {
+        let mut state = self.state();
+        state.keys_made += 1;
+        format!("made-up-{}", state.keys_made)
     }
 
     pub(crate) fn has_instance(&self, id: &str, observed: Observed, tags: &[(&str, &str)]) {

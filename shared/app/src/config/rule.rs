@@ -13,6 +13,14 @@ pub(super) const TABLE: &str =
 pub(super) const BUS: &str =
     "must be the name of an event bus: 1 to 256 letters, digits, '-', '_', '.' or '/'";
 
+pub(super) const CLAIM: &str = "must be the name of a claim: 1 to 128 printable characters without blanks";
+pub(super) const PRINCIPALS: &str = "must be ARNs of IAM principals, in which * stands for any text, or a single *; \
+                                     separated by commas";
+
+pub(super) fn is_claim(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
 pub(super) fn is_table(text: &str) -> bool {
     (3..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
@@ -119,6 +127,18 @@ impl<'a> Reader<'a> {
             let regions: Option<Vec<Region>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
             regions.filter(|regions| all_different(regions)).ok_or_else(|| RULE.to_owned())
         })
+    }
+
+    /// A list that may be empty.
+    pub(super) fn list<T: FromStr>(&mut self, variable: &'static str, rule: &str) -> Option<Vec<T>> {
+        let Some(text) = self.variables.get(variable) else {
+            return self.refuse(variable, "is not set; it may be empty".to_owned());
+        };
+        if text.trim().is_empty() {
+            return Some(Vec::new());
+        }
+        let list: Option<Vec<T>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+        list.or_else(|| self.refuse(variable, rule.to_owned()))
     }
 
     /// A list of webhooks, each once. May be empty.

@@ -1,5 +1,7 @@
 //! Good settings, and every way in which each variable can be bad.
 
+mod api;
+
 use std::collections::BTreeMap;
 
 use domain::DriftPolicy;
