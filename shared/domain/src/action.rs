@@ -317,6 +317,13 @@ pub enum Reason {
         /// When the next one is due.
         until: Timestamp,
     },
+    /// EC2 takes only so many at a time, and others were first.
+    Queued {
+        /// What waits.
+        action: ActionKind,
+        /// Its turn.
+        until: Timestamp,
+    },
     /// The tries are used up, or trying again cannot help.
     Exhausted {
         /// What was tried.
@@ -349,6 +356,7 @@ impl Reason {
             Self::TagsDiffer => "tags_differ",
             Self::InFlight { .. } => "in_flight",
             Self::BackingOff { .. } => "backing_off",
+            Self::Queued { .. } => "queued",
             Self::Exhausted { .. } => "exhausted",
             Self::GaveUp => "gave_up",
         }
@@ -378,6 +386,9 @@ impl fmt::Display for Reason {
             }
             Self::BackingOff { action, number, until } => {
                 write!(f, "attempt {number} to {action} failed; trying again from {until}")
+            }
+            Self::Queued { action, until } => {
+                write!(f, "EC2 is asked for {} in one region; this one waits until {until}", action.pace())
             }
             Self::Exhausted { action, number } => {
                 write!(f, "gave up trying to {action} after {number} attempts")

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::evidence::{Sighting, Source, effective, is_since, later};
 use crate::worker::{BLIND_AFTER, LAUNCH_GRACE};
 use crate::{
-    ActionKind, Attempt, Desired, Details, Event, FailureKind, GivenUp, Observed, Origin, Snapshot, TagKey,
-    Timestamp, Worker,
+    ActionKind, Attempt, Desired, Details, Event, FailureKind, GivenUp, Observed, Origin, Queued, Snapshot,
+    TagKey, Timestamp, Worker,
 };
 
 impl Worker {
@@ -45,6 +45,7 @@ impl Worker {
                     overrides,
                     drift: None,
                     attempt: None,
+                    queued: None,
                     stray: None,
                     reboot_requested_at: None,
                     gave_up: BTreeMap::new(),
@@ -111,6 +112,7 @@ impl Worker {
             Event::Forgotten { at, .. } => {
                 self.0.forgotten_at = Some(*at);
                 self.0.attempt = None;
+                self.0.queued = None;
             }
             Event::InstanceObserved { sighting, details, confirms: _ } => self.see(sighting.clone(), details),
             Event::InstanceNotFound { at } => {
@@ -136,7 +138,11 @@ impl Worker {
                 self.0.desired_since = *at;
                 self.0.stray = None;
             }
+            Event::ActionQueued { action, not_before, .. } => {
+                self.0.queued = Some(Queued { action: *action, not_before: *not_before });
+            }
             Event::ActionIssued { action, number, at, deadline, reason: _ } => {
+                self.0.queued = None;
                 self.0.launch_called |= *action == ActionKind::Launch;
                 self.0.attempt = Some(Attempt {
                     action: *action,
@@ -176,6 +182,7 @@ impl Worker {
             Event::Terminated { at, .. } => {
                 self.0.terminated_at = Some(*at);
                 self.0.attempt = None;
+                self.0.queued = None;
                 self.0.drift = None;
                 self.0.stray = None;
                 self.0.reboot_requested_at = None;
@@ -203,6 +210,8 @@ impl Worker {
                 action => (action, attempt.deadline),
             })
             .or(s.stray.take());
+        // Nobody waits for what is not asked for any more.
+        s.queued = None;
         s.desired = to;
         s.desired_since = at;
         s.reached_at = None;
@@ -280,6 +289,7 @@ impl Worker {
             action.leads_to().is_some_and(|to| to.fulfils(desired)) && is_since(at, tried_at)
         };
         s.attempt.take_if(|attempt| done(attempt.action, attempt.issued_at));
+        s.queued.take_if(|queued| queued.action.leads_to().is_some_and(|to| to.fulfils(desired)));
         s.gave_up.retain(|action, given_up| !done(*action, given_up.tried_at));
     }
 

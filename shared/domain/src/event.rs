@@ -188,6 +188,17 @@ pub enum Event {
         /// When it took its effect.
         at: Timestamp,
     },
+    /// A step is due and waits for its turn. Costs no attempt.
+    ActionQueued {
+        /// What waits.
+        action: ActionKind,
+        /// When that was found.
+        at: Timestamp,
+        /// Its turn.
+        not_before: Timestamp,
+        /// Why it has to wait.
+        reason: String,
+    },
     /// A call to EC2 is about to be made. Recorded before the call.
     ActionIssued {
         /// What is being tried.
@@ -293,6 +304,7 @@ impl Event {
             Self::DriftDetected { .. } => "drift_detected",
             Self::DriftResolved { .. } => "drift_resolved",
             Self::ActionOvertook { .. } => "action_overtook",
+            Self::ActionQueued { .. } => "action_queued",
             Self::ActionIssued { .. } => "action_issued",
             Self::ActionAccepted { .. } => "action_accepted",
             Self::ActionFailed { .. } => "action_failed",

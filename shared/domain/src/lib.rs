@@ -7,6 +7,7 @@
 mod action;
 mod alert;
 mod apply;
+mod bucket;
 mod command;
 mod decide;
 mod event;
@@ -28,6 +29,7 @@ pub use action::{
     Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, LaunchSpec, MAX_ATTEMPTS, Plan, Reason,
 };
 pub use alert::{Alert, AlertKind};
+pub use bucket::{Admission, Ask, Level, Limits, Queued, Rate, Turns};
 pub use command::{
     Actor, Command, CreateWorker, Decision, ImportWorker, Rejection, SettingsPatch, TagsPatch,
 };

@@ -3,6 +3,7 @@
 use crate::action::{
     Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, LaunchSpec, MAX_ATTEMPTS, Plan, Reason,
 };
+use crate::bucket::{Queued, why_queued};
 use crate::evidence::later;
 use crate::{Desired, DriftPolicy, Event, InstanceId, Observed, Origin, Policy, Timestamp, Worker};
 
@@ -19,6 +20,19 @@ impl Plan {
 impl Worker {
     /// The step that would move EC2 towards what was asked for and is due now, and why; or why there is none.
     pub fn plan(&self, policy: &Policy, now: Timestamp) -> Plan {
+        let plan = self.paced(policy, now);
+        match (&plan.action, self.0.queued) {
+            (Some(action), Some(Queued { action: queued, not_before: until }))
+                if action.kind() == queued && now < until =>
+            {
+                Plan::none(Reason::Queued { action: queued, until })
+            }
+            (Some(_) | None, _) => plan,
+        }
+    }
+
+    /// What is due without regard to whose turn it is.
+    fn paced(&self, policy: &Policy, now: Timestamp) -> Plan {
         let wanted = self.step(policy);
         let Some(attempt) = &self.0.attempt else { return wanted };
         match &wanted.action {
@@ -162,6 +176,15 @@ impl Worker {
     /// has failed, an exhausted one is given up, and a due action is issued. Recording them by a conditional write is
     /// what makes the call exclusive.
     pub fn proceed(&self, policy: &Policy, now: Timestamp) -> (Vec<Event>, Plan) {
+        self.go_on(policy, now, None)
+    }
+
+    /// The same where an action that is due has to wait for its turn: it is queued and not issued.
+    pub fn queue(&self, policy: &Policy, now: Timestamp, not_before: Timestamp) -> (Vec<Event>, Plan) {
+        self.go_on(policy, now, Some(not_before))
+    }
+
+    fn go_on(&self, policy: &Policy, now: Timestamp, turn: Option<Timestamp>) -> (Vec<Event>, Plan) {
         if self.is_over() {
             return (Vec::new(), self.plan(policy, now));
         }
@@ -169,6 +192,10 @@ impl Worker {
         let worker = self.with(&events);
         let plan = worker.plan(policy, now);
         match (&plan.action, &plan.reason) {
+            (Some(action), _) if let Some(not_before) = turn => {
+                let (action, reason) = (action.kind(), why_queued(action.kind(), &self.0.region));
+                events.push(Event::ActionQueued { action, at: now, not_before, reason });
+            }
             (Some(action), reason) => {
                 let kind = action.kind();
                 events.extend(worker.overtaken(kind));
@@ -273,7 +300,9 @@ impl Worker {
             _ if plan.action.is_some() => Some(now),
             Reason::Exhausted { .. } => Some(now),
             Reason::Ended | Reason::Forgotten => None,
-            Reason::InFlight { until, .. } | Reason::BackingOff { until, .. } => Some(until),
+            Reason::InFlight { until, .. }
+            | Reason::BackingOff { until, .. }
+            | Reason::Queued { until, .. } => Some(until),
             // Nothing is due; but an attempt that is still open must be closed when its time is up.
             Reason::AsDesired
             | Reason::Requested

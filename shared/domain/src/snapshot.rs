@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::{
     AccountId, ActionKind, Alert, AlertKind, Attempt, Desired, Drift, GivenUp, Health, InstanceId, Name,
-    Origin, Overrides, Region, Sighting, TagKey, TagValue, Timestamp, WorkerId, Zone,
+    Origin, Overrides, Queued, Region, Sighting, TagKey, TagValue, Timestamp, WorkerId, Zone,
 };
 
 /// Everything a [`crate::Worker`] knows. Plain data: it can be read and rebuilt, and only [`crate::Worker::apply`]
@@ -72,6 +72,8 @@ pub struct Snapshot {
     pub drift: Option<Drift>,
     /// The action under way, or the last one that failed.
     pub attempt: Option<Attempt>,
+    /// The action that waits for its turn.
+    pub queued: Option<Queued>,
     /// An action that was under way when something else was asked for, and until when its effect is still ours.
     pub stray: Option<(ActionKind, Timestamp)>,
     /// Since when a reboot is asked for, and not made.

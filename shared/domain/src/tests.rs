@@ -2,6 +2,7 @@
 
 mod alerts;
 mod attempts;
+mod bucket;
 mod convergence;
 mod decide;
 mod drift;

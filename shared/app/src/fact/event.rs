@@ -164,6 +164,15 @@ pub(crate) enum EventShape {
         #[serde_as(as = "Rfc3339")]
         at: Timestamp,
     },
+    ActionQueued {
+        #[serde_as(as = "DisplayFromStr")]
+        action: ActionKind,
+        #[serde_as(as = "Rfc3339")]
+        at: Timestamp,
+        #[serde_as(as = "Rfc3339")]
+        not_before: Timestamp,
+        reason: String,
+    },
     ActionIssued {
         #[serde_as(as = "DisplayFromStr")]
         action: ActionKind,

@@ -232,6 +232,12 @@ pub(crate) mod rfc3339 {
             #[serde_as(as = "Moment")]
             until: Timestamp,
         },
+        Queued {
+            #[serde_as(as = "DisplayFromStr")]
+            action: ActionKind,
+            #[serde_as(as = "Moment")]
+            until: Timestamp,
+        },
         Exhausted {
             #[serde_as(as = "DisplayFromStr")]
             action: ActionKind,

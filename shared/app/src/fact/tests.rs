@@ -152,6 +152,12 @@ fn samples() -> Vec<Event> {
         Event::DriftDetected { drift: drift(), policy: DriftPolicy::Alert },
         Event::DriftResolved { drift: Drift { reason: None, ..drift() }, at: at("12:05:00") },
         Event::ActionOvertook { at: at("12:00:00") },
+        Event::ActionQueued {
+            action: ActionKind::Start,
+            at: at("12:00:00"),
+            not_before: at("12:03:20"),
+            reason: text("EC2 is asked for at most 2 starts a second in us-east-1"),
+        },
         issued(Reason::DriftReverted),
         Event::ActionAccepted { action: ActionKind::Launch, at: at("12:00:00") },
         Event::ActionFailed {
@@ -209,6 +215,7 @@ fn reasons() -> Vec<Reason> {
         Reason::TagsDiffer,
         Reason::InFlight { action, number, until },
         Reason::BackingOff { action, number, until },
+        Reason::Queued { action, until },
         Reason::Exhausted { action, number },
         Reason::GaveUp,
     ]

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use domain::{
     AccountId, ActionKind, Alert, AlertKind, Attempt, Desired, Drift, Failure, GivenUp, Health, InstanceId,
-    LaunchSpec, Name, Origin, Overrides, Region, Sighting, Snapshot, TagKey, TagValue, Timestamp, WorkerId,
-    Zone,
+    LaunchSpec, Name, Origin, Overrides, Queued, Region, Sighting, Snapshot, TagKey, TagValue, Timestamp,
+    WorkerId, Zone,
 };
 use serde::{Deserialize, Serialize};
 use serde_dynamo::AttributeValue;
@@ -39,6 +39,16 @@ struct AttemptShape {
     accepted: bool,
     #[serde_as(as = "Option<(FailureShape, Millis)>")]
     failed: Option<(Failure, Timestamp)>,
+}
+
+#[serde_as]
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Queued")]
+struct QueuedShape {
+    #[serde_as(as = "DisplayFromStr")]
+    action: ActionKind,
+    #[serde_as(as = "Millis")]
+    not_before: Timestamp,
 }
 
 #[serde_as]
@@ -106,6 +116,8 @@ pub(super) struct SnapshotShape {
     drift: Option<Drift>,
     #[serde_as(as = "Option<AttemptShape>")]
     attempt: Option<Attempt>,
+    #[serde_as(as = "Option<QueuedShape>")]
+    queued: Option<Queued>,
     #[serde_as(as = "Option<(DisplayFromStr, Millis)>")]
     stray: Option<(ActionKind, Timestamp)>,
     #[serde_as(as = "Option<Millis>")]
@@ -124,6 +136,7 @@ pub(super) struct SnapshotShape {
 stands_for!(
     OriginShape => Origin,
     AttemptShape => Attempt,
+    QueuedShape => Queued,
     GivenUpShape => GivenUp,
     SnapshotShape => Snapshot,
 );

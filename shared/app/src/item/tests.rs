@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     ActionKind, Alert, AlertKind, Attempt, CheckStatus, Desired, Details, Drift, Event, Failure, FailureKind,
-    GivenUp, Health, LaunchSpec, Observed, Origin, Overrides, Sighting, Snapshot, Source, Timestamp, Worker,
-    WorkerId,
+    GivenUp, Health, LaunchSpec, Observed, Origin, Overrides, Queued, Sighting, Snapshot, Source, Timestamp,
+    Worker, WorkerId,
 };
 use expect_test::{expect, expect_file};
 use serde_dynamo::{AttributeValue, Item};
@@ -112,6 +112,7 @@ fn full() -> Stored {
                 at("12:35:00"),
             )),
         }),
+        queued: Some(Queued { action: ActionKind::Reboot, not_before: at("12:06:00") }),
         stray: Some((ActionKind::Stop, at("12:10:00"))),
         reboot_requested_at: Some(at("12:05:00")),
         gave_up: [(
@@ -352,5 +353,5 @@ fn items_are_small() {
         bytes(&worker_item(&full())),
         bytes(&event_item(&self::record())),
     );
-    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 1804; a start 494"].assert_eq(&sizes);
+    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 1846; a start 494"].assert_eq(&sizes);
 }

@@ -7,8 +7,8 @@ use super::{Reach, Severity};
 /// Who is told of `event`, which is one of `all` facts of a record; `None` for bookkeeping.
 ///
 /// Bookkeeping is what only moves the worker's own record along: a sighting that confirms what was known, a single
-/// miss or failed call (the alert they may lead to is told), a goal reached or overtaken (the status says so), and
-/// the tags known to be on the instance.
+/// miss or failed call (the alert they may lead to is told), a goal reached or overtaken (the status says so), a
+/// place in a queue, and the tags known to be on the instance.
 pub(super) fn reach(event: &Event, all: &[Event]) -> Option<Reach> {
     match event {
         Event::InstanceObserved { confirms: true, .. }
@@ -16,6 +16,7 @@ pub(super) fn reach(event: &Event, all: &[Event]) -> Option<Reach> {
         | Event::ObservationFailed { .. }
         | Event::DesiredReached { .. }
         | Event::ActionOvertook { .. }
+        | Event::ActionQueued { .. }
         | Event::TagsApplied { .. } => None,
 
         // A failed action is tried again, or `gave_up` says that it is not.
@@ -83,6 +84,7 @@ const fn explains_status(event: &Event) -> bool {
         | Event::HealthChanged { .. }
         | Event::DesiredReached { .. }
         | Event::ActionOvertook { .. }
+        | Event::ActionQueued { .. }
         | Event::ActionAccepted { .. }
         | Event::ActionFailed { .. }
         | Event::Launched { .. }
@@ -122,6 +124,7 @@ pub(super) fn severity(event: &Event) -> Severity {
         | Event::DesiredReached { .. }
         | Event::DriftResolved { .. }
         | Event::ActionOvertook { .. }
+        | Event::ActionQueued { .. }
         | Event::ActionIssued { .. }
         | Event::ActionAccepted { .. }
         | Event::Launched { .. }
@@ -145,6 +148,7 @@ pub(super) const fn happened_at(event: &Event) -> Option<Timestamp> {
         | Event::DesiredReached { at }
         | Event::DriftResolved { at, .. }
         | Event::ActionOvertook { at }
+        | Event::ActionQueued { at, .. }
         | Event::ActionIssued { at, .. }
         | Event::ActionAccepted { at, .. }
         | Event::ActionFailed { at, .. }

@@ -76,6 +76,11 @@ pub(super) fn say(event: &Event, record: &EventRecord) -> Said {
             ))
         }
         Event::ActionOvertook { .. } => said(format!("an earlier action on {name} took its effect")),
+        Event::ActionQueued { action, not_before, reason, .. } => {
+            said(format!("{name} waits for its turn to {}", on_ec2(*action)))
+                .happened(format!("Its turn is at {not_before:.0}."))
+                .why(Some(reason))
+        }
         Event::ActionIssued { action, number, deadline, reason, .. } => {
             said(format!("cml-fleet is about to {} {name}", on_ec2(*action)))
                 .happened(format!("Attempt {number}, with time until {deadline:.0}."))

@@ -84,6 +84,7 @@ fn one_of_each() -> Vec<Event> {
     let untagged = imported(Observed::Running).issuing(0).refused(FailureKind::Denied, 1).issuing(2);
     all.extend(untagged.deciding(Command::Sync, 3).expect("allowed"));
     all.extend(created().proceeding(0).0);
+    all.extend(created().queue(&super::support::policy(crate::DriftPolicy::Alert), t(0), t(60)).0);
     let overtaken = running().asked(Command::Stop, 0).issuing(0).accepted(1).asked(Command::Start, 5);
     all.extend(overtaken.seeing(event(Observed::Stopped, 30)).proceeding(31).0);
     let health = |system| crate::Health { system, instance: CheckStatus::Ok, ebs: CheckStatus::Ok, at: t(0) };
@@ -107,7 +108,7 @@ fn every_kind_of_fact_has_a_name_of_its_own() {
         }
     }
     let names: BTreeSet<&str> = names(&all).into_iter().collect();
-    let expected = "action_accepted action_failed action_issued action_overtook alert_raised alert_resolved created \
+    let expected = "action_accepted action_failed action_issued action_overtook action_queued alert_raised alert_resolved created \
                     desired_changed desired_reached drift_detected drift_resolved forgotten gave_up health_changed \
                     imported instance_not_found instance_observed launched observation_failed reboot_requested renamed \
                     retry_requested settings_changed status_changed tags_applied tags_changed terminated";

@@ -215,6 +215,12 @@ pub(super) fn every_fact() -> Vec<Event> {
             at: time("10:02:00"),
         },
         Event::ActionOvertook { at: time("10:00:00") },
+        Event::ActionQueued {
+            action: ActionKind::Start,
+            at: time("10:00:00"),
+            not_before: time("10:03:20"),
+            reason: "EC2 is asked for at most 2 starts a second in us-east-1".to_owned(),
+        },
     ];
     all.extend(actions());
     all.extend([
