@@ -128,6 +128,21 @@ fn only_act_may_change_ec2_and_only_what_is_ours() {
     hold("The API records what is wanted; act alone makes it so, on tagged instances only.", &faults);
 }
 
+#[test]
+fn of_the_journal_act_may_touch_the_buckets_only() {
+    let template = Template::read();
+    let buckets = json!({
+        "ForAllValues:StringLike": { "dynamodb:LeadingKeys": "BUCKET#*" },
+        "Null": { "dynamodb:LeadingKeys": "false" },
+    });
+    let journal: Vec<_> = statements(&template)
+        .into_iter()
+        .filter(|s| s.role == "ActRole" && s.all["Resource"].to_string().contains("JournalTable"))
+        .map(|statement| (statement.actions().join(" "), statement.all["Condition"].clone()))
+        .collect();
+    assert_eq!(journal, [("dynamodb:GetItem dynamodb:UpdateItem".to_owned(), buckets)]);
+}
+
 /// The routes that nobody has to be identified for. A browser's question whether it may ask is answered by API Gateway.
 const OPEN: [&str; 3] = ["GET /health", "HEAD /health", "OPTIONS /{proxy+}"];
 

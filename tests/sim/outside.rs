@@ -44,6 +44,8 @@ pub(crate) enum Port {
     Record,
     Due,
     Permits,
+    Level,
+    Draw,
     Statuses,
     Describe,
     Locate,
@@ -65,7 +67,7 @@ impl Port {
         match self {
             Load | LoadMany | Owner | Watches | Events | Untold | MarkTold | Append | Written | Samples
             | ClaimTick | CompleteTick | Heartbeat | BeginRequest | FinishRequest | AbandonRequest
-            | ClaimDelivery | Defer | Record | Due | Permits => &[Fault::TableRefuses],
+            | ClaimDelivery | Defer | Record | Due | Permits | Level | Draw => &[Fault::TableRefuses],
             Save => &[Fault::TableRefuses, Fault::TableContended],
             Statuses | Describe | Locate | Change | ChangeMany => &[Fault::Ec2Throttles, Fault::Ec2Fails],
             Metrics => &[Fault::MetricsFail],
@@ -80,12 +82,12 @@ impl Port {
     const fn after(self) -> &'static [Fault] {
         match self {
             Save | MarkTold | Append | ClaimTick | CompleteTick | BeginRequest | FinishRequest
-            | AbandonRequest | ClaimDelivery | Defer | Record | Permits => &[Fault::TableLosesReply],
+            | AbandonRequest | ClaimDelivery | Defer | Record | Permits | Draw => &[Fault::TableLosesReply],
             Change | ChangeMany => &[Fault::Ec2LosesReply],
             PutEvents | Publish => &[Fault::BusLosesReply],
             Topic => &[Fault::TopicLosesReply],
             Load | LoadMany | Owner | Watches | Events | Untold | Written | Samples | Heartbeat | Due
-            | Statuses | Describe | Locate | Metrics | Webhook | Secret => &[],
+            | Level | Statuses | Describe | Locate | Metrics | Webhook | Secret => &[],
         }
     }
 

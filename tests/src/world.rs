@@ -6,6 +6,7 @@ mod ec2;
 mod journal;
 mod outside;
 mod store;
+mod throttle;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::{pending, poll_fn};
@@ -14,18 +15,19 @@ use std::task::Poll;
 
 use app::config::{Access, Role};
 use app::ports::{
-    Clock, CloudEvent, Heartbeat, Ids, InstanceKey, Request, Sample, TopicMessage, WebhookRequest,
+    BucketKey, Clock, CloudEvent, Heartbeat, Ids, InstanceKey, Request, Sample, TopicMessage, WebhookRequest,
 };
 use app::record::{EventRecord, Stored};
 use domain::{
-    AccountId, AlertDuration, DriftPolicy, FailureKind, InstanceId, Metric, Name, Percent, PollInterval,
-    Region, Settings, Threshold, Timestamp, WorkerId, Zone,
+    AccountId, AlertDuration, DriftPolicy, FailureKind, InstanceId, Level, Metric, Name, Percent,
+    PollInterval, Region, Settings, Threshold, Timestamp, WorkerId, Zone,
 };
 use uuid::Uuid;
 
 pub use ec2::Machine;
 pub use journal::Entry;
 pub use store::watch;
+pub use throttle::Throttle;
 
 /// Everything that exists.
 #[derive(Debug)]
@@ -56,6 +58,18 @@ pub struct State {
     pub ledger: BTreeMap<(String, String), Entry>,
     /// The seconds of permits, by name: since when (milliseconds), and how many were taken.
     pub permits: BTreeMap<String, Vec<(i64, u32)>>,
+    /// What is left of EC2's buckets, as `act` counts it.
+    pub levels: BTreeMap<BucketKey, Level>,
+    /// How many draws on a bucket are still to lose a race.
+    pub rivals: u32,
+    /// EC2's own buckets; without them it takes any number of calls.
+    pub throttle: Option<Throttle>,
+    /// Zones in which EC2 has room for so many more starts; in the others for any number.
+    pub room: BTreeMap<Zone, u32>,
+    /// Calls that EC2 throttled.
+    pub throttled: u32,
+    /// The starts that EC2 carried out, and when, in milliseconds.
+    pub starts: Vec<(i64, InstanceId)>,
     /// EC2.
     pub machines: BTreeMap<InstanceId, Machine>,
     /// What CloudWatch has, by instance, metric and start of the period.
@@ -78,7 +92,7 @@ pub struct State {
     pub refused: BTreeMap<&'static str, FailureKind>,
     /// Zones that are out: a call that names an instance in one of them fails.
     pub dark: BTreeSet<Zone>,
-    /// The call, a save or one that changes EC2, after which the process dies once.
+    /// The call, a save, a draw or one that changes EC2, after which the process dies once.
     pub dies_after: Option<&'static str>,
     /// How long a call that changes EC2 takes, in milliseconds.
     pub slow: i64,
@@ -104,6 +118,12 @@ impl Default for World {
             requests: BTreeMap::new(),
             ledger: BTreeMap::new(),
             permits: BTreeMap::new(),
+            levels: BTreeMap::new(),
+            rivals: 0,
+            throttle: None,
+            room: BTreeMap::new(),
+            throttled: 0,
+            starts: Vec::new(),
             machines: BTreeMap::new(),
             measured: BTreeMap::new(),
             bus: Vec::new(),

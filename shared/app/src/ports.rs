@@ -3,6 +3,7 @@
 //! Every adapter keeps these promises. Methods take `&self`; an
 //! adapter is made once per environment and used by one invocation at a time.
 
+mod buckets;
 mod compute;
 mod deliveries;
 mod journal;
@@ -10,6 +11,7 @@ mod outside;
 mod time;
 mod workers;
 
+pub use buckets::{BucketKey, Buckets};
 pub use compute::{Accepted, Actuator, Answered, Compute, Instance, InstanceStatus, Metrics};
 pub use deliveries::{Claim, Deliveries, Delivery, DeliveryKey, Outcome};
 pub use journal::{Answer, Begun, Heartbeat, Idempotency, RequestKey, Sample, Samples, Sweeps};

@@ -2,6 +2,7 @@
 //!
 //! In expressions every attribute is written `#name`, so that none can be one of DynamoDB's 573 reserved words.
 
+mod buckets;
 mod deliveries;
 mod idempotency;
 mod samples;
@@ -11,6 +12,7 @@ mod sweeps;
 mod tests;
 mod workers;
 
+pub use buckets::DynamoBuckets;
 pub use deliveries::DynamoDeliveries;
 pub use idempotency::DynamoIdempotency;
 pub use samples::DynamoSamples;

@@ -22,7 +22,9 @@ mod wire;
 pub use clients::{ClientsError, LONGEST_CALL};
 pub use cloudwatch::CloudWatchMetrics;
 pub use config::Environment;
-pub use dynamo::{DynamoDeliveries, DynamoIdempotency, DynamoSamples, DynamoSweeps, DynamoWorkers};
+pub use dynamo::{
+    DynamoBuckets, DynamoDeliveries, DynamoIdempotency, DynamoSamples, DynamoSweeps, DynamoWorkers,
+};
 pub use ec2::{Ec2Actuator, Ec2Compute};
 pub use entry::{Refused, serve, serve_http};
 pub use eventbridge::EventBridgeBus;
@@ -81,6 +83,11 @@ impl Aws {
     /// Heartbeats of the metrics channel.
     pub fn sweeps(&self, config: &Config) -> DynamoSweeps {
         DynamoSweeps::new(self.dynamo(), &config.journal_table)
+    }
+
+    /// Buckets. For `act` alone.
+    pub fn buckets(&self, config: &Config) -> DynamoBuckets {
+        DynamoBuckets::new(self.dynamo(), &config.journal_table)
     }
 
     /// Idempotency records.

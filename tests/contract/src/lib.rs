@@ -9,6 +9,7 @@
 #![expect(clippy::expect_used, reason = "a law that cannot be tried is not kept")]
 
 pub mod actuator;
+pub mod buckets;
 pub mod bus;
 pub mod compute;
 pub mod deliveries;
@@ -24,7 +25,8 @@ pub mod topic;
 use std::panic::AssertUnwindSafe;
 
 use app::ports::{
-    Actuator, Bus, Clock, Compute, Deliveries, Idempotency, Ids, Metrics, Samples, Sweeps, Topic, Workers,
+    Actuator, Buckets, Bus, Clock, Compute, Deliveries, Idempotency, Ids, Metrics, Samples, Sweeps, Topic,
+    Workers,
 };
 use domain::{AccountId, InstanceId, Name, Region, Timestamp, WorkerId};
 use futures_util::FutureExt;
@@ -42,6 +44,8 @@ pub trait Subject: Sync {
     type Samples: Samples;
     /// Heartbeats.
     type Sweeps: Sweeps;
+    /// Buckets.
+    type Buckets: Buckets;
     /// Idempotency records.
     type Idempotency: Idempotency;
     /// The delivery ledger.
@@ -67,6 +71,8 @@ pub trait Subject: Sync {
     fn samples(&self) -> &Self::Samples;
     /// Heartbeats.
     fn sweeps(&self) -> &Self::Sweeps;
+    /// Buckets.
+    fn buckets(&self) -> &Self::Buckets;
     /// Idempotency records.
     fn idempotency(&self) -> &Self::Idempotency;
     /// The delivery ledger.
@@ -196,6 +202,12 @@ macro_rules! every_law {
             a_later_tick_finds_the_heartbeat_as_it_was,
             completion_is_remembered_and_never_goes_back,
             what_nobody_took_up_cannot_be_completed,
+        }
+        $each! { buckets:
+            what_was_drawn_is_known_at_once,
+            a_draw_on_what_is_left_no_more_writes_nothing,
+            of_many_who_draw_at_once_one_gets_it,
+            buckets_have_nothing_to_do_with_each_other,
         }
         $each! { idempotency:
             a_new_key_is_fresh_and_then_running,

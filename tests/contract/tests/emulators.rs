@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use app::config::Config;
 use aws::{
-    Aws, CloudWatchMetrics, DynamoDeliveries, DynamoIdempotency, DynamoSamples, DynamoSweeps, DynamoWorkers,
-    Ec2Actuator, Ec2Compute, Environment, EventBridgeBus, RandomIds, SnsTopic, SystemClock,
+    Aws, CloudWatchMetrics, DynamoBuckets, DynamoDeliveries, DynamoIdempotency, DynamoSamples, DynamoSweeps,
+    DynamoWorkers, Ec2Actuator, Ec2Compute, Environment, EventBridgeBus, RandomIds, SnsTopic, SystemClock,
 };
 use contract::Subject;
 use domain::{AccountId, InstanceId, Region};
@@ -32,6 +32,7 @@ struct Adapters {
     workers: DynamoWorkers,
     samples: DynamoSamples,
     sweeps: DynamoSweeps,
+    buckets: DynamoBuckets,
     idempotency: DynamoIdempotency,
     deliveries: DynamoDeliveries,
     compute: Ec2Compute,
@@ -91,6 +92,7 @@ impl Adapters {
             workers: aws.workers(&config),
             samples: aws.samples(&config),
             sweeps: aws.sweeps(&config),
+            buckets: aws.buckets(&config),
             idempotency: aws.idempotency(&config),
             deliveries: aws.deliveries(&config),
             compute: aws.compute(),
@@ -109,6 +111,7 @@ impl Subject for Adapters {
     type Workers = DynamoWorkers;
     type Samples = DynamoSamples;
     type Sweeps = DynamoSweeps;
+    type Buckets = DynamoBuckets;
     type Idempotency = DynamoIdempotency;
     type Deliveries = DynamoDeliveries;
     type Compute = Ec2Compute;
@@ -129,6 +132,10 @@ impl Subject for Adapters {
 
     fn sweeps(&self) -> &DynamoSweeps {
         &self.sweeps
+    }
+
+    fn buckets(&self) -> &DynamoBuckets {
+        &self.buckets
     }
 
     fn idempotency(&self) -> &DynamoIdempotency {

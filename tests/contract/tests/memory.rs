@@ -13,6 +13,7 @@ impl Subject for Memory {
         workers: Workers,
         samples: Samples,
         sweeps: Sweeps,
+        buckets: Buckets,
         idempotency: Idempotency,
         deliveries: Deliveries,
         compute: Compute,

@@ -2,11 +2,11 @@
 
 use app::error::StoreError;
 use app::ports::{
-    Answer, Begun, Claim, Deliveries, Delivery, DeliveryKey, Heartbeat, Idempotency, InstanceKey, Outcome,
-    Page, RequestKey, Sample, Samples, Sweeps, Watch, Workers,
+    Answer, Begun, BucketKey, Buckets, Claim, Deliveries, Delivery, DeliveryKey, Heartbeat, Idempotency,
+    InstanceKey, Outcome, Page, RequestKey, Sample, Samples, Sweeps, Watch, Workers,
 };
 use app::record::{EventRecord, Stored};
-use domain::{Region, Timestamp, WorkerId};
+use domain::{Level, Region, Timestamp, WorkerId};
 
 use super::{Outside, Port, refused};
 use crate::faults::Fault;
@@ -135,6 +135,16 @@ impl Sweeps for Outside {
 
     async fn heartbeat(&self, region: &Region) -> Result<Option<Heartbeat>, StoreError> {
         through!(self, Heartbeat, self.world.tables.heartbeat(region).await)
+    }
+}
+
+impl Buckets for Outside {
+    async fn level(&self, key: &BucketKey) -> Result<Option<Level>, StoreError> {
+        through!(self, Level, self.world.tables.level(key).await)
+    }
+
+    async fn draw(&self, key: &BucketKey, before: Option<Level>, after: Level) -> Result<bool, StoreError> {
+        through!(self, Draw, self.world.tables.draw(key, before, after).await)
     }
 }
 

@@ -137,6 +137,7 @@ impl State {
         self.now += self.slow;
         let name = action.kind().as_str();
         let works = self.call(name);
+        self.throttled_or(action.kind(), 1)?;
         if let Some(kind) = self.refused.get(name) {
             return Err(Failure { kind: *kind, message: format!("EC2 refuses to {name}: {kind}") });
         }
@@ -158,6 +159,9 @@ impl State {
                 Ok(Accepted { instance: instance.clone(), observed: None, launched: None })
             }
             Action::Start(id) | Action::Stop(id) | Action::Reboot(id) | Action::Terminate(id) => {
+                if action.kind() == ActionKind::Start {
+                    self.has_room(std::slice::from_ref(id))?;
+                }
                 self.change(action.kind(), id)
             }
             Action::Locate => {
@@ -168,6 +172,31 @@ impl State {
             return Err(unanswered());
         }
         answer
+    }
+
+    fn throttled_or(&mut self, kind: ActionKind, instances: usize) -> Result<(), Failure> {
+        let now = self.now;
+        let taken = self.throttle.as_mut().map_or(Ok(()), |throttle| throttle.take(kind, instances, now));
+        self.throttled += u32::from(taken.is_err());
+        taken
+    }
+
+    /// Whether there is room for these to start, all of them.
+    fn has_room(&mut self, ids: &[InstanceId]) -> Result<(), Failure> {
+        let zones = |zone: &Zone| {
+            let there =
+                |id: &&InstanceId| self.machines.get(*id).is_some_and(|machine| machine.zone == *zone);
+            u32::try_from(ids.iter().filter(there).count()).unwrap_or(u32::MAX)
+        };
+        let wanted: Vec<(Zone, u32)> = self.room.keys().map(|zone| (zone.clone(), zones(zone))).collect();
+        if let Some((zone, _)) = wanted.iter().find(|(zone, wanted)| *wanted > self.room[zone]) {
+            let message = format!("InsufficientInstanceCapacity: not enough capacity in {zone}");
+            return Err(Failure { kind: FailureKind::Capacity, message });
+        }
+        for (zone, wanted) in wanted {
+            self.room.entry(zone).and_modify(|room| *room -= wanted);
+        }
+        Ok(())
     }
 
     fn change(&mut self, kind: ActionKind, id: &InstanceId) -> Result<Accepted, Failure> {
@@ -194,6 +223,9 @@ impl State {
         {
             let message = format!("IncorrectInstanceState: {id} is {}", machine.observed);
             return Err(Failure { kind: FailureKind::IncorrectState, message });
+        }
+        if kind == ActionKind::Start {
+            self.starts.push((self.now, id.clone()));
         }
         machine.observed = now;
         machine.next = Some(next);
@@ -269,13 +301,18 @@ impl Actuator for World {
         ids: &[InstanceId],
     ) -> Result<Vec<Accepted>, Failure> {
         let mut state = self.state();
+        state.now += state.slow;
         state.call("call_many");
+        state.throttled_or(kind, ids.len())?;
         if matches!(kind, ActionKind::Launch | ActionKind::Locate | ActionKind::Tag) {
             let message = format!("{kind} is not for several instances at once");
             return Err(Failure { kind: FailureKind::Invalid, message });
         }
         if let Some(id) = ids.iter().find(|id| !state.machines.contains_key(*id)) {
             return Err(unknown(id));
+        }
+        if kind == ActionKind::Start {
+            state.has_room(ids)?;
         }
         let answer = ids.iter().map(|id| state.change(kind, id)).collect();
         if state.unanswered.contains("call_many") {

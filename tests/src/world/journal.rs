@@ -1,13 +1,13 @@
-//! The journal: telemetry, heartbeats, idempotency records and the delivery ledger.
+//! The journal: telemetry, heartbeats, buckets, idempotency records and the delivery ledger.
 
 use std::collections::BTreeSet;
 
 use app::error::StoreError;
 use app::ports::{
-    Answer, Begun as Beginning, Claim, Deliveries, Delivery, DeliveryKey, Heartbeat, Idempotency, Outcome,
-    RequestKey, Sample, Samples, Sweeps,
+    Answer, Begun as Beginning, BucketKey, Buckets, Claim, Deliveries, Delivery, DeliveryKey, Heartbeat,
+    Idempotency, Outcome, RequestKey, Sample, Samples, Sweeps,
 };
-use domain::{Region, Timestamp, WorkerId};
+use domain::{Level, Region, Timestamp, WorkerId};
 use jiff::SignedDuration;
 
 use super::World;
@@ -112,6 +112,33 @@ impl Sweeps for World {
 
     async fn heartbeat(&self, region: &Region) -> Result<Option<Heartbeat>, StoreError> {
         Ok(self.state().heartbeats.get(region).copied())
+    }
+}
+
+impl Buckets for World {
+    async fn level(&self, key: &BucketKey) -> Result<Option<Level>, StoreError> {
+        let mut state = self.state();
+        if !state.call("level") {
+            return Err(refused());
+        }
+        Ok(state.levels.get(key).copied())
+    }
+
+    async fn draw(&self, key: &BucketKey, before: Option<Level>, after: Level) -> Result<bool, StoreError> {
+        {
+            let mut state = self.state();
+            if !state.call("draw") {
+                return Err(refused());
+            }
+            let lost = state.rivals > 0;
+            state.rivals = state.rivals.saturating_sub(1);
+            if lost || state.levels.get(key).copied() != before {
+                return Ok(false);
+            }
+            state.levels.insert(key.clone(), after);
+        }
+        self.survive("draw").await;
+        Ok(true)
     }
 }
 

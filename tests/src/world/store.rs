@@ -63,8 +63,15 @@ impl State {
         if instance.as_ref().and_then(|key| self.owners.get(key)).is_some_and(|owner| *owner != id) {
             return Err(StoreError::InstanceTaken);
         }
-        self.names.retain(|_, owner| *owner != id);
-        self.owners.retain(|_, owner| *owner != id);
+        if let Some(before) = self.workers.get(&id) {
+            let name = &before.worker.state().name;
+            if self.names.get(name) == Some(&id) {
+                self.names.remove(name);
+            }
+            if let Some(held) = key(before) {
+                self.owners.remove(&held);
+            }
+        }
         if !after.worker.is_over() {
             self.names.insert(name.clone(), id);
         }

@@ -1,5 +1,6 @@
 //! DynamoDB on the wire: what is asked, and what the answers mean.
 
+mod buckets;
 mod journal;
 mod workers;
 
