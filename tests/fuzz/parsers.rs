@@ -248,7 +248,7 @@ fn bus_request(bytes: &[u8]) {
     wait(async {
         let world = world().await;
         let fleet = || fleet(&world, &settings);
-        let reconciler = Reconciler { fleet: fleet(), compute: &world, actuator: &world };
+        let reconciler = Reconciler { fleet: fleet(), compute: &world, actuator: &world, buckets: &world };
         let _ = act::handle(&reconciler, &event).await;
         let Ok(event) = serde_json::from_value::<EventBridgeEvent<BusRequest>>(event) else { return };
         let written = serde_json::to_value(&event.detail).expect("JSON");
@@ -283,7 +283,12 @@ fn stream_batch(bytes: &[u8]) {
     let settings = settings();
     wait(async {
         let world = world().await;
-        let reconciler = Reconciler { fleet: fleet(&world, &settings), compute: &world, actuator: &world };
+        let reconciler = Reconciler {
+            fleet: fleet(&world, &settings),
+            compute: &world,
+            actuator: &world,
+            buckets: &world,
+        };
         let _ = act::handle(&reconciler, &event).await;
         read_back(&world);
     });

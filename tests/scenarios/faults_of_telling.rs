@@ -96,8 +96,7 @@ async fn a_thousand_workers_impaired_in_one_minute_are_five_messages_a_second_an
     // Coalescing is for people: a webhook and the bus get each notice on its own.
     let stack = Stack::default();
     for _ in 0..1000 {
-        let instance = stack.world.state().launch(Observed::Running);
-        stack.import(&instance, Observed::Running).await;
+        stack.adopted(Observed::Running).await;
     }
     stack.settle().await;
     stack.minute().await;

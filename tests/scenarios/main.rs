@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests are not tests to the lint")]
 
+mod bulk;
 mod drifting;
 mod driving;
 mod faults_of_crashes;
@@ -13,3 +14,4 @@ mod forgetting;
 mod measuring;
 mod polling;
 mod stack;
+mod turns;

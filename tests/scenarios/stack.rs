@@ -17,7 +17,7 @@ use aws_lambda_events::event::cloudwatch_events::ec2::InstanceStateChange;
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use domain::{
     Actor, Command, CreateWorker, DriftPolicy, Evidence, Finding, ImportWorker, InstanceId, LaunchSpec,
-    Observed, Overrides, Region, Settings, Source, WorkerId,
+    Observed, Overrides, Region, Settings, Snapshot, Source, Worker, WorkerId,
 };
 use serde_json::{Value, json};
 use tests::world::{World, account, region, settings};
@@ -61,8 +61,8 @@ impl Stack {
         Fleet { workers: &self.world, clock: &self.world, settings: &self.settings }
     }
 
-    pub(crate) fn reconciler(&self) -> Reconciler<'_, World, World, World, World> {
-        Reconciler { fleet: self.fleet(), compute: &self.world, actuator: &self.world }
+    pub(crate) fn reconciler(&self) -> Reconciler<'_, World, World, World, World, World> {
+        Reconciler { fleet: self.fleet(), compute: &self.world, actuator: &self.world, buckets: &self.world }
     }
 
     /// Creates a worker, as the API would.
@@ -124,6 +124,20 @@ impl Stack {
         let worker = self.import(&instance, Observed::Running).await;
         self.settle().await;
         self.minute().await;
+        (worker, instance)
+    }
+
+    /// The same in no time: an instance that is in this state as asked, and that carries its tags.
+    pub(crate) async fn adopted(&self, observed: Observed) -> (WorkerId, InstanceId) {
+        let instance = self.world.state().launch(observed);
+        let worker = self.import(&instance, observed).await;
+        let mut state = self.world.state();
+        let stored = state.workers.get_mut(&worker).expect("imported");
+        let tags = stored.worker.wanted_tags();
+        let snapshot = stored.worker.state().clone();
+        stored.worker = Worker::from(Snapshot { applied_tags: tags.clone(), ..snapshot });
+        stored.act_by = None;
+        state.machines.get_mut(&instance).expect("launched").tags = tags;
         (worker, instance)
     }
 
@@ -221,7 +235,8 @@ impl Stack {
         event.expect("an event")
     }
 
-    /// The stream delivers to `act` what it has not delivered yet, until there is nothing new.
+    /// The stream delivers to `act` what it has not delivered yet, in batches as the template has them, until there is
+    /// nothing new.
     pub(crate) async fn settle(&self) -> Vec<ActReport> {
         let mut reports = Vec::new();
         loop {
@@ -229,9 +244,11 @@ impl Stack {
             if batch.is_empty() {
                 return reports;
             }
-            let records: Vec<Value> =
-                batch.iter().map(|record| stream_record(record.worker, record.version)).collect();
-            reports.push(self.act(&json!({ "Records": records })).await);
+            for batch in batch.chunks(100) {
+                let records: Vec<Value> =
+                    batch.iter().map(|record| stream_record(record.worker, record.version)).collect();
+                reports.push(self.act(&json!({ "Records": records })).await);
+            }
         }
     }
 

@@ -7,6 +7,7 @@ pub mod drift;
 pub mod error;
 pub mod fact;
 pub mod fleet;
+pub mod govern;
 pub mod item;
 pub mod notice;
 pub mod ports;

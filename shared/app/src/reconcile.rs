@@ -1,21 +1,24 @@
-//! The one place that changes EC2: load, plan, record the intent by a conditional write, call, record the answer.
+//! The one place that changes EC2: load, plan, ask whose turn it is, record the intent by a conditional write, call, record
+//! the answer.
 //!
 //! The conditional write before the call makes the call exclusive; the lease in the record makes a crash after it
-//! harmless. There is no retry in here: what failed is recorded with the time at which it is due again.
+//! harmless. There is no retry in here: what failed is recorded with the time at which it is due again. Who has to wait for
+//! its turn has no intent and so loses no attempt: its place is recorded, once, and the poll brings it back when its turn has
+//! come.
+
+mod answer;
+mod call;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{
-    Action, ActionKind, Details, Event, Evidence, Failure, FailureKind, Finding, InstanceId, Plan, Region,
-    Source, Timestamp, Worker, WorkerId,
-};
-use jiff::{RoundMode, SignedDuration, TimestampRound, Unit};
+use domain::{Action, ActionKind, Ask, Limits, Plan, Timestamp, WorkerId};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use crate::collect::details;
 use crate::error::{Error, StoreError};
 use crate::fleet::Fleet;
-use crate::ports::{Accepted, Actuator, Clock, Compute, Instance, Workers};
+use crate::govern::Governor;
+use crate::ports::{Actuator, BucketKey, Buckets, Clock, Compute, Workers};
 use crate::record::Stored;
 
 /// How often a worker is planned afresh when others change it meanwhile.
@@ -24,26 +27,20 @@ const MAX_ROUNDS: u32 = 3;
 /// How long one run begins new work. `act` may run twice as long, so that what was begun is finished.
 const BUDGET: SignedDuration = SignedDuration::from_secs(25);
 
-/// Actions EC2 takes for several instances in one call.
-const fn is_batchable(kind: ActionKind) -> bool {
-    match kind {
-        ActionKind::Start | ActionKind::Stop | ActionKind::Reboot | ActionKind::Terminate => true,
-        ActionKind::Launch | ActionKind::Locate | ActionKind::Tag => false,
-    }
-}
-
 /// What reconciling needs.
 #[derive(Debug)]
-pub struct Reconciler<'a, W, K, C, A> {
+pub struct Reconciler<'a, W, K, C, A, B> {
     /// Records intent and answer.
     pub fleet: Fleet<'a, W, K>,
     /// EC2, to read.
     pub compute: &'a C,
     /// EC2, to change.
     pub actuator: &'a A,
+    /// What is left of EC2's buckets.
+    pub buckets: &'a B,
 }
 
-/// What a reconciliation came to. Every worker is in exactly one of `idle`, `issued`, `lapsed`, `over`, `lost_race`
+/// What a reconciliation came to. Every worker is in exactly one of `idle`, `issued`, `queued`, `lapsed`, `over`, `lost_race`
 /// and `failed`, but for those whose turn did not come in time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReconcileReport {
@@ -53,6 +50,9 @@ pub struct ReconcileReport {
     pub idle: BTreeMap<String, u32>,
     /// Workers for which a call was made, by action.
     pub issued: BTreeMap<String, u32>,
+    /// Workers whose action has to wait for its turn from now on, by action.
+    #[serde(default)]
+    pub queued: BTreeMap<String, u32>,
     /// Workers whose attempt was written off without a new one.
     pub lapsed: u32,
     /// Workers that do not exist.
@@ -73,271 +73,263 @@ struct Issued {
     action: Action,
 }
 
-enum Prepared {
+/// What is to be recorded of a worker.
+#[derive(Clone, Copy)]
+enum Step {
+    /// That this is about to be done.
+    Issue(ActionKind),
+    /// That this waits for its turn.
+    Queue(ActionKind, Timestamp),
+    /// What became of an attempt.
+    Close,
+}
+
+enum Recorded {
     Issued(Box<Issued>),
+    Queued,
     Idle(Plan),
     Lapsed,
     Over,
     LostRace,
 }
 
-impl<W, K, C, A> Reconciler<'_, W, K, C, A>
+/// One run: until when it begins new work, and what has come of it.
+struct Run {
+    until: Timestamp,
+    report: ReconcileReport,
+    failed: BTreeSet<WorkerId>,
+}
+
+impl Run {
+    fn fail(&mut self, worker: WorkerId, error: &Error, what: &str) {
+        self.report.failed += 1;
+        self.failed.insert(worker);
+        tracing::error!(worker.id = %worker, error = error as &dyn std::error::Error, "{what}");
+    }
+
+    /// Workers that this run has no time for: the caller comes back for them.
+    fn leave(&mut self, workers: &[Stored]) {
+        self.failed.extend(workers.iter().map(|stored| stored.worker.id()));
+    }
+}
+
+impl<W, K, C, A, B> Reconciler<'_, W, K, C, A, B>
 where
     W: Workers,
     K: Clock,
     C: Compute,
     A: Actuator,
+    B: Buckets,
 {
-    /// Takes each worker one step further, if a step is due. Returns the workers whose record could not be read or
-    /// written; for those the caller must come back.
+    /// Takes each worker one step further, if a step is due and it is its turn. Returns the workers whose record could not
+    /// be read or written; for those the caller must come back.
     pub async fn run(&self, workers: &BTreeSet<WorkerId>) -> (ReconcileReport, BTreeSet<WorkerId>) {
-        let mut report = ReconcileReport { considered: count(workers.len()), ..ReconcileReport::default() };
-        let mut failed = BTreeSet::new();
-        let mut batches: BTreeMap<(Region, ActionKind), Vec<Issued>> = BTreeMap::new();
-        let started = self.fleet.clock.now();
+        let until = self.now().saturating_add(BUDGET).unwrap_or(Timestamp::MAX);
+        let report = ReconcileReport { considered: count(workers.len()), ..ReconcileReport::default() };
+        let mut run = Run { until, report, failed: BTreeSet::new() };
+        let mut due: BTreeMap<BucketKey, Vec<Stored>> = BTreeMap::new();
         for worker in workers {
             // An intent that is recorded and not carried out costs the worker an attempt: better not to begin.
-            if self.fleet.clock.now().duration_since(started) >= BUDGET {
-                failed.insert(*worker);
+            if self.now() >= run.until {
+                run.failed.insert(*worker);
                 continue;
             }
-            match self.prepare(*worker).await {
-                Ok(Prepared::Issued(issued)) => {
-                    let kind = issued.action.kind();
-                    let region = issued.stored.worker.state().region.clone();
-                    *report.issued.entry(kind.to_string()).or_default() += 1;
-                    if is_batchable(kind) {
-                        batches.entry((region, kind)).or_default().push(*issued);
-                    } else {
-                        self.carry_out(&region, kind, vec![*issued], &mut report, &mut failed).await;
+            match self.fleet.workers.load(*worker).await {
+                Ok(Some(stored)) => match self.due(&stored) {
+                    Some(key) => due.entry(key).or_default().push(stored),
+                    None => {
+                        self.record(stored, Step::Close, &mut run).await;
+                    }
+                },
+                Ok(None) => run.report.over += 1,
+                Err(error) => run.fail(*worker, &error.into(), "worker not planned"),
+            }
+        }
+        // Those that take a call for each worker last: they may take all the time there is.
+        let mut groups: Vec<_> = due.into_iter().collect();
+        groups.sort_by_key(|(key, _)| key.action.limits().is_none_or(|limits| limits.batch == 1));
+        for (key, group) in groups {
+            match key.action.limits() {
+                Some(limits) => self.take_turns(&key, &limits, group, &mut run).await,
+                None => {
+                    for stored in group {
+                        if self.reaches(self.now(), &run).await {
+                            self.carry_out(&key, vec![stored], &mut run).await;
+                        } else {
+                            run.leave(&[stored]);
+                        }
                     }
                 }
-                Ok(Prepared::Idle(plan)) => {
-                    *report.idle.entry(plan.reason.as_str().to_owned()).or_default() += 1;
-                }
-                Ok(Prepared::Lapsed) => report.lapsed += 1,
-                Ok(Prepared::Over) => report.over += 1,
-                Ok(Prepared::LostRace) => report.lost_race += 1,
-                Err(error) => {
-                    report.failed += 1;
-                    failed.insert(*worker);
-                    tracing::error!(worker.id = %worker, error = &error as &dyn std::error::Error, "worker not planned");
-                }
             }
         }
-        for ((region, kind), batch) in batches {
-            self.carry_out(&region, kind, batch, &mut report, &mut failed).await;
-        }
-        (report, failed)
+        (run.report, run.failed)
     }
 
-    /// Plans, and records what is about to be done.
-    async fn prepare(&self, worker: WorkerId) -> Result<Prepared, Error> {
+    /// What is due, as EC2 throttles it.
+    fn due(&self, stored: &Stored) -> Option<BucketKey> {
+        let state = stored.worker.state();
+        let policy = stored.worker.overrides().over(self.fleet.settings);
+        let action = stored.worker.proceed(&policy, self.now()).1.action?.kind();
+        Some(BucketKey { account: state.account.clone(), region: state.region.clone(), action })
+    }
+
+    /// Asks the governor once for all, and lets each go when it is its turn: who has waited longest first.
+    async fn take_turns(&self, key: &BucketKey, limits: &Limits, mut group: Vec<Stored>, run: &mut Run) {
+        let now = self.now();
+        let place = |stored: &Stored| {
+            let queued = stored.worker.state().queued.filter(|queued| queued.action == key.action);
+            queued.filter(|queued| queued.is_up(now)).map(|queued| queued.not_before)
+        };
+        group.sort_by_key(|stored| {
+            let place = place(stored);
+            (place.is_none(), place, stored.worker.state().desired_since, stored.worker.id())
+        });
+        let placed = group.iter().filter(|stored| place(stored).is_some()).count();
+        let fresh = count(group.len() - placed);
+        let ask = Ask { placed: count(placed), fresh, until: Some(run.until) };
+        let Some(admission) = self.ask(key, limits, ask, &group, run).await else { return };
+        let waiting = group.split_off((admission.admitted as usize).min(group.len()));
+        self.wait_for(key, waiting, admission.places, run).await;
+        let mut batches = group.chunks(limits.batch.max(1) as usize);
+        let mut number = 0;
+        while let Some(batch) = batches.next() {
+            if !self.reaches(admission.calls.nth(number), run).await {
+                run.leave(batch);
+            } else if self.carry_out(key, batch.to_vec(), run).await {
+                // EC2 throttles although we had tokens: the others wait, and so does everybody else.
+                let rest: Vec<Stored> = batches.by_ref().flatten().cloned().collect();
+                let ask = Ask { placed: 0, fresh: count(rest.len()), until: None };
+                if let Some(later) = self.ask(key, limits, ask, &rest, run).await {
+                    self.wait_for(key, rest, later.places, run).await;
+                }
+            }
+            number += 1;
+        }
+    }
+
+    async fn ask(
+        &self,
+        key: &BucketKey,
+        limits: &Limits,
+        ask: Ask,
+        group: &[Stored],
+        run: &mut Run,
+    ) -> Option<domain::Admission> {
+        if group.is_empty() {
+            return None;
+        }
+        match self.governor().admit(key, limits, ask).await {
+            Ok(admission) => Some(admission),
+            Err(error) => {
+                run.leave(group);
+                run.report.failed += count(group.len());
+                tracing::error!(action = %key.action, error = &error as &dyn std::error::Error, "nobody admitted");
+                None
+            }
+        }
+    }
+
+    async fn wait_for(&self, key: &BucketKey, waiting: Vec<Stored>, places: domain::Turns, run: &mut Run) {
+        for (number, stored) in waiting.into_iter().enumerate() {
+            let step = Step::Queue(key.action, places.nth(count(number)));
+            self.record(stored, step, run).await;
+        }
+    }
+
+    /// Waits for a turn. `false` if it comes too late for this run.
+    async fn reaches(&self, turn: Timestamp, run: &Run) -> bool {
+        let now = self.now();
+        let millis = turn.as_millisecond() - now.as_millisecond();
+        if now >= run.until || turn > run.until {
+            return false;
+        }
+        if millis > 0 {
+            self.fleet.clock.sleep(millis.unsigned_abs()).await;
+        }
+        true
+    }
+
+    /// Records a step that was planned on `first`, and counts what came of it. The intent is returned, if it is one.
+    async fn record(&self, first: Stored, step: Step, run: &mut Run) -> Option<Issued> {
+        let worker = first.worker.id();
+        match self.try_record(first, step).await {
+            Ok(Recorded::Issued(issued)) => {
+                *run.report.issued.entry(issued.action.kind().to_string()).or_default() += 1;
+                return Some(*issued);
+            }
+            Ok(Recorded::Queued) => {
+                if let Step::Queue(action, _) = step {
+                    *run.report.queued.entry(action.to_string()).or_default() += 1;
+                }
+            }
+            Ok(Recorded::Idle(plan)) => {
+                *run.report.idle.entry(plan.reason.as_str().to_owned()).or_default() += 1;
+            }
+            Ok(Recorded::Lapsed) => run.report.lapsed += 1,
+            Ok(Recorded::Over) => run.report.over += 1,
+            Ok(Recorded::LostRace) => run.report.lost_race += 1,
+            Err(error) => run.fail(worker, &error, "worker not planned"),
+        }
+        None
+    }
+
+    async fn try_record(&self, first: Stored, step: Step) -> Result<Recorded, Error> {
+        let id = first.worker.id();
+        let mut known = Some(first);
         for _ in 0..MAX_ROUNDS {
-            let Some(stored) = self.fleet.workers.load(worker).await? else { return Ok(Prepared::Over) };
+            let Some(stored) = (match known.take() {
+                Some(stored) => Some(stored),
+                None => self.fleet.workers.load(id).await?,
+            }) else {
+                return Ok(Recorded::Over);
+            };
             let policy = stored.worker.overrides().over(self.fleet.settings);
-            let (events, plan) = stored.worker.proceed(&policy, self.fleet.clock.now());
+            let (events, plan) = match step {
+                Step::Queue(_, turn) => stored.worker.queue(&policy, self.now(), turn),
+                Step::Issue(_) | Step::Close => stored.worker.proceed(&policy, self.now()),
+            };
             if events.is_empty() {
-                return Ok(Prepared::Idle(plan));
+                return Ok(Recorded::Idle(plan));
+            }
+            let expected = match step {
+                Step::Issue(kind) | Step::Queue(kind, _) => Some(kind),
+                Step::Close => None,
+            };
+            // Somebody has changed what is due, and it is not its turn for that: their own event brings us back.
+            if plan.action.as_ref().map(Action::kind) != expected {
+                return Ok(Recorded::LostRace);
             }
             tracing::info!(
-                worker.id = %worker,
-                action = plan.action.as_ref().map_or("none", |action| action.kind().as_str()),
+                worker.id = %id,
+                action = expected.map_or("none", ActionKind::as_str),
                 reason = %plan.reason,
+                queued = matches!(step, Step::Queue(..)),
                 "planned"
             );
             match self.fleet.save(&stored, events).await {
                 Ok(changed) => {
-                    return Ok(match plan.action {
-                        Some(action) => Prepared::Issued(Box::new(Issued { stored: changed.stored, action })),
-                        None => Prepared::Lapsed,
+                    return Ok(match (plan.action, step) {
+                        (Some(action), Step::Issue(_) | Step::Close) => {
+                            Recorded::Issued(Box::new(Issued { stored: changed.stored, action }))
+                        }
+                        (Some(_), Step::Queue(..)) => Recorded::Queued,
+                        (None, _) => Recorded::Lapsed,
                     });
                 }
                 Err(Error::Store(StoreError::Conflict | StoreError::Contended(_))) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(Prepared::LostRace)
+        Ok(Recorded::LostRace)
     }
 
-    async fn carry_out(
-        &self,
-        region: &Region,
-        kind: ActionKind,
-        batch: Vec<Issued>,
-        report: &mut ReconcileReport,
-        failed: &mut BTreeSet<WorkerId>,
-    ) {
-        let called_at = self.fleet.clock.now();
-        let mut together = self.call_together(region, kind, &batch).await;
-        for issued in batch {
-            let worker = issued.stored.worker.id();
-            let answer = match &mut together {
-                Err(failure) => Err(failure.clone()),
-                Ok(accepted) => {
-                    let instance = issued.stored.worker.state().instance.as_ref();
-                    match instance.and_then(|instance| accepted.remove(instance)) {
-                        Some(accepted) => Ok(Answer::Accepted(accepted)),
-                        None => self.call_alone(region, &issued).await,
-                    }
-                }
-            };
-            match &answer {
-                Ok(_) => report.accepted += 1,
-                Err(failure) => {
-                    report.refused += 1;
-                    tracing::warn!(worker.id = %worker, action = %kind, reason = %failure.message, "refused by EC2");
-                }
-            }
-            let outcome = self
-                .fleet
-                .change(worker, |stored, now| {
-                    // Forgotten since the call: the instance is not ours any more, and nothing happens to the record.
-                    if stored.worker.is_over() {
-                        return Ok(Vec::new());
-                    }
-                    Ok(facts(&stored.worker, &issued.action, &answer, called_at, now, self))
-                })
-                .await;
-            match outcome {
-                Ok(changed) if changed.stored.worker.is_over() && changed.events.is_empty() => {
-                    let instance =
-                        answer.as_ref().ok().and_then(Answer::instance).map_or("none", InstanceId::as_str);
-                    tracing::warn!(
-                        worker.id = %worker,
-                        action = %kind,
-                        instance,
-                        "EC2 answered about a worker that was forgotten meanwhile"
-                    );
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    report.failed += 1;
-                    failed.insert(worker);
-                    tracing::error!(worker.id = %worker, error = &error as &dyn std::error::Error, "answer not recorded");
-                }
-            }
-        }
+    const fn governor(&self) -> Governor<'_, B, K> {
+        Governor { buckets: self.buckets, clock: self.fleet.clock }
     }
 
-    /// One call for the whole batch, where EC2 takes one. Whoever is not in the answer is asked for alone: one bad id
-    /// spoils a batch, and must not spoil the others.
-    ///
-    /// # Errors
-    /// The failure of a call that must not be repeated, as it may have been carried out.
-    async fn call_together(
-        &self,
-        region: &Region,
-        kind: ActionKind,
-        batch: &[Issued],
-    ) -> Result<BTreeMap<InstanceId, Accepted>, Failure> {
-        if !is_batchable(kind) || batch.len() < 2 {
-            return Ok(BTreeMap::new());
-        }
-        let ids: Vec<InstanceId> =
-            batch.iter().filter_map(|i| i.stored.worker.state().instance.clone()).collect();
-        match self.actuator.call_many(region, kind, &ids).await {
-            Ok(accepted) => Ok(accepted.into_iter().map(|one| (one.instance.clone(), one)).collect()),
-            Err(failure) if failure.kind.is_open() && !kind.may_repeat(failure.kind) => Err(failure),
-            Err(failure) => {
-                tracing::warn!(action = %kind, reason = %failure.message, "batch refused, asking one by one");
-                Ok(BTreeMap::new())
-            }
-        }
+    fn now(&self) -> Timestamp {
+        self.fleet.clock.now()
     }
-
-    async fn call_alone(&self, region: &Region, issued: &Issued) -> Result<Answer, Failure> {
-        let worker = issued.stored.worker.id();
-        match &issued.action {
-            Action::Locate => match self.compute.locate(region, worker).await {
-                Ok(instances) => Ok(Answer::Located(liveliest(instances))),
-                Err(error) => Err(Failure { kind: FailureKind::Other, message: error.message }),
-            },
-            action => self.actuator.call(region, worker, action).await.map(Answer::Accepted),
-        }
-    }
-}
-
-enum Answer {
-    Accepted(Accepted),
-    Located(Option<Instance>),
-}
-
-impl Answer {
-    /// The instance it speaks of.
-    const fn instance(&self) -> Option<&InstanceId> {
-        match self {
-            Self::Accepted(accepted) => Some(&accepted.instance),
-            Self::Located(Some(instance)) => Some(&instance.instance),
-            Self::Located(None) => None,
-        }
-    }
-}
-
-/// Of several instances with one worker's tag, the one that is still there.
-fn liveliest(instances: Vec<Instance>) -> Option<Instance> {
-    instances
-        .into_iter()
-        .min_by_key(|i| matches!(i.observed, domain::Observed::ShuttingDown | domain::Observed::Terminated))
-}
-
-/// The facts of an answer. The worker may have moved on since the call; what EC2 did is true all the same.
-fn facts<W: Workers, K: Clock, C, A>(
-    worker: &Worker,
-    action: &Action,
-    answer: &Result<Answer, Failure>,
-    called_at: Timestamp,
-    now: Timestamp,
-    reconciler: &Reconciler<'_, W, K, C, A>,
-) -> Vec<Event> {
-    let kind = action.kind();
-    let accepted = Event::ActionAccepted { action: kind, at: now };
-    let mut events = match answer {
-        Err(failure) => vec![worker.action_failed(kind, failure.clone(), now)],
-        Ok(Answer::Located(None)) if worker.state().instance.is_none() => vec![worker.not_located(now)],
-        Ok(Answer::Located(None)) => vec![accepted],
-        Ok(Answer::Located(Some(instance))) => {
-            let launched = Event::Launched { instance: instance.instance.clone(), at: called_at };
-            vec![accepted, launched, worker.tags_found(&instance.tags)]
-        }
-        Ok(Answer::Accepted(Accepted { instance, .. })) => match action {
-            Action::Launch { tags, .. } => vec![
-                accepted,
-                Event::Launched { instance: instance.clone(), at: called_at },
-                worker.tags_found(tags),
-            ],
-            Action::Tag { set, remove, .. } => {
-                vec![accepted, Event::TagsApplied { set: set.clone(), removed: remove.clone() }]
-            }
-            Action::Locate
-            | Action::Start(_)
-            | Action::Stop(_)
-            | Action::Reboot(_)
-            | Action::Terminate(_) => vec![accepted],
-        },
-    };
-    if let Some(evidence) = evidence(answer, called_at, now) {
-        let learnt = reconciler.fleet.learn(&worker.with(&events), &[evidence]);
-        events.extend(learnt);
-    }
-    events
-}
-
-/// What the answer says about the instance's state.
-fn evidence(answer: &Result<Answer, Failure>, called_at: Timestamp, now: Timestamp) -> Option<Evidence> {
-    let (observed, details, source) = match answer {
-        Ok(Answer::Accepted(Accepted { observed: Some(observed), launched, .. })) => {
-            let details = launched.as_ref().map(details).unwrap_or_default();
-            (*observed, details, Source::Response)
-        }
-        Ok(Answer::Located(Some(instance))) => (instance.observed, details(instance), Source::Describe),
-        Ok(Answer::Accepted(_) | Answer::Located(None)) | Err(_) => return None,
-    };
-    // EC2 stamps its events to the second; an answer must not look newer than the event it caused.
-    let floor = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Floor);
-    let at = called_at.round(floor).unwrap_or(called_at);
-    let details: Details = details;
-    Some(Evidence { finding: Finding::State { observed, details }, source, at, seen_at: now })
 }
 
 fn count(n: usize) -> u32 {

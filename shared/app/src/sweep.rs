@@ -88,13 +88,13 @@ impl<W: Workers, S: Sweeps, B: Bus> Poll<'_, W, S, B> {
         let Some(heartbeat) = self.sweeps.claim(region, tick).await? else { return Ok(false) };
         let last = heartbeat.and_then(|heartbeat| heartbeat.completed);
         let mut shards: BTreeMap<Option<Zone>, Vec<(WorkerId, bool)>> = BTreeMap::new();
-        let mut overdue = Vec::new();
+        let mut overdue: Vec<(Option<Timestamp>, WorkerId)> = Vec::new();
         let mut position = None;
         loop {
             let page = self.workers.watches(region, position.as_deref(), PAGE).await?;
             for watch in page.items {
                 if self.is_overdue(&watch, tick) {
-                    overdue.push(watch.worker);
+                    overdue.push((watch.act_by, watch.worker));
                 }
                 match self.look(&watch, last, tick) {
                     Look::Unmonitored => report.unmonitored += 1,
@@ -111,6 +111,9 @@ impl<W: Workers, S: Sweeps, B: Bus> Poll<'_, W, S, B> {
                 break;
             }
         }
+        // Who has waited longest goes first.
+        overdue.sort_unstable();
+        let overdue: Vec<WorkerId> = overdue.into_iter().map(|(_, worker)| worker).collect();
         report.overdue += u32::try_from(overdue.len()).unwrap_or(u32::MAX);
         let requests = self.requests(region, tick, &shards, &overdue);
         report.shards += u32::try_from(requests.iter().filter(|r| matches!(r, Request::Collect(_))).count())
