@@ -195,7 +195,20 @@ async fn values_of_a_creation_that_are_not_allowed() {
         cases.push(case("POST", "/workers", 422, INVALID).body(body).names(field, allowed));
     };
     let long = "x".repeat(257);
-    for name in ["", " ", &long, "café", "a\u{202e}b", "a\0b", "../", "a b", "-a", "<script>"] {
+    for name in [
+        "",
+        " ",
+        &long,
+        "café",
+        "a\u{202e}b",
+        "a\0b",
+        "../",
+        "a b",
+        "-a",
+        "<script>",
+        "=cmd()",
+        "*bold* <!channel> @here",
+    ] {
         bad("name", name.into(), "name", "1 to 63 letters");
     }
     for region in ["us-east-99", "../", "EU-CENTRAL-1", "", "eu-west-1"] {
@@ -254,6 +267,7 @@ async fn values_of_a_creation_that_are_not_allowed() {
     bad("tags", serde_json::json!({"cml-fleet:managed": "false"}), "tags.cml-fleet:managed", "cml-fleet:");
     bad("tags", serde_json::json!({"Name": "x"}), "tags.Name", "not Name");
     bad("tags", serde_json::json!({"": "x"}), "tags.", "1 to 128");
+    bad("tags", serde_json::json!({ "k".repeat(129): "x" }), "", "");
     bad("tags", serde_json::json!({"a": long}), "tags.a", "256");
     bad("tags", serde_json::json!({"a": "<b>"}), "tags.a", "256");
     let many: serde_json::Map<String, Value> = (0..48).map(|n| (format!("k{n}"), "v".into())).collect();
@@ -314,6 +328,7 @@ async fn parameters_that_are_not_allowed() {
         get("/workers/{id}/events?cursor=%20", 400, PARAMETER).names("cursor", "next"),
         get("/workers/{id}/events?from=2026-01-01T00:00:00Z", 400, PARAMETER).names("from", "limit, cursor"),
         get("/workers/{id}/telemetry?from=yesterday", 400, PARAMETER).names("from", "RFC 3339"),
+        get("/workers/{id}/telemetry?cursor=x", 400, PARAMETER).names("cursor", "next"),
         get("/workers/{id}/telemetry?to=1", 400, PARAMETER).names("to", "RFC 3339"),
         get("/workers/{id}/telemetry?from=2099-01-01T00:00:00Z", 400, PARAMETER).names("from", "up to 2026-"),
         case("DELETE", "/workers/{id}?forget=yes", 400, PARAMETER).names("forget", "true, false"),

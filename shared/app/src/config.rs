@@ -15,7 +15,7 @@ use std::fmt;
 
 use domain::{AccountId, AlertDuration, DriftPolicy, Percent, PollInterval, Region, Settings, Threshold};
 
-pub use access::{Access, NotARole, Principals, Role};
+pub use access::{Access, NotARole, Principals, Role, role_of_session};
 pub use webhook_url::{InvalidUrl, WebhookUrl};
 
 use rule::Reader;
@@ -199,6 +199,12 @@ impl ApiConfig {
         ] {
             let those = reader.list::<Principals>(variable, rule::PRINCIPALS);
             principals.extend(those.into_iter().flatten().map(|those| (those, role)));
+        }
+        // The highest role counts: whoever is named as less would be an admin all the same.
+        let all_are_admins = principals.iter().any(|(those, role)| *role == Role::Admin && those.are_all());
+        if all_are_admins && principals.iter().any(|(_, role)| *role != Role::Admin) {
+            let rule = "must not be * when OPERATOR_PRINCIPALS or VIEWER_PRINCIPALS name anybody";
+            return reader.refuse("ADMIN_PRINCIPALS", rule.to_owned());
         }
         Some(Access { claim: claim?, principals })
     }

@@ -14,8 +14,8 @@ pub(super) const BUS: &str =
     "must be the name of an event bus: 1 to 256 letters, digits, '-', '_', '.' or '/'";
 
 pub(super) const CLAIM: &str = "must be the name of a claim: 1 to 128 printable characters without blanks";
-pub(super) const PRINCIPALS: &str = "must be ARNs of IAM principals, in which * stands for any text, or a single *; \
-                                     separated by commas";
+pub(super) const PRINCIPALS: &str = "must be a single *, or ARNs of IAM principals separated by commas, roles without \
+                                     their path, in which * stands for any text between two colons";
 
 pub(super) fn is_claim(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
