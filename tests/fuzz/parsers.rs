@@ -135,6 +135,8 @@ async fn world() -> World {
             },
             tags: BTreeMap::new(),
             overrides: Overrides::default(),
+            protected: false,
+            held: None,
         };
         let id: WorkerId = id.parse().expect("an id");
         fleet(&world, &settings).import(id, command, Actor::Policy).await.expect("imported");

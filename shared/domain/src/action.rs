@@ -127,6 +127,14 @@ impl ActionKind {
         SignedDuration::from_secs((30_i64 << number.saturating_sub(1).min(5)).min(900))
     }
 
+    /// It changes something on EC2, and not only reads.
+    pub const fn changes_ec2(self) -> bool {
+        match self {
+            Self::Launch | Self::Start | Self::Stop | Self::Reboot | Self::Terminate | Self::Tag => true,
+            Self::Locate => false,
+        }
+    }
+
     /// Without it EC2 does not get where it was asked to go. Reboots and tags are beside that way.
     pub const fn drives(self) -> bool {
         match self {
@@ -157,7 +165,7 @@ impl ActionKind {
 pub struct Attempt {
     /// What is being tried.
     pub action: ActionKind,
-    /// The how-manieth try it is, from 1.
+    /// The how-manieth try it is, from 1; 0 once the tries before no longer count.
     pub number: u32,
     /// When it was recorded, just before the call.
     pub issued_at: Timestamp,
@@ -207,6 +215,8 @@ pub enum FailureKind {
     Invalid,
     /// EC2 refused, in words that are none of these; nothing was done.
     Refused,
+    /// We did not make the call: just before it the worker was held, or its record could not be read.
+    Withheld,
     /// The call was accepted and the instance did not get there in time.
     Overdue,
     /// Anything else, such as a lost connection.
@@ -222,6 +232,7 @@ words!(FailureKind {
     AlreadyLaunched => "already_launched",
     Invalid => "invalid",
     Refused => "refused",
+    Withheld => "withheld",
     Overdue => "overdue",
     Other => "other",
 });
@@ -237,7 +248,8 @@ impl FailureKind {
             | Self::NotFound
             | Self::IncorrectState
             | Self::Invalid
-            | Self::Refused => false,
+            | Self::Refused
+            | Self::Withheld => false,
         }
     }
 
@@ -249,6 +261,7 @@ impl FailureKind {
             | Self::NotFound
             | Self::IncorrectState
             | Self::Refused
+            | Self::Withheld
             | Self::AlreadyLaunched
             | Self::Overdue
             | Self::Other => true,
@@ -326,6 +339,8 @@ pub enum Reason {
     },
     /// We gave up earlier what is left to do; a command starts afresh.
     GaveUp,
+    /// Something is to be done, and the worker is held.
+    Held,
 }
 
 impl Reason {
@@ -351,6 +366,7 @@ impl Reason {
             Self::BackingOff { .. } => "backing_off",
             Self::Exhausted { .. } => "exhausted",
             Self::GaveUp => "gave_up",
+            Self::Held => "held",
         }
     }
 }
@@ -383,6 +399,7 @@ impl fmt::Display for Reason {
                 write!(f, "gave up trying to {action} after {number} attempts")
             }
             Self::GaveUp => f.write_str("we gave up earlier; a command starts afresh"),
+            Self::Held => f.write_str("the worker is held; what is to be done waits until it is released"),
         }
     }
 }

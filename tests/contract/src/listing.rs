@@ -71,7 +71,7 @@ fn watch(stored: &Stored) -> Watch {
         monitoring: state.overrides.monitoring,
         interval: state.overrides.interval.map(PollInterval::get),
         drift_policy: state.overrides.drift,
-        drifted: state.drift.is_some(),
+        drifted: stored.worker.may_be_reverted(),
         act_by: stored.act_by,
     }
 }
@@ -102,7 +102,11 @@ pub async fn a_watch_says_what_a_poll_needs_to_know(subject: &impl Subject) {
     };
     let gave_up =
         Event::GaveUp { action: ActionKind::Start, attempts: 5, reason: "no room".to_owned(), at: now };
-    let steps = [vec![], vec![Event::DriftDetected { drift, policy: DriftPolicy::Revert }], vec![gave_up]];
+    let steps = [
+        vec![],
+        vec![Event::DriftDetected { drift, policy: DriftPolicy::Revert, held: false }],
+        vec![gave_up],
+    ];
     for facts in steps {
         if !facts.is_empty() {
             worker = saved(workers, Some(&worker), &told(subject, &worker, facts)).await;
