@@ -16,6 +16,7 @@ mod id;
 mod observe;
 mod plan;
 mod policy;
+mod reason;
 mod snapshot;
 mod state;
 mod status;
@@ -24,9 +25,7 @@ mod tests;
 mod vitals;
 mod worker;
 
-pub use action::{
-    Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, LaunchSpec, MAX_ATTEMPTS, Plan, Reason,
-};
+pub use action::{Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, LaunchSpec, MAX_ATTEMPTS};
 pub use alert::{Alert, AlertKind};
 pub use command::{
     Actor, Command, CreateWorker, Decision, GuardsPatch, ImportWorker, Rejection, SettingsPatch, TagsPatch,
@@ -40,6 +39,7 @@ pub use id::{
 pub use policy::{
     AlertDuration, DriftPolicy, OutOfRange, Overrides, Percent, Policy, PollInterval, Settings, Threshold,
 };
+pub use reason::{Plan, Reason};
 pub use snapshot::Snapshot;
 pub use state::{Desired, Observed, UnknownWord};
 pub use status::Status;

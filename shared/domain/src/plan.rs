@@ -1,10 +1,12 @@
 //! The next step on EC2, and why.
 
 use crate::action::{
-    Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, LaunchSpec, MAX_ATTEMPTS, Plan, Reason,
+    Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, LaunchSpec, MAX_ATTEMPTS,
 };
 use crate::evidence::later;
-use crate::{Desired, DriftPolicy, Event, InstanceId, Observed, Origin, Policy, Timestamp, Worker};
+use crate::{
+    Desired, DriftPolicy, Event, InstanceId, Observed, Origin, Plan, Policy, Reason, Timestamp, Worker,
+};
 
 impl Plan {
     const fn none(reason: Reason) -> Self {
