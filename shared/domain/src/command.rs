@@ -135,7 +135,7 @@ pub enum Command {
         /// The worker's name, as whoever asks believes it to be. A protected worker needs it.
         confirm: Option<String>,
     },
-    /// Try again to bring its tags in line, if that was given up. A reboot must be asked for by name.
+    /// Try again to bring its tags in line, if that was given up and nobody holds it. A reboot must be asked for by name.
     Sync,
     /// Stop answering for its instance, and leave the instance alone.
     Forget,
