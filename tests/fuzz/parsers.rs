@@ -22,8 +22,8 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use domain::{
-    Actor, Command, Details, Evidence, Finding, ImportWorker, InstanceId, Observed, Overrides, Settings,
-    SettingsPatch, Source, TagsPatch, WorkerId,
+    Actor, Command, Details, Evidence, Finding, GuardsPatch, ImportWorker, InstanceId, Observed, Overrides,
+    Settings, SettingsPatch, Source, TagsPatch, WorkerId,
 };
 use serde_json::Value;
 use tests::world::{World, access, account, region, settings};
@@ -109,13 +109,19 @@ async fn world() -> World {
             },
             tags: BTreeMap::new(),
             overrides: Overrides::default(),
+            protected: false,
+            held: None,
         };
         let id: WorkerId = id.parse().expect("an id");
         fleet(&world, &settings).import(id, command, Actor::Policy).await.expect("imported");
     }
     // A second version, so that its facts are more than a page.
-    let settings_change = SettingsPatch { monitoring: Some(Some(true)), ..SettingsPatch::default() };
-    let change = Command::Patch { name: None, tags: TagsPatch::default(), settings: settings_change };
+    let change = Command::Patch {
+        name: None,
+        tags: TagsPatch::default(),
+        settings: SettingsPatch { monitoring: Some(Some(true)), ..SettingsPatch::default() },
+        guards: GuardsPatch::default(),
+    };
     let worker = WORKER.parse().expect("an id");
     fleet(&world, &settings).execute(worker, change, Actor::Policy, None).await.expect("changed");
     world.pass(3600);

@@ -232,9 +232,9 @@ pub(crate) fn body() -> impl Strategy<Value = Vec<u8>> {
         "security_groups": ["sg-12345678"], "key_name": "k", "instance_profile": "p", "root_volume_gib": 64,
     });
     let bodies = [
-        json!({ "name": "lab-9", "region": "us-east-1", "spec": spec, "tags": { "course": "CCNA" }, "settings": settings }),
-        json!({ "instance_id": "i-1234567890abcdef0", "region": "us-east-1", "name": "lab-9", "tags": { "a": "b" }, "settings": settings }),
-        json!({ "name": "lab-9", "tags": { "course": "CCNA", "old": null }, "settings": settings }),
+        json!({ "name": "lab-9", "region": "us-east-1", "spec": spec, "tags": { "course": "CCNA" }, "settings": settings, "protected": true }),
+        json!({ "instance_id": "i-1234567890abcdef0", "region": "us-east-1", "name": "lab-9", "tags": { "a": "b" }, "settings": settings, "held": "cabling", "protected": false }),
+        json!({ "name": "lab-9", "tags": { "course": "CCNA", "old": null }, "settings": settings, "held": null, "protected": true }),
     ];
     let tampered = (0_u8..3).prop_flat_map(move |route| {
         tampered(bodies[usize::from(route)].clone()).prop_map(move |body| [vec![route], body].concat())

@@ -83,6 +83,7 @@ impl Stack {
             },
             tags: BTreeMap::new(),
             overrides: Overrides::default(),
+            protected: false,
         };
         self.fleet().create(id, command, operator()).await.expect("created").stored.worker.id()
     }
@@ -114,6 +115,8 @@ impl Stack {
             },
             tags: BTreeMap::new(),
             overrides: Overrides::default(),
+            protected: false,
+            held: None,
         };
         self.fleet().import(id, command, operator()).await.expect("imported").stored.worker.id()
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use app::record::Stored;
 use domain::{
-    ActionKind, Alert, Attempt, Drift, GivenUp, Health, LaunchSpec, Origin, Overrides, Plan, Policy,
+    ActionKind, Alert, Attempt, Drift, GivenUp, Health, Held, LaunchSpec, Origin, Overrides, Plan, Policy,
     Settings, Timestamp, Worker,
 };
 use serde::Serialize;
@@ -31,6 +31,8 @@ pub(crate) struct WorkerView {
     addresses: AddressesView,
     tags: BTreeMap<String, String>,
     settings: SettingsView,
+    held: Option<HeldView>,
+    protected: bool,
     drift: Option<DriftView>,
     attempt: Option<AttemptView>,
     next: NextView,
@@ -102,6 +104,14 @@ struct InForceView {
     memory: u32,
     disk: u32,
     alert_duration: u32,
+}
+
+/// A hand on the worker: why, since when and whose.
+#[derive(Debug, Serialize)]
+struct HeldView {
+    reason: String,
+    at: String,
+    by: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -195,6 +205,8 @@ impl WorkerView {
                 own: OwnView::from(&state.overrides),
                 in_force: InForceView::from(&policy),
             },
+            held: state.held.as_ref().map(HeldView::from),
+            protected: state.protected,
             drift: state.drift.as_ref().map(DriftView::from),
             attempt: state.attempt.as_ref().map(AttemptView::from),
             next: NextView::from(&worker.plan(&policy, now)),
@@ -262,6 +274,12 @@ impl From<&Policy> for InForceView {
             // One setting for all three metrics.
             alert_duration: policy.cpu.duration.get(),
         }
+    }
+}
+
+impl From<&Held> for HeldView {
+    fn from(held: &Held) -> Self {
+        Self { reason: held.reason.to_string(), at: time(held.at), by: held.by.to_string() }
     }
 }
 

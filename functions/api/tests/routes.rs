@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod commands;
+mod guards;
 mod idempotency;
 mod logged;
 mod refusals;

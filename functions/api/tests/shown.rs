@@ -40,6 +40,7 @@ async fn a_worker_is_written_like_this() {
           "forgotten_at": null,
           "gave_up": [],
           "health": null,
+          "held": null,
           "id": "01890a5d-ac96-774b-bcce-000000000001",
           "instance_id": "i-0123456789abcdef0",
           "instance_type": "m5zn.metal",
@@ -57,6 +58,7 @@ async fn a_worker_is_written_like_this() {
             "state": "running"
           },
           "origin": "imported",
+          "protected": false,
           "region": "eu-central-1",
           "settings": {
             "in_force": {
@@ -104,6 +106,7 @@ async fn a_worker_that_is_being_launched_is_written_like_this() {
           "forgotten_at": null,
           "gave_up": [],
           "health": null,
+          "held": null,
           "id": "01890a5d-ac96-774b-bcce-000000000001",
           "instance_id": null,
           "instance_type": null,
@@ -121,6 +124,7 @@ async fn a_worker_that_is_being_launched_is_written_like_this() {
             "state": "unknown"
           },
           "origin": "created",
+          "protected": false,
           "region": "eu-central-1",
           "settings": {
             "in_force": {

@@ -2,6 +2,9 @@
 //!
 //! The conditional write before the call makes the call exclusive; the lease in the record makes a crash after it
 //! harmless. There is no retry in here: what failed is recorded with the time at which it is due again.
+//!
+//! A batch is called up to half a minute after its intents were recorded, and one by one if EC2 does not take it, so
+//! whether a worker is held by now is read once more before each call. A call that is being made is not called back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,6 +68,8 @@ pub struct ReconcileReport {
     pub accepted: u32,
     /// Calls EC2 refused, counted by worker.
     pub refused: u32,
+    /// Calls that were not made, because the worker was held after its intent was recorded.
+    pub withheld: u32,
 }
 
 /// A recorded intent.
@@ -172,18 +177,16 @@ where
         let mut together = self.call_together(region, kind, &batch).await;
         for issued in batch {
             let worker = issued.stored.worker.id();
-            let answer = match &mut together {
-                Err(failure) => Err(failure.clone()),
-                Ok(accepted) => {
-                    let instance = issued.stored.worker.state().instance.as_ref();
-                    match instance.and_then(|instance| accepted.remove(instance)) {
-                        Some(accepted) => Ok(Answer::Accepted(accepted)),
-                        None => self.call_alone(region, &issued).await,
-                    }
-                }
+            let answer = match together.remove(&worker) {
+                Some(answer) => answer.map(Answer::Accepted),
+                None => self.call_alone(region, &issued).await,
             };
             match &answer {
                 Ok(_) => report.accepted += 1,
+                Err(failure) if failure.kind == FailureKind::Withheld => {
+                    report.withheld += 1;
+                    tracing::info!(worker.id = %worker, action = %kind, reason = %failure.message, "not called");
+                }
                 Err(failure) => {
                     report.refused += 1;
                     tracing::warn!(worker.id = %worker, action = %kind, reason = %failure.message, "refused by EC2");
@@ -220,30 +223,58 @@ where
         }
     }
 
-    /// One call for the whole batch, where EC2 takes one. Whoever is not in the answer is asked for alone: one bad id
-    /// spoils a batch, and must not spoil the others.
-    ///
-    /// # Errors
-    /// The failure of a call that must not be repeated, as it may have been carried out.
+    /// One call for the whole batch, where EC2 takes one: its answer for each worker, or for all of them the failure of a
+    /// call that must not be repeated, as it may have been carried out. Whoever is not in the answer is asked for alone:
+    /// one bad id spoils a batch, and must not spoil the others.
     async fn call_together(
         &self,
         region: &Region,
         kind: ActionKind,
         batch: &[Issued],
-    ) -> Result<BTreeMap<InstanceId, Accepted>, Failure> {
+    ) -> BTreeMap<WorkerId, Result<Accepted, Failure>> {
         if !is_batchable(kind) || batch.len() < 2 {
-            return Ok(BTreeMap::new());
+            return BTreeMap::new();
         }
-        let ids: Vec<InstanceId> =
-            batch.iter().filter_map(|i| i.stored.worker.state().instance.clone()).collect();
+        let workers: Vec<WorkerId> = batch.iter().map(|issued| issued.stored.worker.id()).collect();
+        // Where that cannot be read, each is read again on its own.
+        let Ok(now) = self.fleet.workers.load_many(&workers).await else { return BTreeMap::new() };
+        let free: BTreeMap<InstanceId, WorkerId> = now
+            .iter()
+            .filter(|stored| !stored.worker.is_held())
+            .filter_map(|stored| Some((stored.worker.state().instance.clone()?, stored.worker.id())))
+            .collect();
+        if free.len() < 2 {
+            return BTreeMap::new();
+        }
+        let ids: Vec<InstanceId> = free.keys().cloned().collect();
         match self.actuator.call_many(region, kind, &ids).await {
-            Ok(accepted) => Ok(accepted.into_iter().map(|one| (one.instance.clone(), one)).collect()),
-            Err(failure) if failure.kind.is_open() && !kind.may_repeat(failure.kind) => Err(failure),
+            Ok(accepted) => {
+                accepted.into_iter().filter_map(|one| Some((*free.get(&one.instance)?, Ok(one)))).collect()
+            }
+            Err(failure) if failure.kind.is_open() && !kind.may_repeat(failure.kind) => {
+                free.into_values().map(|worker| (worker, Err(failure.clone()))).collect()
+            }
             Err(failure) => {
                 tracing::warn!(action = %kind, reason = %failure.message, "batch refused, asking one by one");
-                Ok(BTreeMap::new())
+                BTreeMap::new()
             }
         }
+    }
+
+    /// Whether the worker is free to be changed just before the call.
+    ///
+    /// # Errors
+    /// [`FailureKind::Withheld`] if it is held by now, or nobody can tell.
+    async fn still_free(&self, worker: WorkerId) -> Result<(), Failure> {
+        let message = match self.fleet.workers.load(worker).await {
+            Ok(Some(stored)) if stored.worker.is_held() => "the worker was held before the call was made",
+            Ok(_) => return Ok(()),
+            Err(error) => {
+                tracing::warn!(worker.id = %worker, error = &error as &dyn std::error::Error, "not read before the call");
+                "the worker's record could not be read before the call"
+            }
+        };
+        Err(Failure { kind: FailureKind::Withheld, message: message.to_owned() })
     }
 
     async fn call_alone(&self, region: &Region, issued: &Issued) -> Result<Answer, Failure> {
@@ -253,7 +284,10 @@ where
                 Ok(instances) => Ok(Answer::Located(liveliest(instances))),
                 Err(error) => Err(Failure { kind: FailureKind::Other, message: error.message }),
             },
-            action => self.actuator.call(region, worker, action).await.map(Answer::Accepted),
+            action => {
+                self.still_free(worker).await?;
+                self.actuator.call(region, worker, action).await.map(Answer::Accepted)
+            }
         }
     }
 }

@@ -1,7 +1,6 @@
-//! The one next step on EC2, and the reason for it or for its absence.
+//! The one next step on EC2, and what became of an attempt to take it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use jiff::SignedDuration;
 
@@ -127,6 +126,14 @@ impl ActionKind {
         SignedDuration::from_secs((30_i64 << number.saturating_sub(1).min(5)).min(900))
     }
 
+    /// It changes something on EC2, and not only reads.
+    pub const fn changes_ec2(self) -> bool {
+        match self {
+            Self::Launch | Self::Start | Self::Stop | Self::Reboot | Self::Terminate | Self::Tag => true,
+            Self::Locate => false,
+        }
+    }
+
     /// Without it EC2 does not get where it was asked to go. Reboots and tags are beside that way.
     pub const fn drives(self) -> bool {
         match self {
@@ -157,7 +164,7 @@ impl ActionKind {
 pub struct Attempt {
     /// What is being tried.
     pub action: ActionKind,
-    /// The how-manieth try it is, from 1.
+    /// The how-manieth try it is, from 1; 0 once the tries before no longer count.
     pub number: u32,
     /// When it was recorded, just before the call.
     pub issued_at: Timestamp,
@@ -207,6 +214,8 @@ pub enum FailureKind {
     Invalid,
     /// EC2 refused, in words that are none of these; nothing was done.
     Refused,
+    /// We did not make the call: just before it the worker was held, or its record could not be read.
+    Withheld,
     /// The call was accepted and the instance did not get there in time.
     Overdue,
     /// Anything else, such as a lost connection.
@@ -222,6 +231,7 @@ words!(FailureKind {
     AlreadyLaunched => "already_launched",
     Invalid => "invalid",
     Refused => "refused",
+    Withheld => "withheld",
     Overdue => "overdue",
     Other => "other",
 });
@@ -237,7 +247,8 @@ impl FailureKind {
             | Self::NotFound
             | Self::IncorrectState
             | Self::Invalid
-            | Self::Refused => false,
+            | Self::Refused
+            | Self::Withheld => false,
         }
     }
 
@@ -249,140 +260,11 @@ impl FailureKind {
             | Self::NotFound
             | Self::IncorrectState
             | Self::Refused
+            | Self::Withheld
             | Self::AlreadyLaunched
             | Self::Overdue
             | Self::Other => true,
             Self::Denied | Self::Invalid => false,
-        }
-    }
-}
-
-/// The next step, and why. Without an action, `reason` says why there is none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// The step, if one is due now.
-    pub action: Option<Action>,
-    /// Why this, or why nothing.
-    pub reason: Reason,
-}
-
-/// Why something is done, or is not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// The worker has ended.
-    Ended,
-    /// The worker was forgotten: we no longer answer for its instance.
-    Forgotten,
-    /// EC2 is as it was asked to be.
-    AsDesired,
-    /// An operator asked for it.
-    Requested,
-    /// The instance was never launched.
-    NotLaunched,
-    /// A launch was called for and its answer is not known.
-    LaunchUnresolved,
-    /// EC2 has not told us about the instance yet.
-    Unobserved,
-    /// EC2 is still moving the instance.
-    InTransition(Observed),
-    /// EC2 repeatedly says it knows no such instance.
-    Missing,
-    /// Drift, and the policy is to bring EC2 back.
-    DriftReverted,
-    /// Drift, and the policy is to say so and change nothing.
-    DriftLeft,
-    /// Drift, and the policy is that what is asked for follows.
-    DriftAdopted,
-    /// An operator asked for a reboot.
-    RebootRequested,
-    /// The instance does not carry our tags yet, and we may not act on it before it does.
-    Adoption,
-    /// The instance's tags are not the worker's.
-    TagsDiffer,
-    /// An attempt is under way.
-    InFlight {
-        /// What is being tried.
-        action: ActionKind,
-        /// The how-manieth try.
-        number: u32,
-        /// Until when we wait for it.
-        until: Timestamp,
-    },
-    /// The last attempt failed and the next one is not due yet.
-    BackingOff {
-        /// What is being tried.
-        action: ActionKind,
-        /// The tries so far.
-        number: u32,
-        /// When the next one is due.
-        until: Timestamp,
-    },
-    /// The tries are used up, or trying again cannot help.
-    Exhausted {
-        /// What was tried.
-        action: ActionKind,
-        /// How often.
-        number: u32,
-    },
-    /// We gave up earlier what is left to do; a command starts afresh.
-    GaveUp,
-}
-
-impl Reason {
-    /// The word for the reason, without its particulars: stable, for filters and metrics.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Ended => "ended",
-            Self::Forgotten => "forgotten",
-            Self::AsDesired => "as_desired",
-            Self::Requested => "requested",
-            Self::NotLaunched => "not_launched",
-            Self::LaunchUnresolved => "launch_unresolved",
-            Self::Unobserved => "unobserved",
-            Self::InTransition(_) => "in_transition",
-            Self::Missing => "missing",
-            Self::DriftReverted => "drift_reverted",
-            Self::DriftLeft => "drift_left",
-            Self::DriftAdopted => "drift_adopted",
-            Self::RebootRequested => "reboot_requested",
-            Self::Adoption => "adoption",
-            Self::TagsDiffer => "tags_differ",
-            Self::InFlight { .. } => "in_flight",
-            Self::BackingOff { .. } => "backing_off",
-            Self::Exhausted { .. } => "exhausted",
-            Self::GaveUp => "gave_up",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ended => f.write_str("the worker has ended"),
-            Self::Forgotten => f.write_str("the worker was forgotten and its instance is left alone"),
-            Self::AsDesired => f.write_str("EC2 is as it was asked to be"),
-            Self::Requested => f.write_str("an operator asked for it"),
-            Self::NotLaunched => f.write_str("the instance was never launched"),
-            Self::LaunchUnresolved => f.write_str("a launch was called for and its answer is not known"),
-            Self::Unobserved => f.write_str("EC2 has not told us about the instance yet"),
-            Self::InTransition(observed) => write!(f, "EC2 is still moving the instance ({observed})"),
-            Self::Missing => f.write_str("EC2 says, repeatedly, that it knows no such instance"),
-            Self::DriftReverted => f.write_str("EC2 drifted, and the policy is to bring it back"),
-            Self::DriftLeft => f.write_str("EC2 drifted, and the policy is to say so and change nothing"),
-            Self::DriftAdopted => f.write_str("EC2 drifted, and the policy is to accept it"),
-            Self::RebootRequested => f.write_str("an operator asked for a reboot"),
-            Self::Adoption => f.write_str("the instance must carry our tags before we may act on it"),
-            Self::TagsDiffer => f.write_str("the instance's tags are not the worker's"),
-            Self::InFlight { action, number, until } => {
-                write!(f, "waiting until {until} for attempt {number} to {action}")
-            }
-            Self::BackingOff { action, number, until } => {
-                write!(f, "attempt {number} to {action} failed; trying again from {until}")
-            }
-            Self::Exhausted { action, number } => {
-                write!(f, "gave up trying to {action} after {number} attempts")
-            }
-            Self::GaveUp => f.write_str("we gave up earlier; a command starts afresh"),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::evidence::{Sighting, Source, effective, is_since, later};
 use crate::worker::{BLIND_AFTER, LAUNCH_GRACE};
 use crate::{
-    ActionKind, Attempt, Desired, Details, Event, FailureKind, GivenUp, Observed, Origin, Snapshot, TagKey,
-    Timestamp, Worker,
+    ActionKind, Attempt, Desired, Details, Event, FailureKind, GivenUp, Held, Observed, Origin, Snapshot,
+    TagKey, Timestamp, Worker,
 };
 
 impl Worker {
@@ -43,6 +43,8 @@ impl Worker {
                     tags: BTreeMap::new(),
                     applied_tags: BTreeMap::new(),
                     overrides,
+                    held: None,
+                    protected: false,
                     drift: None,
                     attempt: None,
                     stray: None,
@@ -102,6 +104,11 @@ impl Worker {
                 self.start_afresh(ActionKind::Tag);
             }
             Event::SettingsChanged { to, .. } => self.0.overrides = *to,
+            Event::Held { reason, at, by } => {
+                self.0.held = Some(Held { reason: reason.clone(), at: *at, by: by.clone() });
+            }
+            Event::Released { at, .. } => self.release(*at),
+            Event::ProtectionChanged { protected, .. } => self.0.protected = *protected,
             Event::DesiredChanged { to, at, .. } => self.desire(*to, *at),
             Event::RebootRequested { at, .. } => {
                 self.0.reboot_requested_at = Some(*at);
@@ -176,12 +183,34 @@ impl Worker {
             Event::Terminated { at, .. } => {
                 self.0.terminated_at = Some(*at);
                 self.0.attempt = None;
+                self.0.held = None;
                 self.0.drift = None;
                 self.0.stray = None;
                 self.0.reboot_requested_at = None;
                 self.0.gave_up.clear();
                 self.0.alerts.clear();
             }
+        }
+    }
+
+    /// The clock of an attempt stood still meanwhile: what may be tried again is due and begins to count afresh, what EC2
+    /// was at has its whole time again.
+    fn release(&mut self, at: Timestamp) {
+        let metal = self.is_metal();
+        self.0.held = None;
+        let Some(attempt) = self.0.attempt.as_mut().filter(|attempt| attempt.action.changes_ec2()) else {
+            return;
+        };
+        match &mut attempt.failed {
+            None => {
+                let afresh = later(at, attempt.action.time_limit(metal));
+                attempt.deadline = attempt.deadline.max(afresh);
+            }
+            Some((failure, retry_at)) if attempt.action.may_repeat(failure.kind) => {
+                attempt.number = 0;
+                *retry_at = at.min(*retry_at);
+            }
+            Some(_) => {}
         }
     }
 

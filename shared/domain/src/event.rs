@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     AccountId, ActionKind, Actor, Alert, AlertKind, Desired, Details, Drift, DriftPolicy, Failure, Health,
-    InstanceId, LaunchSpec, Name, Overrides, Reason, Region, Sighting, Status, TagKey, TagValue, Timestamp,
-    WorkerId,
+    HoldReason, InstanceId, LaunchSpec, Name, Overrides, Reason, Region, Sighting, Status, TagKey, TagValue,
+    Timestamp, WorkerId,
 };
 
 /// How a worker came to be.
@@ -91,6 +91,29 @@ pub enum Event {
         /// Who asked.
         by: Actor,
     },
+    /// Somebody holds the worker, or for another reason than before: nothing of ours changes its instance.
+    Held {
+        /// Why.
+        reason: HoldReason,
+        /// When.
+        at: Timestamp,
+        /// Who holds it.
+        by: Actor,
+    },
+    /// The worker is held no longer, and what has waited is due.
+    Released {
+        /// When.
+        at: Timestamp,
+        /// Who asked.
+        by: Actor,
+    },
+    /// It takes the worker's name to terminate it, from now on or no longer.
+    ProtectionChanged {
+        /// Whether it does.
+        protected: bool,
+        /// Who asked.
+        by: Actor,
+    },
     /// Something else is asked for, or the same again.
     DesiredChanged {
         /// What was asked for before.
@@ -173,6 +196,8 @@ pub enum Event {
         drift: Drift,
         /// What the policy says about it.
         policy: DriftPolicy,
+        /// The worker is held, so nothing changes EC2, whatever the policy says.
+        held: bool,
     },
     /// EC2 is where it was asked to be again.
     DriftResolved {
@@ -280,6 +305,9 @@ impl Event {
             Self::Renamed { .. } => "renamed",
             Self::TagsChanged { .. } => "tags_changed",
             Self::SettingsChanged { .. } => "settings_changed",
+            Self::Held { .. } => "held",
+            Self::Released { .. } => "released",
+            Self::ProtectionChanged { .. } => "protection_changed",
             Self::DesiredChanged { .. } => "desired_changed",
             Self::RebootRequested { .. } => "reboot_requested",
             Self::RetryRequested { .. } => "retry_requested",

@@ -109,6 +109,21 @@ text_id! {
     }
 }
 
+text_id! {
+    /// Why a worker is held: 1 to 200 characters on one line, all of which can be seen.
+    HoldReason, "1 to 200 characters on one line, none of them a control or invisible character, without spaces at the ends", |text| {
+        (1..=200).contains(&text.chars().count())
+            && text.trim() == text
+            && !text.chars().any(|c| c.is_control() || is_hidden(c) || (c.is_whitespace() && c != ' '))
+    }
+}
+
+/// Characters that show nothing but change how the others are shown: zero-width ones, and those that set the
+/// direction of writing (Unicode technical report 36, "Bidirectional text spoofing").
+pub const fn is_hidden(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{061c}')
+}
+
 /// EC2's tag alphabet: letters, digits and spaces of any script, and `_.:/=+-@`.
 fn tag_char(c: char) -> bool {
     c.is_alphanumeric() || c == ' ' || matches!(c, '_' | '.' | ':' | '/' | '=' | '+' | '-' | '@')

@@ -1,10 +1,12 @@
 //! The next step on EC2, and why.
 
 use crate::action::{
-    Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, LaunchSpec, MAX_ATTEMPTS, Plan, Reason,
+    Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, LaunchSpec, MAX_ATTEMPTS,
 };
 use crate::evidence::later;
-use crate::{Desired, DriftPolicy, Event, InstanceId, Observed, Origin, Policy, Timestamp, Worker};
+use crate::{
+    Desired, DriftPolicy, Event, InstanceId, Observed, Origin, Plan, Policy, Reason, Timestamp, Worker,
+};
 
 impl Plan {
     const fn none(reason: Reason) -> Self {
@@ -34,8 +36,23 @@ impl Worker {
         }
     }
 
-    /// What is due without regard to what is under way already.
+    /// What is due without regard to what is under way already. Whatever changes EC2 waits while the worker is held: this
+    /// is the one way to every call.
     fn step(&self, policy: &Policy) -> Plan {
+        let plan = self.free_step(policy);
+        match &plan.action {
+            Some(action) if self.waits(action.kind()) => Plan::none(Reason::Held),
+            Some(_) | None => plan,
+        }
+    }
+
+    /// The worker is held, and this would change EC2.
+    const fn waits(&self, action: ActionKind) -> bool {
+        self.is_held() && action.changes_ec2()
+    }
+
+    /// What is due if nobody holds the worker.
+    fn free_step(&self, policy: &Policy) -> Plan {
         let s = &self.0;
         if s.forgotten_at.is_some() {
             return Plan::none(Reason::Forgotten);
@@ -206,10 +223,11 @@ impl Worker {
             .then(|| Event::ActionOvertook { at: sighting.counted() })
     }
 
-    /// What it means that the time of an attempt is up: that it failed, unless EC2 is where it leads.
+    /// What it means that the time of an attempt is up: that it failed, unless EC2 is where it leads. While the worker is
+    /// held its time does not run out, as we could not try again.
     fn lapse(&self, now: Timestamp) -> Option<Event> {
         let attempt = self.0.attempt.as_ref()?;
-        if attempt.failed.is_some() || now < attempt.deadline {
+        if attempt.failed.is_some() || now < attempt.deadline || self.waits(attempt.action) {
             return None;
         }
         if attempt.action.leads_to() == Some(self.observed()) {
@@ -274,7 +292,8 @@ impl Worker {
             Reason::Exhausted { .. } => Some(now),
             Reason::Ended | Reason::Forgotten => None,
             Reason::InFlight { until, .. } | Reason::BackingOff { until, .. } => Some(until),
-            // Nothing is due; but an attempt that is still open must be closed when its time is up.
+            // Nothing is due; but an attempt that is still open must be closed when its time is up. What waits for a
+            // release is planned afresh when that comes.
             Reason::AsDesired
             | Reason::Requested
             | Reason::NotLaunched
@@ -288,11 +307,12 @@ impl Worker {
             | Reason::RebootRequested
             | Reason::Adoption
             | Reason::TagsDiffer
-            | Reason::GaveUp => self
+            | Reason::GaveUp
+            | Reason::Held => self
                 .0
                 .attempt
                 .as_ref()
-                .filter(|attempt| attempt.failed.is_none())
+                .filter(|attempt| attempt.failed.is_none() && !self.waits(attempt.action))
                 .map(|attempt| attempt.deadline),
         }
     }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::{
-    AccountId, ActionKind, Alert, AlertKind, Attempt, Desired, Drift, GivenUp, Health, InstanceId, Name,
-    Origin, Overrides, Region, Sighting, TagKey, TagValue, Timestamp, WorkerId, Zone,
+    AccountId, ActionKind, Alert, AlertKind, Attempt, Desired, Drift, GivenUp, Health, Held, InstanceId,
+    Name, Origin, Overrides, Region, Sighting, TagKey, TagValue, Timestamp, WorkerId, Zone,
 };
 
 /// Everything a [`crate::Worker`] knows. Plain data: it can be read and rebuilt, and only [`crate::Worker::apply`]
@@ -68,6 +68,10 @@ pub struct Snapshot {
     pub applied_tags: BTreeMap<String, String>,
     /// Its own settings.
     pub overrides: Overrides,
+    /// Who holds it and why: nothing changes its instance until it is released.
+    pub held: Option<Held>,
+    /// To terminate it takes its name.
+    pub protected: bool,
     /// The drift EC2 is in.
     pub drift: Option<Drift>,
     /// The action under way, or the last one that failed.

@@ -7,6 +7,7 @@ mod decide;
 mod drift;
 mod evidence;
 mod given_up;
+mod guards;
 mod laws;
 mod plan;
 mod support;

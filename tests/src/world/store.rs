@@ -38,7 +38,7 @@ pub fn watch(stored: &Stored) -> Option<Watch> {
         monitoring: worker.overrides.monitoring,
         interval: worker.overrides.interval.map(|interval| interval.get()),
         drift_policy: worker.overrides.drift,
-        drifted: worker.drift.is_some(),
+        drifted: stored.worker.may_be_reverted(),
         act_by: stored.act_by,
     })
 }

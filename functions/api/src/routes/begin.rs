@@ -7,8 +7,8 @@ use app::ports::{Clock, Compute, Instance, InstanceKey, Workers};
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::{
-    Actor, CreateWorker, Details, Evidence, Finding, ImportWorker, InstanceId, NAME_TAG, Name, Overrides,
-    Region, Source, TagKey, TagValue, WORKER_TAG, WorkerId,
+    Actor, CreateWorker, Details, Evidence, Finding, HoldReason, ImportWorker, InstanceId, NAME_TAG, Name,
+    Overrides, Region, Source, TagKey, TagValue, WORKER_TAG, WorkerId,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -32,6 +32,7 @@ pub(crate) struct CreateBody {
     spec: Option<Object<SpecBody>>,
     tags: Option<Entries<String>>,
     settings: Option<Object<SettingsBody>>,
+    protected: Option<bool>,
 }
 
 impl Payload for CreateBody {
@@ -48,6 +49,8 @@ pub(crate) struct ImportBody {
     name: Option<String>,
     tags: Option<Entries<String>>,
     settings: Option<Object<SettingsBody>>,
+    held: Option<String>,
+    protected: Option<bool>,
 }
 
 impl Payload for ImportBody {
@@ -88,6 +91,8 @@ struct Wanted {
     name: Option<Name>,
     tags: BTreeMap<TagKey, TagValue>,
     overrides: Overrides,
+    held: Option<HoldReason>,
+    protected: bool,
 }
 
 impl<P: Ports> Api<P> {
@@ -101,7 +106,8 @@ impl<P: Ports> Api<P> {
         match (name, region, spec) {
             (Some(name), Some(region), Some(spec)) => {
                 faults.check(Kind::InvalidValue)?;
-                Ok(CreateWorker { name, account: self.account.clone(), region, spec, tags, overrides })
+                let (account, protected) = (self.account.clone(), body.protected.unwrap_or_default());
+                Ok(CreateWorker { name, account, region, spec, tags, overrides, protected })
             }
             _ => Err(faults.problem(Kind::InvalidValue)),
         }
@@ -114,18 +120,20 @@ impl<P: Ports> Api<P> {
         let name = body.name.as_deref().and_then(|name| faults.parse("name", name));
         let tags = tags(&mut faults, body.tags.as_ref());
         let overrides = overrides(&mut faults, body.settings.as_ref());
+        let held = body.held.as_deref().and_then(|reason| faults.parse("held", reason));
+        let protected = body.protected.unwrap_or_default();
         match (instance, region) {
             (Some(instance), Some(region)) => {
                 faults.check(Kind::InvalidValue)?;
                 let key = InstanceKey { account: self.account.clone(), region, instance };
-                Ok(Wanted { key, name, tags, overrides })
+                Ok(Wanted { key, name, tags, overrides, held, protected })
             }
             _ => Err(faults.problem(Kind::InvalidValue)),
         }
     }
 
     async fn carry_out_import(&self, id: WorkerId, wanted: Wanted, by: Actor) -> Result<Reply, Problem> {
-        let Wanted { key, name, tags, overrides } = wanted;
+        let Wanted { key, name, tags, overrides, held, protected } = wanted;
         match self.ports.workers().owner(&key).await? {
             // An earlier try of this very request got as far as this.
             Some(owner) if owner == id => return self.show(StatusCode::CREATED, &self.load(id).await?),
@@ -146,7 +154,8 @@ impl<P: Ports> Api<P> {
             seen_at: self.ports.clock().now(),
         };
         let InstanceKey { account, region, instance } = key.clone();
-        let command = ImportWorker { name, account, region, instance, evidence, tags, overrides };
+        let command =
+            ImportWorker { name, account, region, instance, evidence, tags, overrides, protected, held };
         match self.fleet().import(id, command, by).await {
             Ok(imported) => self.show(StatusCode::CREATED, &imported.stored),
             Err(Error::Store(StoreError::InstanceTaken)) => {

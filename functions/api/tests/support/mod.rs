@@ -3,5 +3,5 @@ mod client;
 pub(crate) mod log;
 mod world;
 
-pub(crate) use client::{Client, creation};
+pub(crate) use client::{Answer, Client, creation};
 pub(crate) use world::World;

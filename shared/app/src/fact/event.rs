@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     AccountId, ActionKind, Actor, Alert, AlertKind, Desired, Details, Drift, DriftPolicy, Event, Failure,
-    Health, InstanceId, LaunchSpec, Name, Overrides, Reason, Region, Sighting, Status, TagKey, TagValue,
-    Timestamp, WorkerId,
+    Health, HoldReason, InstanceId, LaunchSpec, Name, Overrides, Reason, Region, Sighting, Status, TagKey,
+    TagValue, Timestamp, WorkerId,
 };
 use serde::{Deserialize, Serialize};
 use serde_with::{DisplayFromStr, FromInto, serde_as, skip_serializing_none};
@@ -85,6 +85,25 @@ pub(crate) enum EventShape {
         #[serde_as(as = "FromInto<ActorShape>")]
         by: Actor,
     },
+    Held {
+        #[serde_as(as = "DisplayFromStr")]
+        reason: HoldReason,
+        #[serde_as(as = "Rfc3339")]
+        at: Timestamp,
+        #[serde_as(as = "FromInto<ActorShape>")]
+        by: Actor,
+    },
+    Released {
+        #[serde_as(as = "Rfc3339")]
+        at: Timestamp,
+        #[serde_as(as = "FromInto<ActorShape>")]
+        by: Actor,
+    },
+    ProtectionChanged {
+        protected: bool,
+        #[serde_as(as = "FromInto<ActorShape>")]
+        by: Actor,
+    },
     DesiredChanged {
         #[serde_as(as = "DisplayFromStr")]
         from: Desired,
@@ -153,6 +172,8 @@ pub(crate) enum EventShape {
         drift: Drift,
         #[serde_as(as = "DisplayFromStr")]
         policy: DriftPolicy,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        held: bool,
     },
     DriftResolved {
         #[serde_as(as = "DriftShape")]

@@ -238,6 +238,7 @@ pub(crate) mod rfc3339 {
             number: u32,
         },
         GaveUp,
+        Held,
     }
 
     stands_for!(DetailsShape => domain::Details, ReasonShape => Reason);

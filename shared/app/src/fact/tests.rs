@@ -125,6 +125,9 @@ fn samples() -> Vec<Event> {
         Event::Renamed { from: parse("lab-1"), to: parse("lab-2"), by: caller() },
         Event::TagsChanged { set: tags, removed: [parse("owner")].into(), by: caller() },
         Event::SettingsChanged { from, to, by: caller() },
+        Event::Held { reason: parse("the disk is swapped by hand"), at: at("12:00:00"), by: caller() },
+        Event::Released { at: at("12:00:00"), by: caller() },
+        Event::ProtectionChanged { protected: true, by: caller() },
         Event::DesiredChanged {
             from: Desired::Running,
             to: Desired::Terminated,
@@ -149,7 +152,8 @@ fn samples() -> Vec<Event> {
         Event::HealthChanged { from: None, to: health(CheckStatus::Initializing) },
         Event::HealthChanged { from: Some(health(CheckStatus::Ok)), to: health(CheckStatus::Impaired) },
         Event::DesiredReached { at: at("12:00:00") },
-        Event::DriftDetected { drift: drift(), policy: DriftPolicy::Alert },
+        Event::DriftDetected { drift: drift(), policy: DriftPolicy::Alert, held: false },
+        Event::DriftDetected { drift: drift(), policy: DriftPolicy::Revert, held: true },
         Event::DriftResolved { drift: Drift { reason: None, ..drift() }, at: at("12:05:00") },
         Event::ActionOvertook { at: at("12:00:00") },
         issued(Reason::DriftReverted),
@@ -211,6 +215,7 @@ fn reasons() -> Vec<Reason> {
         Reason::BackingOff { action, number, until },
         Reason::Exhausted { action, number },
         Reason::GaveUp,
+        Reason::Held,
     ]
 }
 

@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use domain::{
-    AccountId, ActionKind, Alert, AlertKind, Attempt, Desired, Drift, Failure, GivenUp, Health, InstanceId,
-    LaunchSpec, Name, Origin, Overrides, Region, Sighting, Snapshot, TagKey, TagValue, Timestamp, WorkerId,
-    Zone,
+    AccountId, ActionKind, Actor, Alert, AlertKind, Attempt, Desired, Drift, Failure, GivenUp, Health, Held,
+    HoldReason, InstanceId, LaunchSpec, Name, Origin, Overrides, Region, Sighting, Snapshot, TagKey,
+    TagValue, Timestamp, WorkerId, Zone,
 };
 use serde::{Deserialize, Serialize};
 use serde_dynamo::AttributeValue;
-use serde_with::{DisplayFromStr, serde_as, skip_serializing_none};
+use serde_with::{DisplayFromStr, FromInto, serde_as, skip_serializing_none};
 
 use crate::fact::form::{Millis, stands_for};
 use crate::fact::shape::millis::{AlertShape, DriftShape, HealthShape, SightingShape};
-use crate::fact::shape::{FailureShape, LaunchSpecShape, OverridesShape};
+use crate::fact::shape::{ActorShape, FailureShape, LaunchSpecShape, OverridesShape};
 
 #[serde_as]
 #[derive(Serialize, Deserialize)]
@@ -48,6 +48,18 @@ struct GivenUpShape {
     #[serde_as(as = "Millis")]
     tried_at: Timestamp,
     reason: String,
+}
+
+#[serde_as]
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Held")]
+struct HeldShape {
+    #[serde_as(as = "DisplayFromStr")]
+    reason: HoldReason,
+    #[serde_as(as = "Millis")]
+    at: Timestamp,
+    #[serde_as(as = "FromInto<ActorShape>")]
+    by: Actor,
 }
 
 #[serde_as]
@@ -102,6 +114,10 @@ pub(super) struct SnapshotShape {
     applied_tags: BTreeMap<String, String>,
     #[serde_as(as = "OverridesShape")]
     overrides: Overrides,
+    #[serde_as(as = "Option<HeldShape>")]
+    held: Option<Held>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    protected: bool,
     #[serde_as(as = "Option<DriftShape>")]
     drift: Option<Drift>,
     #[serde_as(as = "Option<AttemptShape>")]
@@ -125,6 +141,7 @@ stands_for!(
     OriginShape => Origin,
     AttemptShape => Attempt,
     GivenUpShape => GivenUp,
+    HeldShape => Held,
     SnapshotShape => Snapshot,
 );
 

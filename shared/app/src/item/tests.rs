@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    ActionKind, Alert, AlertKind, Attempt, CheckStatus, Desired, Details, Drift, Event, Failure, FailureKind,
-    GivenUp, Health, LaunchSpec, Observed, Origin, Overrides, Sighting, Snapshot, Source, Timestamp, Worker,
-    WorkerId,
+    ActionKind, Actor, Alert, AlertKind, Attempt, CheckStatus, Desired, Details, Drift, Event, Failure,
+    FailureKind, GivenUp, Health, Held, LaunchSpec, Observed, Origin, Overrides, Sighting, Snapshot, Source,
+    Timestamp, Worker, WorkerId,
 };
 use expect_test::{expect, expect_file};
 use serde_dynamo::{AttributeValue, Item};
@@ -94,6 +94,12 @@ fn full() -> Stored {
             disk: domain::Percent::new(82).ok(),
             alert_duration: domain::AlertDuration::new(300).ok(),
         },
+        held: Some(Held {
+            reason: parse("the disk is swapped by hand"),
+            at: at("12:04:30"),
+            by: Actor::Caller(text("ana@example.com")),
+        }),
+        protected: true,
         drift: Some(Drift {
             desired: Desired::Running,
             observed: Observed::Stopped,
@@ -271,10 +277,15 @@ fn what_the_index_projects_is_a_watch() {
         monitoring: Some(false),
         interval: Some(120),
         drift_policy: Some(domain::DriftPolicy::Revert),
-        drifted: true,
+        // It has drifted, and nobody is to be asked to put that right.
+        drifted: false,
         act_by: Some(at("12:35:00")),
     };
     assert_eq!(watch, expected);
+    let by = Actor::Caller(text("ana@example.com"));
+    let released = full().worker.with(&[Event::Released { at: at("12:36:00"), by }]);
+    let watch = decode_watch(worker_item(&Stored { worker: released, ..full() })).expect("a watch");
+    assert_eq!(watch, Watch { drifted: true, ..expected });
 }
 
 #[test]
@@ -352,5 +363,5 @@ fn items_are_small() {
         bytes(&worker_item(&full())),
         bytes(&event_item(&self::record())),
     );
-    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 1804; a start 494"].assert_eq(&sizes);
+    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 1903; a start 494"].assert_eq(&sizes);
 }

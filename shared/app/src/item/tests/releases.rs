@@ -7,6 +7,7 @@ use serde_dynamo::AttributeValue;
 use super::{event_item, full, record, text, worker_item};
 use crate::error::StoreError;
 use crate::item::{decode_event, decode_worker};
+use crate::record::Stored;
 
 #[test]
 fn a_worker_that_the_first_release_gave_up_has_given_up_what_it_tried_last() {
@@ -18,6 +19,27 @@ fn a_worker_that_the_first_release_gave_up_has_given_up_what_it_tried_last() {
     let read = decode_worker(image).expect("a worker").worker;
     assert_eq!(read.state().gave_up, full().worker.state().gave_up);
     assert_eq!(read.status(), Status::Failed);
+}
+
+#[test]
+fn a_worker_of_a_release_without_guards_is_neither_held_nor_protected() {
+    let mut image = worker_item(&full());
+    let Some(AttributeValue::M(state)) = image.inner_mut().get_mut("worker") else { panic!("no state") };
+    assert!(state.remove("held").is_some() && state.remove("protected").is_some());
+    let read = decode_worker(image).expect("a worker").worker;
+    assert_eq!((&read.state().held, read.state().protected), (&None, false));
+    // And what is neither is written as that release did.
+    let image = worker_item(&Stored { worker: read, ..full() });
+    let Some(AttributeValue::M(state)) = image.inner().get("worker") else { panic!("no state") };
+    assert!(!state.contains_key("held") && !state.contains_key("protected"));
+}
+
+#[test]
+fn a_fact_of_a_release_without_guards_tells_of_a_drift_of_a_free_worker() {
+    let fact = r#"{"fact":"drift_detected","drift":{"desired":"running","observed":"stopped",
+        "since":"2026-03-01T12:00:00.000Z","detected_by":"event"},"policy":"revert"}"#;
+    let fact: crate::fact::Fact = serde_json::from_str(fact).expect("a fact");
+    assert!(matches!(fact.event(), domain::Event::DriftDetected { held: false, .. }));
 }
 
 #[test]

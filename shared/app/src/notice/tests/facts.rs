@@ -39,7 +39,16 @@ pub(super) fn drift(desired: Desired, observed: Observed, detected_by: Source) -
 }
 
 pub(super) fn drift_detected(policy: DriftPolicy) -> Event {
-    Event::DriftDetected { drift: drift(Desired::Running, Observed::Stopped, Source::Event), policy }
+    Event::DriftDetected {
+        drift: drift(Desired::Running, Observed::Stopped, Source::Event),
+        policy,
+        held: false,
+    }
+}
+
+pub(super) fn drift_detected_while_held(policy: DriftPolicy) -> Event {
+    let drift = drift(Desired::Running, Observed::Stopped, Source::Event);
+    Event::DriftDetected { drift, policy, held: true }
 }
 
 pub(super) fn status(from: Status, to: Status) -> Event {
@@ -158,6 +167,7 @@ pub(super) fn actions() -> Vec<Event> {
             retry_at: time("10:01:00"),
         },
         gave_up(ActionKind::Reboot, "no answer in time; it is not known whether EC2 rebooted the instance"),
+        failed(FailureKind::Withheld, "the worker was held before the call was made"),
     ]
 }
 
@@ -178,6 +188,14 @@ pub(super) fn every_fact() -> Vec<Event> {
         },
         Event::TagsChanged { set: BTreeMap::new(), removed: BTreeSet::new(), by: alice() },
         Event::SettingsChanged { from: Overrides::default(), to: own, by: alice() },
+        Event::Held {
+            reason: "the disk is swapped by hand".parse().expect("a reason"),
+            at: time("10:00:00"),
+            by: alice(),
+        },
+        Event::Released { at: time("10:00:00"), by: alice() },
+        Event::ProtectionChanged { protected: true, by: alice() },
+        Event::ProtectionChanged { protected: false, by: alice() },
         desired(Desired::Running, Desired::Stopped, alice()),
         desired(Desired::Running, Desired::Running, alice()),
         desired(Desired::Stopped, Desired::Terminated, alice()),
@@ -206,9 +224,13 @@ pub(super) fn every_fact() -> Vec<Event> {
         Event::DesiredReached { at: time("10:00:00") },
         drift_detected(DriftPolicy::Alert),
         drift_detected(DriftPolicy::Revert),
+        drift_detected_while_held(DriftPolicy::Alert),
+        drift_detected_while_held(DriftPolicy::Revert),
+        drift_detected_while_held(DriftPolicy::Adopt),
         Event::DriftDetected {
             drift: drift(Desired::Stopped, Observed::Running, Source::Describe),
             policy: DriftPolicy::Adopt,
+            held: false,
         },
         Event::DriftResolved {
             drift: drift(Desired::Running, Observed::Stopped, Source::Event),
