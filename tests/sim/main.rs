@@ -22,6 +22,7 @@ mod faults;
 mod functions;
 mod lagging;
 mod lambda;
+mod laws;
 mod listeners;
 mod outside;
 mod people;
