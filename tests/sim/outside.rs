@@ -1,7 +1,8 @@
 //! The ports, as one environment of one function sees them. Every call takes time, may fail before or after its effect,
 //! and is a place where the process may die.
 
-mod aws;
+mod change;
+mod look;
 mod tables;
 mod tell;
 
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use crate::faults::Fault;
 use crate::trace::Step;
 use crate::wiring::Function;
-use crate::world::{World, time};
+use crate::world::{Inner, InvocationId, World, time};
 
 /// A port call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,7 +124,7 @@ impl Outside {
         self.environment.function
     }
 
-    fn invocation(&self) -> u64 {
+    fn invocation(&self) -> InvocationId {
         self.environment.invocation.load(Ordering::Relaxed)
     }
 
@@ -165,17 +166,26 @@ impl Outside {
         Ok(())
     }
 
-    fn strikes(&self, inner: &mut crate::world::Inner, fault: Fault) -> bool {
+    /// Whether a fault hits; if it has an effect on this function it is yet to be counted.
+    fn hits(&self, inner: &mut Inner, fault: Fault) -> bool {
+        let Inner { faults, chance, .. } = inner;
+        faults.hits(fault, chance)
+    }
+
+    /// A fault had its effect.
+    fn struck(&self, inner: &mut Inner, fault: Fault) {
         let function = self.function();
-        let crate::world::Inner { faults, chance, .. } = inner;
-        let strikes = faults.strikes(fault, Some(function), chance);
-        if strikes {
-            inner.step(Step::Struck(fault, Some(function)));
-            if function == Function::Notify && fault.blurs_deliveries() {
-                inner.listeners.blurred_at = inner.now;
-            }
+        inner.faults.count(fault, Some(function));
+        inner.step(Step::Struck(fault, Some(function)));
+    }
+
+    /// Whether a fault strikes, for one that has its effect whenever it hits.
+    fn strikes(&self, inner: &mut Inner, fault: Fault) -> bool {
+        let hits = self.hits(inner, fault);
+        if hits {
+            self.struck(inner, fault);
         }
-        strikes
+        hits
     }
 
     /// Never returns if it does: a hanging call waits for Lambda's time limit, a crash ends everything at once.
@@ -183,9 +193,11 @@ impl Outside {
         let strikes = {
             let mut inner = self.world.inner();
             let strikes = self.strikes(&mut inner, fault);
+            if strikes {
+                inner.listeners.doom(self.invocation());
+            }
             if strikes && fault != Fault::Hang {
-                let invocation = self.invocation();
-                inner.dying.insert(invocation);
+                inner.dying.insert(self.invocation());
             }
             strikes
         };

@@ -25,7 +25,8 @@ use uuid::Uuid;
 
 pub use ec2::Machine;
 pub use journal::Entry;
-pub use store::watch;
+pub use outside::{fits_bus, fits_topic};
+pub use store::{page, watch};
 
 /// Everything that exists.
 #[derive(Debug)]
