@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use api::{Api, Ports, router};
 use app::collect::{Agents, Collector, Written};
-use app::config::WebhookUrl;
+use app::config::{Allowed, WebhookUrl};
 use app::fleet::Fleet;
 use app::item::{self, EventItem};
 use app::notice;
@@ -145,8 +145,13 @@ async fn world() -> World {
 
 /// Asks the API, and looks at the answer: it is never our fault, it is JSON, and it is small.
 async fn ask(world: World, request: Request<Body>) -> (StatusCode, Value) {
-    let api =
-        Api { ports: Outside(world), settings: settings(), regions: vec![region()], account: account() };
+    let api = Api {
+        ports: Outside(world),
+        settings: settings(),
+        regions: vec![region()],
+        account: account(),
+        allowed: Allowed::default(),
+    };
     let response = router(api).oneshot(request).await.expect("infallible");
     let (parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, MOST_ANSWERED).await.expect("a small answer");

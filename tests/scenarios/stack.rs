@@ -73,13 +73,9 @@ impl Stack {
             account: account(),
             region: region(),
             spec: LaunchSpec {
-                image: "ami-0123456789abcdef0".to_owned(),
-                instance_type: "m5zn.metal".to_owned(),
-                subnet: None,
-                security_groups: Vec::new(),
-                key_name: None,
-                instance_profile: None,
-                root_volume_gib: None,
+                image: Some("ami-0123456789abcdef0".to_owned()),
+                instance_type: Some("m5zn.metal".to_owned()),
+                ..LaunchSpec::default()
             },
             tags: BTreeMap::new(),
             overrides: Overrides::default(),

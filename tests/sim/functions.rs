@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use app::collect::{Agents, Collector, Written};
+use app::config::Allowed;
 use app::deliver::Notifier;
 use app::error::with_causes;
 use app::fleet::Fleet;
@@ -44,6 +45,7 @@ impl Warm {
                 settings,
                 regions: vec![region()],
                 account: account(),
+                allowed: Allowed::default(),
             })),
             Function::Poll => Self::Poll(outside, settings, metric_period),
             Function::Collect => Self::Collect(outside, settings, metric_period, Arc::default()),

@@ -22,7 +22,7 @@ use domain::{
 };
 use uuid::Uuid;
 
-pub use ec2::Machine;
+pub use ec2::{Ami, Machine};
 pub use journal::Entry;
 pub use store::watch;
 
@@ -55,6 +55,8 @@ pub struct State {
     pub ledger: BTreeMap<(String, String), Entry>,
     /// The seconds of permits, by name: since when (milliseconds), and how many were taken.
     pub permits: BTreeMap<String, Vec<(i64, u32)>>,
+    /// The images EC2 has.
+    pub images: Vec<Ami>,
     /// EC2.
     pub machines: BTreeMap<InstanceId, Machine>,
     /// What CloudWatch has, by instance, metric and start of the period.
@@ -103,6 +105,12 @@ impl Default for World {
             requests: BTreeMap::new(),
             ledger: BTreeMap::new(),
             permits: BTreeMap::new(),
+            images: vec![Ami {
+                id: "ami-0123456789abcdef0".to_owned(),
+                name: "cml-2.8.0".to_owned(),
+                owner: "self".to_owned(),
+                created: "2026-01-01T00:00:00.000Z".to_owned(),
+            }],
             machines: BTreeMap::new(),
             measured: BTreeMap::new(),
             bus: Vec::new(),

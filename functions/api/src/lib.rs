@@ -25,6 +25,7 @@ mod view;
 
 use std::sync::Arc;
 
+use app::config::Allowed;
 use app::ports::{Bus, Clock, Compute, Idempotency, Ids, Samples, Workers};
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
@@ -42,7 +43,7 @@ pub trait Ports: Send + Sync + 'static {
     type Samples: Samples;
     /// Idempotency records.
     type Idempotency: Idempotency;
-    /// Reading EC2, for imports.
+    /// Reading EC2, for imports and images.
     type Compute: Compute;
     /// The bus.
     type Bus: Bus;
@@ -57,7 +58,7 @@ pub trait Ports: Send + Sync + 'static {
     fn samples(&self) -> &Self::Samples;
     /// Idempotency records.
     fn idempotency(&self) -> &Self::Idempotency;
-    /// Reading EC2, for imports.
+    /// Reading EC2, for imports and images.
     fn compute(&self) -> &Self::Compute;
     /// The bus.
     fn bus(&self) -> &Self::Bus;
@@ -78,6 +79,8 @@ pub struct Api<P> {
     pub regions: Vec<Region>,
     /// The account workers live in.
     pub account: AccountId,
+    /// What may be launched.
+    pub allowed: Allowed,
 }
 
 /// All routes. What the gateway vouches for is expected as an extension of the request: the

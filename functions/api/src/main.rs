@@ -60,7 +60,7 @@ impl Ports for OnAws {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Refused> {
     let aws = Aws::start()?;
-    let ApiConfig { common: config, account } = ApiConfig::parse(aws.environment().as_map())?;
+    let ApiConfig { common: config, account, allowed } = ApiConfig::parse(aws.environment().as_map())?;
     let ports = OnAws {
         workers: aws.workers(&config),
         samples: aws.samples(&config),
@@ -68,6 +68,6 @@ async fn main() -> Result<(), Refused> {
         compute: aws.compute(),
         bus: aws.bus(&config.bus),
     };
-    let api = Api { ports, settings: config.settings, regions: config.regions, account };
+    let api = Api { ports, settings: config.settings, regions: config.regions, account, allowed };
     aws::serve_http(api::router(api)).await
 }

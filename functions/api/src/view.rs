@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use app::record::Stored;
 use domain::{
-    ActionKind, Alert, Attempt, Drift, GivenUp, Health, LaunchSpec, Origin, Overrides, Plan, Policy,
-    Settings, Timestamp, Worker,
+    ActionKind, Alert, Attempt, Drift, GivenUp, Health, LaunchSpec, LaunchTemplate, Origin, Overrides, Plan,
+    Policy, Settings, Timestamp, Worker,
 };
 use serde::Serialize;
 
@@ -155,13 +155,25 @@ struct AlertView {
 
 #[derive(Debug, Serialize)]
 struct SpecView {
-    image: String,
-    instance_type: String,
+    image: Option<String>,
+    instance_type: Option<String>,
+    launch_template: Option<TemplateView>,
     subnet: Option<String>,
     security_groups: Vec<String>,
     key_name: Option<String>,
     instance_profile: Option<String>,
     root_volume_gib: Option<u32>,
+    root_volume_type: Option<&'static str>,
+}
+
+/// A launch template, by its id or its name.
+#[derive(Debug, Serialize)]
+struct TemplateView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    version: String,
 }
 
 impl WorkerView {
@@ -171,7 +183,7 @@ impl WorkerView {
         let state = worker.state();
         let policy = state.overrides.over(settings);
         let (origin, spec) = match &state.origin {
-            Origin::Created(spec) => ("created", Some(SpecView::from(spec))),
+            Origin::Created(spec) => ("created", Some(SpecView::from(&**spec))),
             Origin::Imported => ("imported", None),
         };
         Self {
@@ -321,11 +333,23 @@ impl From<&LaunchSpec> for SpecView {
         Self {
             image: spec.image.clone(),
             instance_type: spec.instance_type.clone(),
+            launch_template: spec.launch_template.as_ref().map(TemplateView::from),
             subnet: spec.subnet.clone(),
             security_groups: spec.security_groups.clone(),
             key_name: spec.key_name.clone(),
             instance_profile: spec.instance_profile.clone(),
             root_volume_gib: spec.root_volume_gib,
+            root_volume_type: spec.root_volume_type.map(|kind| kind.as_str()),
         }
+    }
+}
+
+impl From<&LaunchTemplate> for TemplateView {
+    fn from(template: &LaunchTemplate) -> Self {
+        let (id, name, version) = match template {
+            LaunchTemplate::Id { id, version } => (Some(id.clone()), None, version),
+            LaunchTemplate::Name { name, version } => (None, Some(name.clone()), version),
+        };
+        Self { id, name, version: version.clone() }
     }
 }

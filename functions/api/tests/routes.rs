@@ -5,6 +5,7 @@
 mod bad_input;
 mod commands;
 mod idempotency;
+mod launching;
 mod logged;
 mod refusals;
 mod registering;

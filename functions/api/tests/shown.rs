@@ -139,7 +139,9 @@ async fn a_worker_that_is_being_launched_is_written_like_this() {
             "instance_profile": null,
             "instance_type": "m5zn.metal",
             "key_name": null,
+            "launch_template": null,
             "root_volume_gib": null,
+            "root_volume_type": null,
             "security_groups": [],
             "subnet": null
           },

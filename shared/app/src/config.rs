@@ -4,6 +4,7 @@
 //! out as one message that names each variable and its rule, and never a value: a value in the wrong variable may be
 //! a secret.
 
+mod allowed;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use std::fmt;
 
 use domain::{AccountId, AlertDuration, DriftPolicy, Percent, PollInterval, Region, Settings, Threshold};
 
+pub use allowed::{Allowed, TypePattern};
 pub use webhook_url::{InvalidUrl, WebhookUrl};
 
 use rule::Reader;
@@ -165,6 +167,8 @@ pub struct ApiConfig {
     pub common: Config,
     /// The account new workers live in: the stack's own.
     pub account: AccountId,
+    /// What new workers may be launched from.
+    pub allowed: Allowed,
 }
 
 impl ApiConfig {
@@ -181,7 +185,10 @@ impl ApiConfig {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let common = Config::read(reader);
         let account = reader.word("ACCOUNT_ID");
-        Some(Self { common: common?, account: account? })
+        let instance_types = reader.list("ALLOWED_INSTANCE_TYPES", rule::TYPES);
+        let image_owners = reader.list("ALLOWED_IMAGE_OWNERS", rule::OWNERS);
+        let allowed = Allowed { instance_types: instance_types?, image_owners: image_owners? };
+        Some(Self { common: common?, account: account?, allowed })
     }
 }
 

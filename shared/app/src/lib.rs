@@ -15,3 +15,4 @@ pub mod record;
 pub mod sign;
 pub mod stream;
 pub mod sweep;
+pub mod wildcard;

@@ -10,7 +10,9 @@ mod outside;
 mod time;
 mod workers;
 
-pub use compute::{Accepted, Actuator, Answered, Compute, Instance, InstanceStatus, Metrics};
+pub use compute::{
+    Accepted, Actuator, Answered, Compute, ImageQuery, Instance, InstanceStatus, Metrics, WantedImage,
+};
 pub use deliveries::{Claim, Deliveries, Delivery, DeliveryKey, Outcome};
 pub use journal::{Answer, Begun, Heartbeat, Idempotency, RequestKey, Sample, Samples, Sweeps};
 pub use outside::{

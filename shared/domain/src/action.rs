@@ -6,26 +6,7 @@ use std::fmt;
 use jiff::SignedDuration;
 
 use crate::state::words;
-use crate::{InstanceId, Observed, Timestamp};
-
-/// What to launch. Checked at the edge; EC2 has the last word.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaunchSpec {
-    /// The machine image, `ami-...`.
-    pub image: String,
-    /// The instance type, such as `m5zn.metal`.
-    pub instance_type: String,
-    /// The subnet, `subnet-...`; without it EC2 takes the default one.
-    pub subnet: Option<String>,
-    /// The security groups, `sg-...`; empty for the subnet's default one.
-    pub security_groups: Vec<String>,
-    /// The name of the key pair.
-    pub key_name: Option<String>,
-    /// The name of the instance profile.
-    pub instance_profile: Option<String>,
-    /// The size of the root volume in GiB; without it the image decides.
-    pub root_volume_gib: Option<u32>,
-}
+use crate::{InstanceId, LaunchSpec, Observed, Timestamp};
 
 /// One step on EC2, with everything the call needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +14,7 @@ pub enum Action {
     /// Launch the instance (`RunInstances`, with the worker's id as `ClientToken`).
     Launch {
         /// What to launch.
-        spec: LaunchSpec,
+        spec: Box<LaunchSpec>,
         /// The tags to launch it with, ours included.
         tags: BTreeMap<String, String>,
     },

@@ -56,7 +56,7 @@ impl Worker {
         let mut worker = match first {
             Event::Created { id, name, account, region, spec, tags, overrides, at, by: _ } => {
                 Self(Snapshot {
-                    origin: Origin::Created(spec.clone()),
+                    origin: Origin::Created(Box::new(spec.clone())),
                     tags: tags.clone(),
                     ..blank(*id, name, account, region, *at, *overrides)
                 })

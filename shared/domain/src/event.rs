@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// Created by us, from this.
-    Created(LaunchSpec),
+    Created(Box<LaunchSpec>),
     /// An instance that existed before.
     Imported,
 }

@@ -78,6 +78,14 @@ text_id! {
 }
 
 text_id! {
+    /// Whose images are meant: the account's own, Amazon's, the marketplace's, or those of another account (EC2 API
+    /// reference, "`DescribeImages`").
+    ImageOwner, "self, amazon, aws-marketplace or a 12-digit AWS account id", |text| {
+        matches!(text, "self" | "amazon" | "aws-marketplace") || text.parse::<AccountId>().is_ok()
+    }
+}
+
+text_id! {
     /// What operators call a worker: 1 to 63 letters, digits, `-`, `_` or `.`, starting and ending with a letter or
     /// digit. Unique among living workers.
     Name, "1 to 63 letters, digits, '-', '_' or '.', starting and ending with a letter or digit", |text| {

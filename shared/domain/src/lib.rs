@@ -13,6 +13,7 @@ mod event;
 mod evidence;
 mod health;
 mod id;
+mod launch;
 mod observe;
 mod plan;
 mod policy;
@@ -24,9 +25,7 @@ mod tests;
 mod vitals;
 mod worker;
 
-pub use action::{
-    Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, LaunchSpec, MAX_ATTEMPTS, Plan, Reason,
-};
+pub use action::{Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, MAX_ATTEMPTS, Plan, Reason};
 pub use alert::{Alert, AlertKind};
 pub use command::{
     Actor, Command, CreateWorker, Decision, ImportWorker, Rejection, SettingsPatch, TagsPatch,
@@ -34,7 +33,8 @@ pub use command::{
 pub use event::{Event, Origin};
 pub use evidence::{Details, Evidence, Finding, Sighting, Source};
 pub use health::{CheckStatus, Health};
-pub use id::{AccountId, InstanceId, InvalidId, Name, Region, TagKey, TagValue, WorkerId, Zone};
+pub use id::{AccountId, ImageOwner, InstanceId, InvalidId, Name, Region, TagKey, TagValue, WorkerId, Zone};
+pub use launch::{LaunchSpec, LaunchTemplate, VolumeType};
 pub use policy::{
     AlertDuration, DriftPolicy, OutOfRange, Overrides, Percent, Policy, PollInterval, Settings, Threshold,
 };

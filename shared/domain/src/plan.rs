@@ -1,10 +1,12 @@
 //! The next step on EC2, and why.
 
 use crate::action::{
-    Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, LaunchSpec, MAX_ATTEMPTS, Plan, Reason,
+    Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, MAX_ATTEMPTS, Plan, Reason,
 };
 use crate::evidence::later;
-use crate::{Desired, DriftPolicy, Event, InstanceId, Observed, Origin, Policy, Timestamp, Worker};
+use crate::{
+    Desired, DriftPolicy, Event, InstanceId, LaunchSpec, Observed, Origin, Policy, Timestamp, Worker,
+};
 
 impl Plan {
     const fn none(reason: Reason) -> Self {
@@ -155,7 +157,7 @@ impl Worker {
     }
 
     fn launch(&self, spec: &LaunchSpec) -> Action {
-        Action::Launch { spec: spec.clone(), tags: self.wanted_tags() }
+        Action::Launch { spec: Box::new(spec.clone()), tags: self.wanted_tags() }
     }
 
     /// The facts to record before the planned call is made, or before nothing is: an attempt that has run out of time

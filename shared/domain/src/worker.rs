@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 
 use crate::evidence::{Source, later};
 use crate::{
-    ActionKind, Desired, Event, LaunchSpec, MANAGED_TAG, NAME_TAG, Observed, Origin, Overrides, Snapshot,
-    Status, Timestamp, WORKER_TAG, WorkerId,
+    ActionKind, Desired, Event, MANAGED_TAG, NAME_TAG, Observed, Origin, Overrides, Snapshot, Status,
+    Timestamp, WORKER_TAG, WorkerId,
 };
 
 /// Two misses must be this far apart before they mean anything (EC2 API reference, "Eventual consistency").
@@ -197,10 +197,11 @@ impl Worker {
     /// The instance type is a bare-metal one, which takes long to start and to end.
     pub(crate) fn is_metal(&self) -> bool {
         let wanted = match &self.0.origin {
-            Origin::Created(LaunchSpec { instance_type, .. }) => Some(instance_type),
-            Origin::Imported => None,
+            // A launch template may say anything: better to wait too long.
+            Origin::Created(spec) => spec.instance_type.as_deref().unwrap_or(".metal"),
+            Origin::Imported => "",
         };
-        self.0.instance_type.as_ref().or(wanted).is_some_and(|name| name.contains(".metal"))
+        self.0.instance_type.as_deref().unwrap_or(wanted).contains(".metal")
     }
 
     /// The latest time at which evidence is known to be true: when EC2 last told us something that changed the record.

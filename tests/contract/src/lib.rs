@@ -218,6 +218,7 @@ macro_rules! every_law {
             no_question_has_no_answer,
             a_new_instance_is_described_as_it_was_launched,
             the_instances_of_a_worker_are_found_by_its_tag,
+            an_image_that_is_not_there_is_none,
         }
         $each! { actuator:
             a_launch_with_the_same_token_is_the_same_launch,

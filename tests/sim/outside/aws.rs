@@ -5,7 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use app::error::CallError;
 use app::ports::{
-    Accepted, Actuator, Answered, Bus, CloudEvent, Compute, Instance, InstanceStatus, Metrics, Request,
+    Accepted, Actuator, Answered, Bus, CloudEvent, Compute, ImageQuery, Instance, InstanceStatus, Metrics,
+    Request,
 };
 use app::record::Stored;
 use domain::{
@@ -100,6 +101,13 @@ impl Compute for Outside {
     async fn describe(&self, _: &Region, ids: &[InstanceId]) -> Result<Answered<Instance>, CallError> {
         self.enter(Port::Describe).await.map_err(failed)?;
         let answer = self.look(ids, |inner, id, phase| inner.ec2.machines[id].describe(id, phase));
+        self.leave(Port::Describe).await.map_err(failed)?;
+        answer
+    }
+
+    async fn image(&self, region: &Region, query: &ImageQuery) -> Result<Option<String>, CallError> {
+        self.enter(Port::Describe).await.map_err(failed)?;
+        let answer = Compute::image(&self.world.tables, region, query).await;
         self.leave(Port::Describe).await.map_err(failed)?;
         answer
     }

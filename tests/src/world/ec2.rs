@@ -3,13 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::error::CallError;
-use app::ports::{Accepted, Actuator, Answered, Compute, Instance, InstanceStatus, Metrics};
+use app::ports::{
+    Accepted, Actuator, Answered, Compute, ImageQuery, Instance, InstanceStatus, Metrics, WantedImage,
+};
+use app::wildcard;
 use domain::{
     Action, ActionKind, CheckStatus, Datapoint, Failure, FailureKind, InstanceId, Metric, Observed, Region,
     Timestamp, Vitals, WORKER_TAG, WorkerId, Zone,
 };
 
 use super::{State, World, account};
+
+/// One image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ami {
+    /// Its id.
+    pub id: String,
+    /// What it is called.
+    pub name: String,
+    /// Whose it is: an account, `self`, or another word of EC2's.
+    pub owner: String,
+    /// When it was made.
+    pub created: String,
+}
 
 /// One instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,6 +268,23 @@ impl Compute for World {
             .iter()
             .filter(|(_, machine)| !machine.unseen && machine.tags.get(WORKER_TAG) == Some(&tag));
         Ok(carriers.map(|(id, machine)| machine.describe(id)).collect())
+    }
+
+    async fn image(&self, _: &Region, query: &ImageQuery) -> Result<Option<String>, CallError> {
+        let mut state = self.state();
+        if !state.call("image") {
+            return Err(broken("image"));
+        }
+        let is_meant = |image: &&Ami| {
+            let owned = query.owners.iter().any(|owner| owner.as_str() == image.owner);
+            (owned || query.owners.is_empty())
+                && match &query.image {
+                    WantedImage::Id(id) => *id == image.id,
+                    WantedImage::Newest(name) => wildcard::matches(name, &image.name),
+                }
+        };
+        let newest = state.images.iter().filter(is_meant).max_by_key(|image| (&image.created, &image.id));
+        Ok(newest.map(|image| image.id.clone()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A client of the API, as API Gateway would put its requests to the function.
 
 use api::{Api, router};
+use app::config::Allowed;
 use aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -68,6 +69,11 @@ impl Clone for Client {
 impl Client {
     /// Alice, before an API of her own with nothing in it.
     pub(crate) fn new() -> Self {
+        Self::allowing(Allowed::default())
+    }
+
+    /// The same where only this may be launched.
+    pub(crate) fn allowing(allowed: Allowed) -> Self {
         super::log::listen();
         let world = World::default();
         let threshold = Threshold {
@@ -84,7 +90,8 @@ impl Client {
         };
         let regions = ["eu-central-1", "us-east-1"].map(|name| name.parse().expect("a region"));
         let account = "123456789012".parse().expect("an account");
-        let router = router(Api { ports: world.clone(), settings, regions: regions.into(), account });
+        let router =
+            router(Api { ports: world.clone(), settings, regions: regions.into(), account, allowed });
         Self { world, router, caller: Some(ALICE.to_owned()), headers: Vec::new() }
     }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use api::Ports;
 use app::error::{CallError, StoreError};
 use app::ports::{
-    self, Answered, Begun, CloudEvent, Instance, InstanceKey, InstanceStatus, Page, Request, RequestKey,
-    Sample, Watch,
+    self, Answered, Begun, CloudEvent, ImageQuery, Instance, InstanceKey, InstanceStatus, Page, Request,
+    RequestKey, Sample, Watch,
 };
 use app::record::{EventRecord, Stored};
 use domain::{InstanceId, Observed, Region, Timestamp, WorkerId};
@@ -19,6 +19,9 @@ pub(crate) struct State {
     pub(crate) samples: Vec<Sample>,
     pub(crate) requests: Vec<Request>,
     pub(crate) instances: Vec<Instance>,
+    /// The image every question for one is answered with, and the questions.
+    pub(crate) image: Option<String>,
+    pub(crate) image_queries: Vec<ImageQuery>,
     /// What the next saves fail with, before they are tried.
     pub(crate) failing_saves: VecDeque<StoreError>,
     /// What the next describes fail with.
@@ -298,6 +301,15 @@ impl ports::Compute for World {
 
     async fn locate(&self, _: &Region, _: WorkerId) -> Result<Vec<Instance>, CallError> {
         unreachable!("the API does not look for launches")
+    }
+
+    async fn image(&self, _: &Region, query: &ImageQuery) -> Result<Option<String>, CallError> {
+        let mut state = self.call().await;
+        if let Some(error) = state.failing_describes.pop_front() {
+            return Err(error);
+        }
+        state.image_queries.push(query.clone());
+        Ok(state.image.clone())
     }
 }
 

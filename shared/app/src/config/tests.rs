@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use domain::DriftPolicy;
 use expect_test::expect;
 
-use super::{Config, InvalidUrl, NotifyConfig, WebhookUrl};
+use super::{ApiConfig, Config, InvalidUrl, NotifyConfig, WebhookUrl};
+
+mod api;
 
 const GOOD: &[(&str, &str)] = &[
     ("FLEET_TABLE", "cml-fleet-FleetTable-1ABC"),

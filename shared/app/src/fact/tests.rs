@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     ActionKind, Actor, Alert, AlertKind, CheckStatus, Desired, Details, Drift, DriftPolicy, Event, Failure,
-    FailureKind, Health, LaunchSpec, Observed, Overrides, Reason, Sighting, Source, Status, Timestamp,
+    FailureKind, Health, LaunchSpec, LaunchTemplate, Observed, Overrides, Reason, Sighting, Source, Status,
+    Timestamp,
 };
 use expect_test::{expect, expect_file};
 use serde_json::{Value, json};
@@ -25,13 +26,21 @@ fn caller() -> Actor {
 
 fn spec() -> LaunchSpec {
     LaunchSpec {
-        image: "ami-0123456789abcdef0".to_owned(),
-        instance_type: "m5zn.metal".to_owned(),
+        image: Some("ami-0123456789abcdef0".to_owned()),
+        instance_type: Some("m5zn.metal".to_owned()),
         subnet: Some("subnet-0a1b2c3d".to_owned()),
         security_groups: vec!["sg-0a1b2c3d".to_owned()],
         key_name: Some("ops".to_owned()),
-        instance_profile: None,
         root_volume_gib: Some(200),
+        ..LaunchSpec::default()
+    }
+}
+
+/// From a launch template alone.
+fn templated() -> LaunchSpec {
+    LaunchSpec {
+        launch_template: Some(LaunchTemplate::Name { name: "cml".to_owned(), version: "$Latest".to_owned() }),
+        ..LaunchSpec::default()
     }
 }
 
@@ -106,6 +115,17 @@ fn samples() -> Vec<Event> {
             region: parse("us-east-1"),
             spec: spec(),
             tags: tags.clone(),
+            overrides: Overrides::default(),
+            at: at("12:00:00"),
+            by: caller(),
+        },
+        Event::Created {
+            id,
+            name: parse("lab-1"),
+            account: parse("123456789012"),
+            region: parse("us-east-1"),
+            spec: templated(),
+            tags: BTreeMap::new(),
             overrides: Overrides::default(),
             at: at("12:00:00"),
             by: caller(),

@@ -20,7 +20,7 @@ use crate::fact::shape::{FailureShape, LaunchSpecShape, OverridesShape};
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Origin", rename_all = "snake_case")]
 enum OriginShape {
-    Created(#[serde_as(as = "LaunchSpecShape")] LaunchSpec),
+    Created(#[serde_as(as = "Box<LaunchSpecShape>")] Box<LaunchSpec>),
     Imported,
 }
 

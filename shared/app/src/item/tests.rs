@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     ActionKind, Alert, AlertKind, Attempt, CheckStatus, Desired, Details, Drift, Event, Failure, FailureKind,
-    GivenUp, Health, LaunchSpec, Observed, Origin, Overrides, Sighting, Snapshot, Source, Timestamp, Worker,
-    WorkerId,
+    GivenUp, Health, LaunchSpec, LaunchTemplate, Observed, Origin, Overrides, Sighting, Snapshot, Source,
+    Timestamp, VolumeType, Worker, WorkerId,
 };
 use expect_test::{expect, expect_file};
 use serde_dynamo::{AttributeValue, Item};
@@ -44,15 +44,20 @@ fn full() -> Stored {
         name: parse("lab-1"),
         account: parse("123456789012"),
         region: parse("us-east-1"),
-        origin: Origin::Created(LaunchSpec {
-            image: text("ami-0123456789abcdef0"),
-            instance_type: text("m5zn.metal"),
+        origin: Origin::Created(Box::new(LaunchSpec {
+            image: Some(text("ami-0123456789abcdef0")),
+            instance_type: Some(text("m5zn.metal")),
             subnet: Some(text("subnet-0a1b2c3d4e5f60718")),
             security_groups: vec![text("sg-0a1b2c3d4e5f60718"), text("sg-0a1b2c3d4e5f60719")],
             key_name: Some(text("ops")),
             instance_profile: Some(text("cml-worker")),
             root_volume_gib: Some(200),
-        }),
+            root_volume_type: Some(VolumeType::Gp3),
+            launch_template: Some(LaunchTemplate::Id {
+                id: text("lt-0a1b2c3d4e5f60718"),
+                version: text("3"),
+            }),
+        })),
         created_at: at("08:00:00"),
         desired: Desired::Running,
         desired_since: at("08:00:00"),
@@ -352,5 +357,5 @@ fn items_are_small() {
         bytes(&worker_item(&full())),
         bytes(&event_item(&self::record())),
     );
-    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 1804; a start 494"].assert_eq(&sizes);
+    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 1875; a start 494"].assert_eq(&sizes);
 }

@@ -1,8 +1,8 @@
 //! The words for each fact, for people.
 
 use domain::{
-    ActionKind, Actor, AlertKind, Desired, Drift, DriftPolicy, Event, FailureKind, Health, Observed,
-    Overrides, Source,
+    ActionKind, Actor, AlertKind, Desired, Drift, DriftPolicy, Event, FailureKind, Health, LaunchSpec,
+    LaunchTemplate, Observed, Overrides, Source,
 };
 
 use super::text::clean;
@@ -23,12 +23,7 @@ pub(super) fn say(event: &Event, record: &EventRecord) -> Said {
     let name = &record.name;
     match event {
         Event::Created { spec, by, .. } => said(format!("{name} was created"))
-            .happened(format!(
-                "{} asked for a new worker: {}, from {}.",
-                who(by),
-                clean(&spec.instance_type),
-                clean(&spec.image)
-            ))
+            .happened(format!("{} asked for a new worker: {}.", who(by), made_of(spec)))
             .response("It launches the instance and monitors it from now on."),
         Event::Imported { instance, desired, by, .. } => said(format!("{name} was imported"))
             .happened(format!(
@@ -138,6 +133,18 @@ fn who(by: &Actor) -> String {
         Actor::Caller(identity) => clean(identity),
         Actor::Policy => "The drift policy".to_owned(),
     }
+}
+
+/// What a new worker is made of.
+fn made_of(spec: &LaunchSpec) -> String {
+    let kind = spec.instance_type.as_deref().map(clean);
+    let image = spec.image.as_deref().map(|image| format!("from {}", clean(image)));
+    let template = spec.launch_template.as_ref().map(|template| match template {
+        LaunchTemplate::Id { id: which, version } | LaunchTemplate::Name { name: which, version } => {
+            format!("by launch template {}, version {}", clean(which), clean(version))
+        }
+    });
+    [kind, image, template].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 const fn source(source: Source) -> &'static str {

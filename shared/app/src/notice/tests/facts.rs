@@ -89,13 +89,9 @@ pub(super) fn created() -> Event {
         account: "123456789012".parse().expect("an account"),
         region: "eu-central-1".parse().expect("a region"),
         spec: LaunchSpec {
-            image: "ami-0abc".to_owned(),
-            instance_type: "m5zn.metal".to_owned(),
-            subnet: None,
-            security_groups: Vec::new(),
-            key_name: None,
-            instance_profile: None,
-            root_volume_gib: None,
+            image: Some("ami-0abc".to_owned()),
+            instance_type: Some("m5zn.metal".to_owned()),
+            ..LaunchSpec::default()
         },
         tags: BTreeMap::new(),
         overrides: Overrides::default(),
