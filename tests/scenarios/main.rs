@@ -10,6 +10,7 @@ mod faults_of_events;
 mod faults_of_metrics;
 mod faults_of_telling;
 mod forgetting;
+mod launching;
 mod measuring;
 mod polling;
 mod stack;

@@ -67,16 +67,17 @@ impl Stack {
 
     /// Creates a worker, as the API would.
     pub(crate) async fn create(&self, name: &str) -> WorkerId {
+        self.create_from(name, spec("m5zn.metal")).await
+    }
+
+    /// The same from any spec.
+    pub(crate) async fn create_from(&self, name: &str, spec: LaunchSpec) -> WorkerId {
         let id = self.world.worker_id();
         let command = CreateWorker {
             name: name.parse().expect("a name"),
             account: account(),
             region: region(),
-            spec: LaunchSpec {
-                image: Some("ami-0123456789abcdef0".to_owned()),
-                instance_type: Some("m5zn.metal".to_owned()),
-                ..LaunchSpec::default()
-            },
+            spec,
             tags: BTreeMap::new(),
             overrides: Overrides::default(),
         };
@@ -324,6 +325,15 @@ impl Stack {
 
     pub(crate) fn observed(&self, instance: &InstanceId) -> Observed {
         self.world.state().machines[instance].observed
+    }
+}
+
+/// What to launch: an instance of this type.
+pub(crate) fn spec(instance_type: &str) -> LaunchSpec {
+    LaunchSpec {
+        image: Some("ami-0123456789abcdef0".to_owned()),
+        instance_type: Some(instance_type.to_owned()),
+        ..LaunchSpec::default()
     }
 }
 

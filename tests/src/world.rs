@@ -77,6 +77,8 @@ pub struct State {
     pub unanswered: BTreeSet<&'static str>,
     /// Actions that EC2 refuses, and why, until they are taken out.
     pub refused: BTreeMap<&'static str, FailureKind>,
+    /// Instance types and subnets of which EC2 launches nothing more, and what it says.
+    pub no_room: BTreeMap<String, (FailureKind, &'static str)>,
     /// Zones that are out: a call that names an instance in one of them fails.
     pub dark: BTreeSet<Zone>,
     /// The call, a save or one that changes EC2, after which the process dies once.
@@ -121,6 +123,7 @@ impl Default for World {
             broken: BTreeSet::new(),
             unanswered: BTreeSet::new(),
             refused: BTreeMap::new(),
+            no_room: BTreeMap::new(),
             dark: BTreeSet::new(),
             dies_after: None,
             slow: 0,

@@ -7,10 +7,11 @@ use std::fmt::Display;
 
 use app::config::Allowed;
 use app::ports::{ImageQuery, WantedImage};
-use domain::{ImageOwner, LaunchSpec, LaunchTemplate, OutOfRange};
+use domain::{Alternative, ImageOwner, LaunchSpec, LaunchTemplate, OutOfRange};
 
+use crate::body::Object;
 use crate::input::Faults;
-use body::{ImageBody, TemplateBody};
+use body::{AlternativeBody, ImageBody, TemplateBody};
 use format::{
     Format, IMAGE, IMAGE_NAME, INSTANCE_PROFILE, INSTANCE_TYPE, KEY_NAME, SECURITY_GROUP, SUBNET,
     TEMPLATE_ID, TEMPLATE_NAME, TEMPLATE_VERSION,
@@ -24,6 +25,9 @@ const ROOT_VOLUME: OutOfRange = OutOfRange { min: 8, max: 16_384 };
 /// The most security groups a network interface can be given (Amazon VPC quotas).
 const MAX_SECURITY_GROUPS: usize = 16;
 
+/// The most alternatives: with each of them EC2 is asked once more in a row.
+const MAX_ALTERNATIVES: usize = 5;
+
 /// What to launch, as far as a body tells.
 #[derive(Debug)]
 pub(crate) struct Wanted {
@@ -36,7 +40,7 @@ pub(crate) struct Wanted {
 /// What to launch, checked; `None` with its faults noted.
 pub(crate) fn wanted(faults: &mut Faults, body: Option<&SpecBody>, allowed: &Allowed) -> Option<Wanted> {
     let Some(body) = body else {
-        let allowed = "an object with image, instance_type and, if wanted, launch_template, subnet, security_groups, key_name, instance_profile, root_volume_gib, root_volume_type";
+        let allowed = "an object with image, instance_type and, if wanted, launch_template, subnet, security_groups, key_name, instance_profile, root_volume_gib, root_volume_type, alternatives";
         faults.add("spec", "is required", Some(allowed.to_owned()));
         return None;
     };
@@ -70,6 +74,7 @@ pub(crate) fn wanted(faults: &mut Faults, body: Option<&SpecBody>, allowed: &All
             );
         }
     }
+    let alternatives = alternatives(faults, body, allowed);
     let (image, query) = image?;
     Some(Wanted {
         spec: LaunchSpec {
@@ -82,6 +87,7 @@ pub(crate) fn wanted(faults: &mut Faults, body: Option<&SpecBody>, allowed: &All
             instance_profile,
             root_volume_gib,
             root_volume_type,
+            alternatives,
         },
         image: query,
     })
@@ -135,21 +141,56 @@ fn instance_type(
 ) -> Option<Option<String>> {
     const FIELD: &str = "spec.instance_type";
     let restricted = !allowed.instance_types.is_empty();
-    if name.is_none() && templated {
-        if !restricted {
-            return Some(None);
+    match name {
+        None if templated && !restricted => Some(None),
+        None if templated => {
+            let detail = "is required, also with a launch template: only the instance types that this deployment allows can be launched";
+            faults.add(FIELD, detail, Some(listed(&allowed.instance_types)));
+            None
         }
-        let detail = "is required, also with a launch template: only the instance types that this deployment allows can be launched";
-        faults.add(FIELD, detail, Some(listed(&allowed.instance_types)));
-        return None;
+        None => require(faults, FIELD, None, &INSTANCE_TYPE).map(Some),
+        Some(name) => allowed_type(faults, FIELD, name, allowed).map(Some),
     }
-    let name = require(faults, FIELD, name, &INSTANCE_TYPE)?;
-    if !allowed.instance_type(&name) {
-        let types = listed(&allowed.instance_types);
-        faults.add(FIELD, "is not an instance type this deployment allows", Some(types));
-        return None;
+}
+
+/// An instance type that this deployment allows.
+fn allowed_type(faults: &mut Faults, field: &str, name: &str, allowed: &Allowed) -> Option<String> {
+    let name = optional(faults, field, Some(name), &INSTANCE_TYPE)?;
+    if allowed.instance_type(&name) {
+        return Some(name);
     }
-    Some(Some(name))
+    let types = listed(&allowed.instance_types);
+    faults.add(field, "is not an instance type this deployment allows", Some(types));
+    None
+}
+
+/// The alternatives, each of which is another instance type or another subnet.
+fn alternatives(faults: &mut Faults, body: &SpecBody, allowed: &Allowed) -> Vec<Alternative> {
+    const FIELD: &str = "spec.alternatives";
+    let given: &[Object<AlternativeBody>] = body.alternatives.as_deref().unwrap_or_default();
+    if given.len() > MAX_ALTERNATIVES {
+        let allowed = Some(format!("at most {MAX_ALTERNATIVES}"));
+        faults.add(FIELD, format!("must be at most {MAX_ALTERNATIVES} alternatives"), allowed);
+        return Vec::new();
+    }
+    let mut known = vec![(body.instance_type.as_deref(), body.subnet.as_deref())];
+    let mut all = Vec::new();
+    for (index, Object(one)) in given.iter().enumerate() {
+        let field = format!("{FIELD}[{index}]");
+        let (name, subnet) = (one.instance_type.as_deref(), one.subnet.as_deref());
+        let comes_to = (name.or(body.instance_type.as_deref()), subnet.or(body.subnet.as_deref()));
+        if known.contains(&comes_to) {
+            let allowed = Some("another instance_type or another subnet, or both".to_owned());
+            faults.add(&field, "comes to the same as what is tried before it", allowed);
+        }
+        known.push(comes_to);
+        all.push(Alternative {
+            instance_type: name
+                .and_then(|name| allowed_type(faults, &format!("{field}.instance_type"), name, allowed)),
+            subnet: optional(faults, &format!("{field}.subnet"), subnet, &SUBNET),
+        });
+    }
+    all
 }
 
 fn template(faults: &mut Faults, body: &TemplateBody) -> Option<LaunchTemplate> {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use app::record::Stored;
 use domain::{
-    ActionKind, Alert, Attempt, Drift, GivenUp, Health, LaunchSpec, LaunchTemplate, Origin, Overrides, Plan,
-    Policy, Settings, Timestamp, Worker,
+    ActionKind, Alert, Alternative, Attempt, Drift, GivenUp, Health, LaunchSpec, LaunchTemplate, Origin,
+    Overrides, Plan, Policy, Settings, Timestamp, Worker,
 };
 use serde::Serialize;
 
@@ -119,6 +119,7 @@ struct AttemptView {
     number: u32,
     issued_at: String,
     deadline: String,
+    alternative: Option<u32>,
     accepted: bool,
     failed: Option<FailedView>,
 }
@@ -164,6 +165,18 @@ struct SpecView {
     instance_profile: Option<String>,
     root_volume_gib: Option<u32>,
     root_volume_type: Option<&'static str>,
+    alternatives: Vec<AlternativeView>,
+    /// The one in use, counted from 1; 0 is the spec itself, null if there are none.
+    alternative: Option<u32>,
+}
+
+/// What is launched instead: what it does not say is as in the spec.
+#[derive(Debug, Serialize)]
+struct AlternativeView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subnet: Option<String>,
 }
 
 /// A launch template, by its id or its name.
@@ -183,7 +196,7 @@ impl WorkerView {
         let state = worker.state();
         let policy = state.overrides.over(settings);
         let (origin, spec) = match &state.origin {
-            Origin::Created(spec) => ("created", Some(SpecView::from(&**spec))),
+            Origin::Created(spec) => ("created", Some(SpecView::of(spec, worker.alternative()))),
             Origin::Imported => ("imported", None),
         };
         Self {
@@ -296,6 +309,7 @@ impl From<&Attempt> for AttemptView {
             number: attempt.number,
             issued_at: time(attempt.issued_at),
             deadline: time(attempt.deadline),
+            alternative: attempt.alternative,
             accepted: attempt.accepted,
             failed: attempt.failed.as_ref().map(|(failure, retry_at)| FailedView {
                 kind: failure.kind.as_str(),
@@ -328,8 +342,8 @@ impl From<&Alert> for AlertView {
     }
 }
 
-impl From<&LaunchSpec> for SpecView {
-    fn from(spec: &LaunchSpec) -> Self {
+impl SpecView {
+    fn of(spec: &LaunchSpec, alternative: Option<u32>) -> Self {
         Self {
             image: spec.image.clone(),
             instance_type: spec.instance_type.clone(),
@@ -340,7 +354,15 @@ impl From<&LaunchSpec> for SpecView {
             instance_profile: spec.instance_profile.clone(),
             root_volume_gib: spec.root_volume_gib,
             root_volume_type: spec.root_volume_type.map(|kind| kind.as_str()),
+            alternatives: spec.alternatives.iter().map(AlternativeView::from).collect(),
+            alternative,
         }
+    }
+}
+
+impl From<&Alternative> for AlternativeView {
+    fn from(alternative: &Alternative) -> Self {
+        Self { instance_type: alternative.instance_type.clone(), subnet: alternative.subnet.clone() }
     }
 }
 

@@ -158,6 +158,8 @@ async fn fields_that_do_not_exist_or_have_another_type() {
         create(r#"{"spec":{"image":7}}"#).names("spec.image", ""),
         create(r#"{"spec":{"image":["ami-12345678"]}}"#).names("spec.image", ""),
         create(r#"{"spec":{"image":{"id":"ami-12345678"}}}"#).names("spec.image.id", "name, owner"),
+        create(r#"{"spec":{"alternatives":[{"image":"ami-12345678"}]}}"#)
+            .names("spec.alternatives[0].image", "instance_type, subnet"),
         create(r#"{"spec":{"launch_template":"lt-12345678"}}"#).names("spec.launch_template", ""),
         create(r#"{"spec":{"launch_template":{"version":true}}}"#).names("spec.launch_template.version", ""),
         create(r#"{"spec":{"root_volume_gib":"8"}}"#).names("spec.root_volume_gib", ""),

@@ -117,6 +117,11 @@ async fn what_a_deployment_does_not_allow_is_refused_and_no_template_smuggles_it
             "m5zn.metal, c5.*xlarge",
         ),
         (
+            json!({ "image": image, "instance_type": "m5zn.metal", "alternatives": [{ "instance_type": "c5.large" }] }),
+            "spec.alternatives[0].instance_type",
+            "m5zn.metal, c5.*xlarge",
+        ),
+        (
             json!({ "image": image, "launch_template": template }),
             "spec.instance_type",
             "m5zn.metal, c5.*xlarge",

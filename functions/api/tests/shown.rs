@@ -135,6 +135,8 @@ async fn a_worker_that_is_being_launched_is_written_like_this() {
             "own": {}
           },
           "spec": {
+            "alternative": null,
+            "alternatives": [],
             "image": "ami-0123456789abcdef0",
             "instance_profile": null,
             "instance_type": "m5zn.metal",

@@ -11,10 +11,12 @@ use crate::{InstanceId, LaunchSpec, Observed, Timestamp};
 /// One step on EC2, with everything the call needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Launch the instance (`RunInstances`, with the worker's id as `ClientToken`).
+    /// Launch the instance (`RunInstances`).
     Launch {
         /// What to launch.
         spec: Box<LaunchSpec>,
+        /// The `ClientToken`: the same for the same launch.
+        token: String,
         /// The tags to launch it with, ours included.
         tags: BTreeMap<String, String>,
     },
@@ -144,6 +146,8 @@ pub struct Attempt {
     pub issued_at: Timestamp,
     /// When the instance must have got there.
     pub deadline: Timestamp,
+    /// By which alternative a launch is tried, if there are any; 0 is the spec itself.
+    pub alternative: Option<u32>,
     /// EC2 has accepted the call. Accepted is not done.
     pub accepted: bool,
     /// How it failed, and when to try again.
@@ -174,8 +178,12 @@ pub struct Failure {
 pub enum FailureKind {
     /// EC2 asks to slow down.
     Throttled,
-    /// EC2 has no room, or the account's quota is used up.
+    /// EC2 has no room.
     Capacity,
+    /// The account's quota is used up.
+    Quota,
+    /// EC2 does not offer it, or not in this zone.
+    Unsupported,
     /// We are not allowed to.
     Denied,
     /// EC2 knows no such instance.
@@ -197,6 +205,8 @@ pub enum FailureKind {
 words!(FailureKind {
     Throttled => "throttled",
     Capacity => "capacity",
+    Quota => "quota",
+    Unsupported => "unsupported",
     Denied => "denied",
     NotFound => "not_found",
     IncorrectState => "incorrect_state",
@@ -214,6 +224,8 @@ impl FailureKind {
             Self::Overdue | Self::AlreadyLaunched | Self::Other => true,
             Self::Throttled
             | Self::Capacity
+            | Self::Quota
+            | Self::Unsupported
             | Self::Denied
             | Self::NotFound
             | Self::IncorrectState
@@ -222,18 +234,24 @@ impl FailureKind {
         }
     }
 
+    /// Another instance type may do, or the same in another zone.
+    pub const fn is_elsewhere(self) -> bool {
+        matches!(self, Self::Capacity | Self::Quota | Self::Unsupported)
+    }
+
     /// Trying again later may help.
     pub const fn is_retryable(self) -> bool {
         match self {
             Self::Throttled
             | Self::Capacity
+            | Self::Quota
             | Self::NotFound
             | Self::IncorrectState
             | Self::Refused
             | Self::AlreadyLaunched
             | Self::Overdue
             | Self::Other => true,
-            Self::Denied | Self::Invalid => false,
+            Self::Denied | Self::Invalid | Self::Unsupported => false,
         }
     }
 }

@@ -16,6 +16,7 @@ impl Worker {
         if tags.len() > MAX_TAGS {
             return Err(Rejection::TooManyTags { max: MAX_TAGS });
         }
+        let spec = Box::new(spec);
         Ok(vec![Event::Created { id, name, account, region, spec, tags, overrides, at: now, by }])
     }
 

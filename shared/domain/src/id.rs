@@ -122,7 +122,7 @@ fn tag_char(c: char) -> bool {
     c.is_alphanumeric() || c == ' ' || matches!(c, '_' | '.' | ':' | '/' | '=' | '+' | '-' | '@')
 }
 
-/// The identity of a worker. It is also EC2's `ClientToken` at launch, so a repeated launch is the same launch.
+/// The identity of a worker. It is also in EC2's `ClientToken` at launch, so a repeated launch is the same launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(Uuid);
 
@@ -130,6 +130,12 @@ impl WorkerId {
     /// The worker with this identifier.
     pub const fn new(id: Uuid) -> Self {
         Self(id)
+    }
+
+    /// EC2's `ClientToken` for a launch by this alternative; 0 is the spec itself. EC2 takes a token for one request only,
+    /// of at most 64 ASCII characters (EC2 API reference, "Ensuring idempotency").
+    pub fn client_token(self, alternative: u32) -> String {
+        if alternative == 0 { self.to_string() } else { format!("{self}-{alternative}") }
     }
 
     /// A number that is the same for this worker on every machine and in every release: it spreads workers over the

@@ -196,12 +196,12 @@ impl Worker {
 
     /// The instance type is a bare-metal one, which takes long to start and to end.
     pub(crate) fn is_metal(&self) -> bool {
-        let wanted = match &self.0.origin {
-            // A launch template may say anything: better to wait too long.
-            Origin::Created(spec) => spec.instance_type.as_deref().unwrap_or(".metal"),
-            Origin::Imported => "",
-        };
-        self.0.instance_type.as_deref().unwrap_or(wanted).contains(".metal")
+        if let Some(known) = &self.0.instance_type {
+            return known.contains(".metal");
+        }
+        // A launch template may say anything: better to wait too long.
+        let wanted = self.spec().map(|spec| spec.by(self.0.alternative).instance_type);
+        wanted.is_some_and(|name| name.is_none_or(|name| name.contains(".metal")))
     }
 
     /// The latest time at which evidence is known to be true: when EC2 last told us something that changed the record.

@@ -16,7 +16,8 @@ pub(crate) fn tags(worker: WorkerId) -> BTreeMap<String, String> {
 
 /// The call that launches the instance of a worker.
 pub(crate) fn launch(subject: &impl Subject, worker: WorkerId) -> Action {
-    Action::Launch { spec: Box::new(spec(subject.image())), tags: tags(worker) }
+    let spec = Box::new(spec(subject.image()));
+    Action::Launch { spec, token: worker.to_string(), tags: tags(worker) }
 }
 
 /// A new instance, and the worker it was launched for. It may still be pending.

@@ -156,7 +156,7 @@ impl Inner {
             return Err(fail(FailureKind::Throttled, "RequestLimitExceeded"));
         }
         match action {
-            Action::Launch { spec, tags } => self.run_instance(worker, spec, tags),
+            Action::Launch { spec, tags, .. } => self.run_instance(worker, spec, tags),
             Action::Tag { instance, set, remove } => {
                 let machine = self.ec2.machines.get_mut(instance).filter(|m| !m.is_forgotten(now));
                 let Some(machine) = machine else {

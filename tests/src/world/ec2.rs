@@ -8,8 +8,8 @@ use app::ports::{
 };
 use app::wildcard;
 use domain::{
-    Action, ActionKind, CheckStatus, Datapoint, Failure, FailureKind, InstanceId, Metric, Observed, Region,
-    Timestamp, Vitals, WORKER_TAG, WorkerId, Zone,
+    Action, ActionKind, CheckStatus, Datapoint, Failure, FailureKind, InstanceId, LaunchSpec, Metric,
+    Observed, Region, Timestamp, Vitals, WORKER_TAG, WorkerId, Zone,
 };
 
 use super::{State, World, account};
@@ -38,8 +38,8 @@ pub struct Machine {
     pub tags: BTreeMap<String, String>,
     /// The state it will be in the next time somebody looks.
     pub next: Option<Observed>,
-    /// The token it was launched with, and the tags: the token is good for these only.
-    pub token: Option<(WorkerId, BTreeMap<String, String>)>,
+    /// The token it was launched with, and what else was asked for: the token is good for that only.
+    pub token: Option<(String, LaunchSpec, BTreeMap<String, String>)>,
     /// A status check fails.
     pub impaired: bool,
     /// Where it is.
@@ -111,21 +111,26 @@ impl State {
     /// The instance launched with the token, made if there is none.
     fn launch_once(
         &mut self,
-        token: WorkerId,
+        token: &str,
+        spec: &LaunchSpec,
         tags: &BTreeMap<String, String>,
     ) -> Result<InstanceId, Failure> {
         let launches = self.machines.iter().filter_map(|(id, machine)| Some((id, machine.token.as_ref()?)));
-        let earlier = launches.into_iter().find(|(_, (known, _))| *known == token);
-        if let Some((id, (_, launched_with))) = earlier {
-            if launched_with == tags {
+        let earlier = launches.into_iter().find(|(_, (known, ..))| known == token);
+        if let Some((id, (_, launched_from, launched_with))) = earlier {
+            if launched_from == spec && launched_with == tags {
                 return Ok(id.clone());
             }
             let message = "IdempotentParameterMismatch: the token was used with other parameters".to_owned();
             return Err(Failure { kind: FailureKind::AlreadyLaunched, message });
         }
+        let asked = [spec.instance_type.as_ref(), spec.subnet.as_ref()];
+        if let Some((kind, message)) = asked.into_iter().flatten().find_map(|part| self.no_room.get(part)) {
+            return Err(Failure { kind: *kind, message: (*message).to_owned() });
+        }
         let id = self.launch(Observed::Pending);
         if let Some(machine) = self.machines.get_mut(&id) {
-            machine.token = Some((token, tags.clone()));
+            machine.token = Some((token.to_owned(), spec.clone(), tags.clone()));
             machine.tags.clone_from(tags);
             machine.next = Some(Observed::Running);
         }
@@ -149,7 +154,7 @@ impl State {
         }
     }
 
-    fn carry_out(&mut self, worker: WorkerId, action: &Action) -> Result<Accepted, Failure> {
+    fn carry_out(&mut self, action: &Action) -> Result<Accepted, Failure> {
         self.now += self.slow;
         let name = action.kind().as_str();
         let works = self.call(name);
@@ -161,8 +166,8 @@ impl State {
             return Err(Failure { kind: FailureKind::Capacity, message });
         }
         let answer = match action {
-            Action::Launch { tags, .. } => {
-                let id = self.launch_once(worker, tags)?;
+            Action::Launch { spec, token, tags } => {
+                let id = self.launch_once(token, spec, tags)?;
                 let launched = self.machines.get(&id).map(|machine| machine.describe(&id));
                 let observed = launched.as_ref().map(|instance| instance.observed);
                 Ok(Accepted { instance: id, observed, launched })
@@ -289,8 +294,8 @@ impl Compute for World {
 }
 
 impl Actuator for World {
-    async fn call(&self, _: &Region, worker: WorkerId, action: &Action) -> Result<Accepted, Failure> {
-        let answer = self.state().carry_out(worker, action);
+    async fn call(&self, _: &Region, _: WorkerId, action: &Action) -> Result<Accepted, Failure> {
+        let answer = self.state().carry_out(action);
         self.survive(action.kind().as_str()).await;
         answer
     }

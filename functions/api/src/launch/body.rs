@@ -21,6 +21,15 @@ pub(crate) struct SpecBody {
     pub(super) instance_profile: Option<String>,
     pub(super) root_volume_gib: Option<Number>,
     pub(super) root_volume_type: Option<String>,
+    pub(super) alternatives: Option<Vec<Object<AlternativeBody>>>,
+}
+
+/// What to launch instead.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AlternativeBody {
+    pub(super) instance_type: Option<String>,
+    pub(super) subnet: Option<String>,
 }
 
 /// A launch template: by id or name, in one version.

@@ -58,5 +58,14 @@ async fn values_of_a_spec_that_are_not_allowed() {
     for size in [json!(0), 7.into(), 16_385.into(), (-1).into(), 8.5.into(), 1e300.into(), u64::MAX.into()] {
         bad("spec.root_volume_gib", size, "spec.root_volume_gib", "8 to 16384");
     }
+    let large = json!({ "instance_type": "large" });
+    bad("spec.alternatives", json!([large]), "spec.alternatives[0].instance_type", "m5zn.metal");
+    bad("spec.alternatives", json!([{ "subnet": "vpc-12345678" }]), "spec.alternatives[0].subnet", "subnet-");
+    bad("spec.alternatives", json!([{}]), "spec.alternatives[0]", "another instance_type");
+    let same = json!({ "instance_type": "m5zn.metal" });
+    bad("spec.alternatives", json!([same]), "spec.alternatives[0]", "another subnet");
+    let other = json!({ "instance_type": "c5.metal" });
+    bad("spec.alternatives", json!([other, other]), "spec.alternatives[1]", "another subnet");
+    bad("spec.alternatives", json!([other, {}, {}, {}, {}, {}]), "spec.alternatives", "at most 5");
     check(cases).await;
 }

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use domain::{
-    ActionKind, Actor, AlertDuration, CheckStatus, Desired, DriftPolicy, Failure, FailureKind, LaunchSpec,
-    LaunchTemplate, Observed, Overrides, Percent, PollInterval, Reason, Source, Timestamp, VolumeType, Zone,
+    ActionKind, Actor, AlertDuration, Alternative, CheckStatus, Desired, DriftPolicy, Failure, FailureKind,
+    LaunchSpec, LaunchTemplate, Observed, Overrides, Percent, PollInterval, Reason, Source, Timestamp,
+    VolumeType, Zone,
 };
 use serde::{Deserialize, Serialize};
 use serde_with::{DisplayFromStr, FromInto, serde_as, skip_serializing_none};
@@ -27,6 +28,17 @@ pub(crate) struct LaunchSpecShape {
     root_volume_gib: Option<u32>,
     #[serde_as(as = "Option<DisplayFromStr>")]
     root_volume_type: Option<VolumeType>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde_as(as = "Vec<AlternativeShape>")]
+    alternatives: Vec<Alternative>,
+}
+
+#[skip_serializing_none]
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Alternative")]
+struct AlternativeShape {
+    instance_type: Option<String>,
+    subnet: Option<String>,
 }
 
 /// Told apart by the member that names it.
@@ -115,6 +127,7 @@ impl From<ObservedShape> for Observed {
 stands_for!(
     LaunchSpecShape => LaunchSpec,
     LaunchTemplateShape => LaunchTemplate,
+    AlternativeShape => Alternative,
     OverridesShape => Overrides,
     FailureShape => Failure,
 );

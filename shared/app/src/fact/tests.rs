@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    ActionKind, Actor, Alert, AlertKind, CheckStatus, Desired, Details, Drift, DriftPolicy, Event, Failure,
-    FailureKind, Health, LaunchSpec, LaunchTemplate, Observed, Overrides, Reason, Sighting, Source, Status,
-    Timestamp,
+    ActionKind, Actor, Alert, AlertKind, Alternative, CheckStatus, Desired, Details, Drift, DriftPolicy,
+    Event, Failure, FailureKind, Health, LaunchSpec, LaunchTemplate, Observed, Overrides, Reason, Sighting,
+    Source, Status, Timestamp,
 };
 use expect_test::{expect, expect_file};
 use serde_json::{Value, json};
@@ -40,6 +40,10 @@ fn spec() -> LaunchSpec {
 fn templated() -> LaunchSpec {
     LaunchSpec {
         launch_template: Some(LaunchTemplate::Name { name: "cml".to_owned(), version: "$Latest".to_owned() }),
+        alternatives: vec![
+            Alternative { instance_type: Some("c5.metal".to_owned()), subnet: None },
+            Alternative { instance_type: None, subnet: Some("subnet-0a1b2c3e".to_owned()) },
+        ],
         ..LaunchSpec::default()
     }
 }
@@ -97,6 +101,7 @@ fn issued(reason: Reason) -> Event {
         number: 1,
         at: at("12:00:00"),
         deadline: at("12:30:00"),
+        alternative: None,
         reason,
     }
 }
@@ -113,7 +118,7 @@ fn samples() -> Vec<Event> {
             name: parse("lab-1"),
             account: parse("123456789012"),
             region: parse("us-east-1"),
-            spec: spec(),
+            spec: Box::new(spec()),
             tags: tags.clone(),
             overrides: Overrides::default(),
             at: at("12:00:00"),
@@ -124,7 +129,7 @@ fn samples() -> Vec<Event> {
             name: parse("lab-1"),
             account: parse("123456789012"),
             region: parse("us-east-1"),
-            spec: templated(),
+            spec: Box::new(templated()),
             tags: BTreeMap::new(),
             overrides: Overrides::default(),
             at: at("12:00:00"),
@@ -183,6 +188,23 @@ fn samples() -> Vec<Event> {
             },
             at: at("12:00:00"),
             retry_at: at("12:01:00"),
+            next_alternative: None,
+        },
+        Event::ActionIssued {
+            action: ActionKind::Launch,
+            number: 1,
+            at: at("12:00:00"),
+            deadline: at("12:30:00"),
+            alternative: Some(0),
+            reason: Reason::NotLaunched,
+        },
+        Event::ActionFailed {
+            action: ActionKind::Launch,
+            number: 1,
+            failure: Failure { kind: FailureKind::Unsupported, message: text("Unsupported: not here") },
+            at: at("12:00:00"),
+            retry_at: at("12:00:00"),
+            next_alternative: Some(1),
         },
         Event::GaveUp {
             action: ActionKind::Launch,

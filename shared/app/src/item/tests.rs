@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    ActionKind, Alert, AlertKind, Attempt, CheckStatus, Desired, Details, Drift, Event, Failure, FailureKind,
-    GivenUp, Health, LaunchSpec, LaunchTemplate, Observed, Origin, Overrides, Sighting, Snapshot, Source,
-    Timestamp, VolumeType, Worker, WorkerId,
+    ActionKind, Alert, AlertKind, Alternative, Attempt, CheckStatus, Desired, Details, Drift, Event, Failure,
+    FailureKind, GivenUp, Health, LaunchSpec, LaunchTemplate, Observed, Origin, Overrides, Sighting,
+    Snapshot, Source, Timestamp, VolumeType, Worker, WorkerId,
 };
 use expect_test::{expect, expect_file};
 use serde_dynamo::{AttributeValue, Item};
@@ -57,6 +57,7 @@ fn full() -> Stored {
                 id: text("lt-0a1b2c3d4e5f60718"),
                 version: text("3"),
             }),
+            alternatives: vec![Alternative { instance_type: Some(text("c5.metal")), subnet: None }],
         })),
         created_at: at("08:00:00"),
         desired: Desired::Running,
@@ -65,6 +66,8 @@ fn full() -> Stored {
         instance: Some(parse("i-0123456789abcdef0")),
         launch_called: true,
         already_launched: true,
+        alternative: 1,
+        launch_shows_until: Some(at("08:05:00")),
         launched_at: Some(at("08:00:02")),
         sighting: Some(Sighting {
             observed: Observed::Stopped,
@@ -111,6 +114,7 @@ fn full() -> Stored {
             number: 2,
             issued_at: at("12:04:00"),
             deadline: at("12:34:00"),
+            alternative: Some(1),
             accepted: true,
             failed: Some((
                 Failure { kind: FailureKind::Overdue, message: text("still stopped") },
@@ -357,5 +361,5 @@ fn items_are_small() {
         bytes(&worker_item(&full())),
         bytes(&event_item(&self::record())),
     );
-    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 1875; a start 494"].assert_eq(&sizes);
+    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 1972; a start 494"].assert_eq(&sizes);
 }

@@ -71,18 +71,26 @@ pub(super) fn say(event: &Event, record: &EventRecord) -> Said {
             ))
         }
         Event::ActionOvertook { .. } => said(format!("an earlier action on {name} took its effect")),
-        Event::ActionIssued { action, number, deadline, reason, .. } => {
+        Event::ActionIssued { action, number, deadline, alternative, reason, .. } => {
+            let way = alternative.filter(|number| *number != 0);
+            let way = way.map_or_else(String::new, |number| format!(" by alternative {number}"));
             said(format!("cml-fleet is about to {} {name}", on_ec2(*action)))
-                .happened(format!("Attempt {number}, with time until {deadline:.0}."))
+                .happened(format!("Attempt {number}{way}, with time until {deadline:.0}."))
                 .why(Some(&reason.to_string()))
         }
         Event::ActionAccepted { action, .. } => said(format!("EC2 accepted to {} {name}", on_ec2(*action)))
             .happened("Accepted is not done yet.".to_owned()),
-        Event::ActionFailed { action, number, failure, retry_at, .. } => {
+        Event::ActionFailed { action, number, failure, retry_at, next_alternative, .. } => {
             said(format!("an attempt to {} {name} failed", on_ec2(*action)))
                 .happened(format!("Attempt {number} failed ({}).", failure.kind))
                 .why(Some(&failure.message))
                 .response(match failure.kind {
+                    _ if next_alternative.is_some_and(|next| next != 0) => {
+                        "It tries the next alternative at once.".to_owned()
+                    }
+                    _ if next_alternative.is_some() => {
+                        format!("Unless the attempts are used up, it tries all again from {retry_at:.0}.")
+                    }
                     FailureKind::AlreadyLaunched => "It searches for that instance.".to_owned(),
                     kind if action.may_repeat(kind) => {
                         format!("Unless the attempts are used up, it tries again from {retry_at:.0}.")

@@ -128,7 +128,7 @@ pub struct Accepted {
 
 /// Changing EC2. Only `act` is given one.
 pub trait Actuator: Sync {
-    /// Makes one call. `worker` is the `ClientToken` of a launch. Not for [`Action::Locate`], which only reads.
+    /// Makes one call for a worker. Not for [`Action::Locate`], which only reads.
     fn call(
         &self,
         region: &Region,

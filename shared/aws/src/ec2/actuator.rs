@@ -34,7 +34,7 @@ impl Ec2Actuator {
     /// often it is called.
     async fn launch(
         client: &Client,
-        worker: WorkerId,
+        token: &str,
         spec: &LaunchSpec,
         tags: &[Tag],
     ) -> Result<Accepted, Failure> {
@@ -63,7 +63,7 @@ impl Ec2Actuator {
         let groups = Some(spec.security_groups.clone()).filter(|groups| !groups.is_empty());
         let answer = client
             .run_instances()
-            .client_token(worker.to_string())
+            .client_token(token)
             .min_count(1)
             .max_count(1)
             .set_image_id(spec.image.clone())
@@ -92,12 +92,12 @@ impl Ec2Actuator {
 }
 
 impl Actuator for Ec2Actuator {
-    async fn call(&self, region: &Region, worker: WorkerId, action: &Action) -> Result<Accepted, Failure> {
+    async fn call(&self, region: &Region, _: WorkerId, action: &Action) -> Result<Accepted, Failure> {
         let client = self.clients.at(region.as_str());
         let instance = match action {
-            Action::Launch { spec, tags } => {
+            Action::Launch { spec, token, tags } => {
                 let tags: Vec<Tag> = tags.iter().map(|(key, value)| tag(key).value(value).build()).collect();
-                return Self::launch(&client, worker, spec, &tags).await;
+                return Self::launch(&client, token, spec, &tags).await;
             }
             Action::Tag { instance, set, remove } => {
                 if !set.is_empty() {
@@ -239,9 +239,13 @@ fn kind(code: &str, status: u16) -> FailureKind {
         "IncorrectInstanceState" | "IncorrectState" => FailureKind::IncorrectState,
         "HostLimitExceeded"
         | "InstanceLimitExceeded"
+        | "MaxIOPSLimitExceeded"
         | "MaxSpotInstanceCountExceeded"
         | "VcpuLimitExceeded"
-        | "VolumeLimitExceeded" => FailureKind::Capacity,
+        | "VolumeLimitExceeded" => FailureKind::Quota,
+        // Not in this zone, or not at all; `UnsupportedOperation` and others of that name are about something else.
+        "Unsupported" => FailureKind::Unsupported,
+        "UnfulfillableCapacity" => FailureKind::Capacity,
         // Termination and stop protection say `OperationNotPermitted`: somebody has to lift it first.
         "AccessDenied"
         | "AccessDeniedException"

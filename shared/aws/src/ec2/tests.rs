@@ -209,7 +209,7 @@ fn launch() -> Action {
         ..LaunchSpec::default()
     };
     let tags = BTreeMap::from([("cml-fleet:worker-id".to_owned(), WORKER.to_owned())]);
-    Action::Launch { spec: Box::new(spec), tags }
+    Action::Launch { spec: Box::new(spec), token: WORKER.to_owned(), tags }
 }
 
 fn image() -> Reply {
@@ -347,7 +347,10 @@ async fn error_codes_are_told_apart() {
     let cases = [
         ("RequestLimitExceeded", FailureKind::Throttled),
         ("InsufficientInstanceCapacity", FailureKind::Capacity),
-        ("VcpuLimitExceeded", FailureKind::Capacity),
+        ("InsufficientHostCapacity", FailureKind::Capacity),
+        ("VcpuLimitExceeded", FailureKind::Quota),
+        ("MaxSpotInstanceCountExceeded", FailureKind::Quota),
+        ("Unsupported", FailureKind::Unsupported),
         ("UnauthorizedOperation", FailureKind::Denied),
         ("OperationNotPermitted", FailureKind::Denied),
         ("InvalidInstanceID.NotFound", FailureKind::NotFound),

@@ -103,10 +103,10 @@ async fn a_launch_template_says_what_is_not_given_and_nothing_of_ours_is_left_to
     let template = LaunchTemplate::Name { name: "cml/worker".to_owned(), version: "$Latest".to_owned() };
     let spec = LaunchSpec { launch_template: Some(template), ..LaunchSpec::default() };
     let tags = BTreeMap::from([("Name".to_owned(), "lab".to_owned())]);
-    let asked = sent(&Action::Launch { spec: Box::new(spec), tags }).await;
+    let asked = sent(&Action::Launch { spec: Box::new(spec), token: "token-2".to_owned(), tags }).await;
     let expected = set([
         "Action=RunInstances",
-        "ClientToken=0192aaaa-0000-7000-8000-000000000001",
+        "ClientToken=token-2",
         "LaunchTemplate.LaunchTemplateName=cml/worker",
         "LaunchTemplate.Version=$Latest",
         "MinCount=1",
@@ -123,6 +123,8 @@ async fn a_launch_template_says_what_is_not_given_and_nothing_of_ours_is_left_to
     assert_eq!(asked, expected);
     let template = LaunchTemplate::Id { id: "lt-1".to_owned(), version: "7".to_owned() };
     let spec = LaunchSpec { launch_template: Some(template), ..LaunchSpec::default() };
-    let asked = sent(&Action::Launch { spec: Box::new(spec), tags: BTreeMap::new() }).await;
+    let asked =
+        sent(&Action::Launch { spec: Box::new(spec), token: "token-1".to_owned(), tags: BTreeMap::new() })
+            .await;
     assert!(asked.is_superset(&set(["LaunchTemplate.LaunchTemplateId=lt-1", "LaunchTemplate.Version=7"])));
 }
