@@ -68,6 +68,7 @@ impl Ports for Outside {
     type Samples = World;
     type Idempotency = World;
     type Compute = World;
+    type UserData = World;
     type Bus = World;
     type Clock = World;
     type Ids = World;
@@ -85,6 +86,10 @@ impl Ports for Outside {
     }
 
     fn compute(&self) -> &World {
+        &self.0
+    }
+
+    fn user_data(&self) -> &World {
         &self.0
     }
 
@@ -257,7 +262,7 @@ fn bus_request(bytes: &[u8]) {
     wait(async {
         let world = world().await;
         let fleet = || fleet(&world, &settings);
-        let reconciler = Reconciler { fleet: fleet(), compute: &world, actuator: &world };
+        let reconciler = Reconciler { fleet: fleet(), compute: &world, actuator: &world, user_data: &world };
         let _ = act::handle(&reconciler, &event).await;
         let Ok(event) = serde_json::from_value::<EventBridgeEvent<BusRequest>>(event) else { return };
         let written = serde_json::to_value(&event.detail).expect("JSON");
@@ -292,7 +297,12 @@ fn stream_batch(bytes: &[u8]) {
     let settings = settings();
     wait(async {
         let world = world().await;
-        let reconciler = Reconciler { fleet: fleet(&world, &settings), compute: &world, actuator: &world };
+        let reconciler = Reconciler {
+            fleet: fleet(&world, &settings),
+            compute: &world,
+            actuator: &world,
+            user_data: &world,
+        };
         let _ = act::handle(&reconciler, &event).await;
         read_back(&world);
     });

@@ -14,3 +14,4 @@ mod launching;
 mod measuring;
 mod polling;
 mod stack;
+mod user_data;

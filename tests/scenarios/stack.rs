@@ -61,8 +61,13 @@ impl Stack {
         Fleet { workers: &self.world, clock: &self.world, settings: &self.settings }
     }
 
-    pub(crate) fn reconciler(&self) -> Reconciler<'_, World, World, World, World> {
-        Reconciler { fleet: self.fleet(), compute: &self.world, actuator: &self.world }
+    pub(crate) fn reconciler(&self) -> Reconciler<'_, World, World, World, World, World> {
+        Reconciler {
+            fleet: self.fleet(),
+            compute: &self.world,
+            actuator: &self.world,
+            user_data: &self.world,
+        }
     }
 
     /// Creates a worker, as the API would.

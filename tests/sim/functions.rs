@@ -90,7 +90,8 @@ impl Warm {
             }),
             Self::Act(outside, settings) => Box::pin(async move {
                 let fleet = Fleet { workers: &outside, clock: &outside, settings: &settings };
-                let reconciler = Reconciler { fleet, compute: &outside, actuator: &outside };
+                let reconciler =
+                    Reconciler { fleet, compute: &outside, actuator: &outside, user_data: &outside };
                 done(act::handle(&reconciler, &event).await)
             }),
             Self::Notify(notifier) => Box::pin(async move { done(notify::handle(&notifier, &event).await) }),

@@ -236,11 +236,15 @@ impl api::Ports for Outside {
     type Samples = Self;
     type Idempotency = Self;
     type Compute = Self;
+    type UserData = Self;
     type Bus = Self;
     type Clock = Self;
     type Ids = Self;
 
     fn workers(&self) -> &Self {
+        self
+    }
+    fn user_data(&self) -> &Self {
         self
     }
     fn samples(&self) -> &Self {

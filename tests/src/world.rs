@@ -18,7 +18,7 @@ use app::ports::{
 use app::record::{EventRecord, Stored};
 use domain::{
     AccountId, AlertDuration, DriftPolicy, FailureKind, InstanceId, Metric, Name, Percent, PollInterval,
-    Region, Settings, Threshold, Timestamp, WorkerId, Zone,
+    Region, Settings, Threshold, Timestamp, UserData, WorkerId, Zone,
 };
 use uuid::Uuid;
 
@@ -51,6 +51,8 @@ pub struct State {
     pub heartbeats: BTreeMap<Region, Heartbeat>,
     /// Idempotency records by caller and key.
     pub requests: BTreeMap<(String, String), journal::Begun>,
+    /// User data until the launch.
+    pub user_data: BTreeMap<WorkerId, UserData>,
     /// The delivery ledger by notice and channel.
     pub ledger: BTreeMap<(String, String), Entry>,
     /// The seconds of permits, by name: since when (milliseconds), and how many were taken.
@@ -105,6 +107,7 @@ impl Default for World {
             samples: BTreeMap::new(),
             heartbeats: BTreeMap::new(),
             requests: BTreeMap::new(),
+            user_data: BTreeMap::new(),
             ledger: BTreeMap::new(),
             permits: BTreeMap::new(),
             images: vec![Ami {

@@ -7,7 +7,7 @@ use std::fmt::Display;
 
 use app::config::Allowed;
 use app::ports::{ImageQuery, WantedImage};
-use domain::{Alternative, ImageOwner, LaunchSpec, LaunchTemplate, OutOfRange};
+use domain::{Alternative, ImageOwner, LaunchSpec, LaunchTemplate, OutOfRange, UserData};
 
 use crate::body::Object;
 use crate::input::Faults;
@@ -35,12 +35,14 @@ pub(crate) struct Wanted {
     pub(crate) spec: LaunchSpec,
     /// The image to ask EC2 for: one that has to be found, or that must be of certain owners.
     pub(crate) image: Option<ImageQuery>,
+    /// The user data, which is not part of the record.
+    pub(crate) user_data: Option<UserData>,
 }
 
 /// What to launch, checked; `None` with its faults noted.
 pub(crate) fn wanted(faults: &mut Faults, body: Option<&SpecBody>, allowed: &Allowed) -> Option<Wanted> {
     let Some(body) = body else {
-        let allowed = "an object with image, instance_type and, if wanted, launch_template, subnet, security_groups, key_name, instance_profile, root_volume_gib, root_volume_type, alternatives";
+        let allowed = "an object with image, instance_type and, if wanted, launch_template, subnet, security_groups, key_name, instance_profile, root_volume_gib, root_volume_type, user_data, alternatives";
         faults.add("spec", "is required", Some(allowed.to_owned()));
         return None;
     };
@@ -74,6 +76,8 @@ pub(crate) fn wanted(faults: &mut Faults, body: Option<&SpecBody>, allowed: &All
             );
         }
     }
+    let text = body.user_data.as_ref().map(|text| text.0.as_str());
+    let user_data: Option<UserData> = text.and_then(|text| faults.parse("spec.user_data", text));
     let alternatives = alternatives(faults, body, allowed);
     let (image, query) = image?;
     Some(Wanted {
@@ -87,9 +91,11 @@ pub(crate) fn wanted(faults: &mut Faults, body: Option<&SpecBody>, allowed: &All
             instance_profile,
             root_volume_gib,
             root_volume_type,
+            user_data: user_data.is_some(),
             alternatives,
         },
         image: query,
+        user_data,
     })
 }
 

@@ -26,7 +26,7 @@ mod view;
 use std::sync::Arc;
 
 use app::config::Allowed;
-use app::ports::{Bus, Clock, Compute, Idempotency, Ids, Samples, Workers};
+use app::ports::{Bus, Clock, Compute, Idempotency, Ids, Samples, UserDataVault, Workers};
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
@@ -45,6 +45,8 @@ pub trait Ports: Send + Sync + 'static {
     type Idempotency: Idempotency;
     /// Reading EC2, for imports and images.
     type Compute: Compute;
+    /// User data until the launch.
+    type UserData: UserDataVault;
     /// The bus.
     type Bus: Bus;
     /// The clock.
@@ -60,6 +62,8 @@ pub trait Ports: Send + Sync + 'static {
     fn idempotency(&self) -> &Self::Idempotency;
     /// Reading EC2, for imports and images.
     fn compute(&self) -> &Self::Compute;
+    /// User data until the launch.
+    fn user_data(&self) -> &Self::UserData;
     /// The bus.
     fn bus(&self) -> &Self::Bus;
     /// The clock.

@@ -165,6 +165,8 @@ struct SpecView {
     instance_profile: Option<String>,
     root_volume_gib: Option<u32>,
     root_volume_type: Option<&'static str>,
+    /// Whether there is some; never what it says.
+    user_data: bool,
     alternatives: Vec<AlternativeView>,
     /// The one in use, counted from 1; 0 is the spec itself, null if there are none.
     alternative: Option<u32>,
@@ -354,6 +356,7 @@ impl SpecView {
             instance_profile: spec.instance_profile.clone(),
             root_volume_gib: spec.root_volume_gib,
             root_volume_type: spec.root_volume_type.map(|kind| kind.as_str()),
+            user_data: spec.user_data,
             alternatives: spec.alternatives.iter().map(AlternativeView::from).collect(),
             alternative,
         }

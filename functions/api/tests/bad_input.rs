@@ -155,6 +155,7 @@ async fn fields_that_do_not_exist_or_have_another_type() {
         create(r#"{"name":1}"#).names("name", ""),
         create(r#"{"name":["a"]}"#).names("name", ""),
         create(r#"{"spec":["ami-12345678","m5.large"]}"#).names("spec", ""),
+        create(r#"{"spec":{"user_data":["canary"]}}"#).names("spec.user_data", ""),
         create(r#"{"spec":{"image":7}}"#).names("spec.image", ""),
         create(r#"{"spec":{"image":["ami-12345678"]}}"#).names("spec.image", ""),
         create(r#"{"spec":{"image":{"id":"ami-12345678"}}}"#).names("spec.image.id", "name, owner"),

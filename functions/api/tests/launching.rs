@@ -5,7 +5,7 @@ use app::error::CallError;
 use app::ports::{ImageQuery, WantedImage};
 use serde_json::{Value, json};
 
-use crate::support::{Client, creation};
+use crate::support::{Client, creation, log};
 
 /// A creation from this.
 fn from(spec: Value) -> Value {
@@ -152,4 +152,51 @@ async fn what_a_deployment_does_not_allow_is_refused_and_no_template_smuggles_it
     let spec = json!({ "instance_type": "c5.9xlarge", "image": image, "launch_template": template });
     let answer = client.json("POST", "/workers", &from(spec)).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
+}
+
+/// A creation with user data.
+fn with_user_data(text: &str) -> Value {
+    from(json!({ "image": "ami-12345678", "instance_type": "m5zn.metal", "user_data": text }))
+}
+
+#[tokio::test]
+async fn user_data_is_kept_for_the_launch_and_shown_nowhere() {
+    let client = Client::new().with("idempotency-key", "k1");
+    log::take();
+    let answer = client.json("POST", "/workers", &with_user_data("#!/bin/sh\ncanary")).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["spec"]["user_data"]), (201, &json!(true)));
+    let id = answer.id();
+    let kept = client.world.state().user_data[&id.parse().expect("an id")].clone();
+    assert_eq!(kept.expose(), "#!/bin/sh\ncanary");
+    let events = client.get(&format!("/workers/{id}/events")).await;
+    assert!(events.text.contains("\"user_data\":true"), "{}", events.text);
+    let state = client.world.state();
+    let stored = format!("{:?} {:?} {:?}", state.workers, state.events, state.keys);
+    let logged = format!("{:?}", log::take());
+    for text in [&answer.text, &events.text, &stored, &logged] {
+        assert!(!text.is_empty() && !text.contains("canary"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn user_data_of_a_worker_that_is_not_created_is_not_kept() {
+    let client = Client::new();
+    client.created("lab-1").await;
+    let answer = client.json("POST", "/workers", &with_user_data("canary")).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (409, "name-taken"));
+    assert!(client.world.state().user_data.is_empty());
+}
+
+#[tokio::test]
+async fn after_a_crash_user_data_that_may_have_been_used_is_not_kept_again() {
+    let client = Client::new().with("idempotency-key", "k1");
+    let body = with_user_data("canary");
+    let id = client.json("POST", "/workers", &body).await.id();
+    // The answer was never stored; meanwhile the worker was launched.
+    client.world.state().user_data.clear();
+    client.world.state().keys.values_mut().for_each(|begun| begun.answer = None);
+    client.world.pass(60);
+    let again = client.json("POST", "/workers", &body).await;
+    assert_eq!((again.status.as_u16(), again.id()), (201, id));
+    assert!(client.world.state().user_data.is_empty());
 }

@@ -145,7 +145,8 @@ async fn a_worker_that_is_being_launched_is_written_like_this() {
             "root_volume_gib": null,
             "root_volume_type": null,
             "security_groups": [],
-            "subnet": null
+            "subnet": null,
+            "user_data": false
           },
           "status": "pending",
           "tags": {},

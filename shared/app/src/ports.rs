@@ -8,6 +8,7 @@ mod deliveries;
 mod journal;
 mod outside;
 mod time;
+mod vault;
 mod workers;
 
 pub use compute::{
@@ -20,4 +21,5 @@ pub use outside::{
     TopicMessage, WebhookAnswer, WebhookRequest, Webhooks,
 };
 pub use time::{Clock, Ids};
+pub use vault::UserDataVault;
 pub use workers::{InstanceKey, Page, Watch, Workers};

@@ -6,7 +6,7 @@ use std::fmt;
 use jiff::SignedDuration;
 
 use crate::state::words;
-use crate::{InstanceId, LaunchSpec, Observed, Timestamp};
+use crate::{InstanceId, LaunchSpec, Observed, Timestamp, UserData};
 
 /// One step on EC2, with everything the call needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Action {
         token: String,
         /// The tags to launch it with, ours included.
         tags: BTreeMap<String, String>,
+        /// Its user data; whoever plans does not know it.
+        user_data: Option<UserData>,
     },
     /// Find out whether a launch whose answer was lost made an instance (`DescribeInstances` by our tag).
     Locate,

@@ -1,8 +1,11 @@
 //! What to launch.
 
+use std::fmt;
+use std::str::FromStr;
+
 use crate::action::{ActionKind, Attempt, FailureKind};
 use crate::state::words;
-use crate::{Origin, Timestamp, Worker};
+use crate::{InvalidId, Origin, Timestamp, Worker};
 
 /// What to launch. Checked at the edge; EC2 has the last word.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,6 +28,8 @@ pub struct LaunchSpec {
     pub root_volume_gib: Option<u32>,
     /// The type of the root volume; without it the image decides.
     pub root_volume_type: Option<VolumeType>,
+    /// The instance is given user data. The text itself is kept elsewhere: it may hold secrets.
+    pub user_data: bool,
     /// What to launch instead, one after the other, where EC2 has no room for it.
     pub alternatives: Vec<Alternative>,
 }
@@ -72,6 +77,11 @@ impl Worker {
             Origin::Created(spec) => Some(spec),
             Origin::Imported => None,
         }
+    }
+
+    /// The worker was given user data, and needs it no more: it has its instance, or is over.
+    pub fn has_used_user_data(&self) -> bool {
+        self.spec().is_some_and(|spec| spec.user_data) && (self.0.instance.is_some() || self.is_over())
     }
 
     /// The alternative in use, if there are any; 0 is the spec itself.
@@ -131,6 +141,37 @@ impl Worker {
             _ => String::new(),
         };
         (before, after)
+    }
+}
+
+/// What an instance reads at its first boot. May hold secrets: its `Debug` shows nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserData(String);
+
+impl UserData {
+    /// The most bytes EC2 takes, before they are base64 (EC2 user guide, "Run commands when you launch an EC2 instance").
+    pub const MAX_BYTES: usize = 16 * 1024;
+
+    /// The text. Not for records, facts, logs or errors.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for UserData {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        if (1..=Self::MAX_BYTES).contains(&text.len()) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(InvalidId { rule: "1 to 16384 bytes of text, before it is base64" })
+    }
+}
+
+impl fmt::Debug for UserData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UserData([REDACTED])")
     }
 }
 

@@ -34,7 +34,7 @@ pub use event::{Event, Origin};
 pub use evidence::{Details, Evidence, Finding, Sighting, Source};
 pub use health::{CheckStatus, Health};
 pub use id::{AccountId, ImageOwner, InstanceId, InvalidId, Name, Region, TagKey, TagValue, WorkerId, Zone};
-pub use launch::{Alternative, LaunchSpec, LaunchTemplate, VolumeType};
+pub use launch::{Alternative, LaunchSpec, LaunchTemplate, UserData, VolumeType};
 pub use policy::{
     AlertDuration, DriftPolicy, OutOfRange, Overrides, Percent, Policy, PollInterval, Settings, Threshold,
 };

@@ -162,6 +162,7 @@ impl Worker {
             spec: Box::new(spec.by(alternative)),
             token: self.0.id.client_token(alternative),
             tags: self.wanted_tags(),
+            user_data: None,
         }
     }
 

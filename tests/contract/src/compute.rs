@@ -17,7 +17,7 @@ pub(crate) fn tags(worker: WorkerId) -> BTreeMap<String, String> {
 /// The call that launches the instance of a worker.
 pub(crate) fn launch(subject: &impl Subject, worker: WorkerId) -> Action {
     let spec = Box::new(spec(subject.image()));
-    Action::Launch { spec, token: worker.to_string(), tags: tags(worker) }
+    Action::Launch { spec, token: worker.to_string(), tags: tags(worker), user_data: None }
 }
 
 /// A new instance, and the worker it was launched for. It may still be pending.

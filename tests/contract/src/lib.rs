@@ -20,9 +20,11 @@ pub mod samples;
 pub mod saving;
 pub mod sweeps;
 pub mod topic;
+pub mod vault;
 
 use app::ports::{
-    Actuator, Bus, Clock, Compute, Deliveries, Idempotency, Ids, Metrics, Samples, Sweeps, Topic, Workers,
+    Actuator, Bus, Clock, Compute, Deliveries, Idempotency, Ids, Metrics, Samples, Sweeps, Topic,
+    UserDataVault, Workers,
 };
 use domain::{AccountId, InstanceId, Name, Region, Timestamp, WorkerId};
 use jiff::SignedDuration;
@@ -41,6 +43,8 @@ pub trait Subject: Sync {
     type Sweeps: Sweeps;
     /// Idempotency records.
     type Idempotency: Idempotency;
+    /// User data until the launch.
+    type UserData: UserDataVault;
     /// The delivery ledger.
     type Deliveries: Deliveries;
     /// Reading EC2.
@@ -66,6 +70,8 @@ pub trait Subject: Sync {
     fn sweeps(&self) -> &Self::Sweeps;
     /// Idempotency records.
     fn idempotency(&self) -> &Self::Idempotency;
+    /// User data until the launch.
+    fn user_data(&self) -> &Self::UserData;
     /// The delivery ledger.
     fn deliveries(&self) -> &Self::Deliveries;
     /// Reading EC2.
@@ -199,6 +205,10 @@ macro_rules! every_law {
             when_a_lease_is_over_the_reserved_identity_stays,
             callers_do_not_share_keys,
             a_key_means_a_request_for_a_day,
+        }
+        $each! { vault:
+            user_data_is_kept_until_it_is_forgotten,
+            the_longest_user_data_fits,
         }
         $each! { deliveries:
             a_delivery_is_claimed_once_while_the_lease_lasts,

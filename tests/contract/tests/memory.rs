@@ -13,6 +13,7 @@ impl Subject for Memory {
     type Samples = World;
     type Sweeps = World;
     type Idempotency = World;
+    type UserData = World;
     type Deliveries = World;
     type Compute = World;
     type Actuator = World;
@@ -35,6 +36,10 @@ impl Subject for Memory {
     }
 
     fn idempotency(&self) -> &World {
+        &self.0
+    }
+
+    fn user_data(&self) -> &World {
         &self.0
     }
 

@@ -9,7 +9,7 @@ use app::ports::{
 use app::wildcard;
 use domain::{
     Action, ActionKind, CheckStatus, Datapoint, Failure, FailureKind, InstanceId, LaunchSpec, Metric,
-    Observed, Region, Timestamp, Vitals, WORKER_TAG, WorkerId, Zone,
+    Observed, Region, Timestamp, UserData, Vitals, WORKER_TAG, WorkerId, Zone,
 };
 
 use super::{State, World, account};
@@ -40,6 +40,8 @@ pub struct Machine {
     pub next: Option<Observed>,
     /// The token it was launched with, and what else was asked for: the token is good for that only.
     pub token: Option<(String, LaunchSpec, BTreeMap<String, String>)>,
+    /// The user data it was launched with.
+    pub user_data: Option<UserData>,
     /// A status check fails.
     pub impaired: bool,
     /// Where it is.
@@ -91,6 +93,7 @@ impl State {
             tags: BTreeMap::new(),
             next: None,
             token: None,
+            user_data: None,
             impaired: false,
             zone: "us-east-1a".parse().expect("a zone"),
             unseen: false,
@@ -166,8 +169,9 @@ impl State {
             return Err(Failure { kind: FailureKind::Capacity, message });
         }
         let answer = match action {
-            Action::Launch { spec, token, tags } => {
+            Action::Launch { spec, token, tags, user_data } => {
                 let id = self.launch_once(token, spec, tags)?;
+                self.machines.entry(id.clone()).and_modify(|machine| machine.user_data.clone_from(user_data));
                 let launched = self.machines.get(&id).map(|machine| machine.describe(&id));
                 let observed = launched.as_ref().map(|instance| instance.observed);
                 Ok(Accepted { instance: id, observed, launched })

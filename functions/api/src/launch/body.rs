@@ -21,7 +21,19 @@ pub(crate) struct SpecBody {
     pub(super) instance_profile: Option<String>,
     pub(super) root_volume_gib: Option<Number>,
     pub(super) root_volume_type: Option<String>,
+    pub(super) user_data: Option<SecretText>,
     pub(super) alternatives: Option<Vec<Object<AlternativeBody>>>,
+}
+
+/// A text that is not for logs.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct SecretText(pub(super) String);
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[REDACTED]")
+    }
 }
 
 /// What to launch instead.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use app::error::{Error, StoreError};
-use app::ports::{Clock, Compute, ImageQuery, Instance, InstanceKey, WantedImage, Workers};
+use app::ports::{Clock, Compute, ImageQuery, Instance, InstanceKey, UserDataVault, WantedImage, Workers};
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::{
     Actor, CreateWorker, Details, Evidence, Finding, ImageOwner, ImportWorker, InstanceId, NAME_TAG, Name,
-    Overrides, Region, Source, TagKey, TagValue, WORKER_TAG, WorkerId,
+    Overrides, Region, Source, TagKey, TagValue, UserData, WORKER_TAG, WorkerId,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -59,15 +59,26 @@ pub(crate) async fn create<P: Ports>(
     order: Order<CreateBody>,
 ) -> Result<Reply, Problem> {
     unconditional(order.expected)?;
-    let (mut command, image) = api.checked_creation(&order.body)?;
+    let Creation { mut command, image, user_data } = api.checked_creation(&order.body)?;
     let (api, by) = (&*api, order.by);
     api.once(order.key, |id| async move {
         if let Some(query) = image {
             // What is launched is fixed here: every try of the launch has to ask for the same.
             command.spec.image = Some(api.find_image(&command.region, &query).await?);
         }
-        let created = api.fleet().create(id, command, by).await.map_err(under_reserved_identity)?;
-        api.show(StatusCode::CREATED, &created.stored)
+        if let Some(data) = &user_data {
+            api.keep_user_data(id, data).await?;
+        }
+        match api.fleet().create(id, command, by).await.map_err(under_reserved_identity) {
+            Ok(created) => api.show(StatusCode::CREATED, &created.stored),
+            Err(problem) => {
+                // Whether there is a worker that needs it may not be known.
+                if user_data.is_some() && !problem.uncertain {
+                    api.forget_user_data(id).await;
+                }
+                Err(problem)
+            }
+        }
     })
     .await
 }
@@ -83,6 +94,15 @@ pub(crate) async fn import<P: Ports>(
     api.once(order.key, |id| api.carry_out_import(id, wanted, by)).await
 }
 
+/// A creation, checked as far as its body goes.
+#[derive(Debug)]
+struct Creation {
+    command: CreateWorker,
+    /// The image that EC2 has to be asked for.
+    image: Option<ImageQuery>,
+    user_data: Option<UserData>,
+}
+
 /// An import, checked as far as its body goes.
 #[derive(Debug)]
 struct Importing {
@@ -93,8 +113,7 @@ struct Importing {
 }
 
 impl<P: Ports> Api<P> {
-    /// A creation, and the image that EC2 has to be asked for.
-    fn checked_creation(&self, body: &CreateBody) -> Result<(CreateWorker, Option<ImageQuery>), Problem> {
+    fn checked_creation(&self, body: &CreateBody) -> Result<Creation, Problem> {
         let mut faults = Faults::default();
         let name = faults.require::<Name>("name", body.name.as_deref());
         let region = faults.region(body.region.as_deref(), &self.regions);
@@ -102,10 +121,11 @@ impl<P: Ports> Api<P> {
         let tags = tags(&mut faults, body.tags.as_ref());
         let overrides = overrides(&mut faults, body.settings.as_ref());
         match (name, region, wanted) {
-            (Some(name), Some(region), Some(Wanted { spec, image })) => {
+            (Some(name), Some(region), Some(Wanted { spec, image, user_data })) => {
                 faults.check(Kind::InvalidValue)?;
                 let account = self.account.clone();
-                Ok((CreateWorker { name, account, region, spec, tags, overrides }, image))
+                let command = CreateWorker { name, account, region, spec, tags, overrides };
+                Ok(Creation { command, image, user_data })
             }
             _ => Err(faults.problem(Kind::InvalidValue)),
         }
@@ -177,6 +197,22 @@ impl<P: Ports> Api<P> {
             }
             Some(_) => Err(Problem::from(StoreError::InstanceTaken).about(named)),
             None => Err(claimed(&format!("worker {named}"))),
+        }
+    }
+
+    /// Keeps user data for the launch, before there is a worker that could be launched without it. If an earlier try of
+    /// this request got as far as the worker, its user data was kept then, and may have been used since.
+    async fn keep_user_data(&self, id: WorkerId, data: &UserData) -> Result<(), Problem> {
+        if self.ports.workers().load(id).await?.is_none() {
+            self.ports.user_data().keep(id, data, self.ports.clock().now()).await?;
+        }
+        Ok(())
+    }
+
+    /// Nobody needs it. If that fails it is forgotten when its time is up.
+    async fn forget_user_data(&self, id: WorkerId) {
+        if let Err(error) = self.ports.user_data().forget(id).await {
+            tracing::warn!(worker.id = %id, error = %error, "user data not forgotten");
         }
     }
 

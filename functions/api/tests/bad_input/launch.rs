@@ -58,6 +58,9 @@ async fn values_of_a_spec_that_are_not_allowed() {
     for size in [json!(0), 7.into(), 16_385.into(), (-1).into(), 8.5.into(), 1e300.into(), u64::MAX.into()] {
         bad("spec.root_volume_gib", size, "spec.root_volume_gib", "8 to 16384");
     }
+    for text in ["".to_owned(), "x".repeat(16_385), "ß".repeat(8_193)] {
+        bad("spec.user_data", text.into(), "spec.user_data", "1 to 16384 bytes");
+    }
     let large = json!({ "instance_type": "large" });
     bad("spec.alternatives", json!([large]), "spec.alternatives[0].instance_type", "m5zn.metal");
     bad("spec.alternatives", json!([{ "subnet": "vpc-12345678" }]), "spec.alternatives[0].subnet", "subnet-");

@@ -10,7 +10,7 @@ use app::ports::{
     RequestKey, Sample, Watch,
 };
 use app::record::{EventRecord, Stored};
-use domain::{InstanceId, Observed, Region, Timestamp, WorkerId};
+use domain::{InstanceId, Observed, Region, Timestamp, UserData, WorkerId};
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
@@ -28,6 +28,7 @@ pub(crate) struct State {
     pub(crate) failing_describes: VecDeque<CallError>,
     /// By caller and key.
     pub(crate) keys: BTreeMap<(String, String), Begin>,
+    pub(crate) user_data: BTreeMap<WorkerId, UserData>,
     pub(crate) writes: usize,
     pub(crate) aws_calls: usize,
     ids: u64,
@@ -313,6 +314,22 @@ impl ports::Compute for World {
     }
 }
 
+impl ports::UserDataVault for World {
+    async fn keep(&self, worker: WorkerId, data: &UserData, _: Timestamp) -> Result<(), StoreError> {
+        self.write().await.user_data.insert(worker, data.clone());
+        Ok(())
+    }
+
+    async fn kept(&self, _: WorkerId) -> Result<Option<UserData>, StoreError> {
+        unreachable!("the API does not read user data")
+    }
+
+    async fn forget(&self, worker: WorkerId) -> Result<(), StoreError> {
+        self.write().await.user_data.remove(&worker);
+        Ok(())
+    }
+}
+
 impl ports::Bus for World {
     async fn request(&self, requests: &[Request]) -> Result<(), CallError> {
         self.call().await.requests.extend_from_slice(requests);
@@ -329,6 +346,7 @@ impl Ports for World {
     type Samples = Self;
     type Idempotency = Self;
     type Compute = Self;
+    type UserData = Self;
     type Bus = Self;
     type Clock = Self;
     type Ids = Self;
@@ -346,6 +364,10 @@ impl Ports for World {
     }
 
     fn compute(&self) -> &Self {
+        self
+    }
+
+    fn user_data(&self) -> &Self {
         self
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct LaunchSpecShape {
     root_volume_gib: Option<u32>,
     #[serde_as(as = "Option<DisplayFromStr>")]
     root_volume_type: Option<VolumeType>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    user_data: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[serde_as(as = "Vec<AlternativeShape>")]
     alternatives: Vec<Alternative>,

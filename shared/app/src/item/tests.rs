@@ -57,6 +57,7 @@ fn full() -> Stored {
                 id: text("lt-0a1b2c3d4e5f60718"),
                 version: text("3"),
             }),
+            user_data: true,
             alternatives: vec![Alternative { instance_type: Some(text("c5.metal")), subnet: None }],
         })),
         created_at: at("08:00:00"),
@@ -361,5 +362,5 @@ fn items_are_small() {
         bytes(&worker_item(&full())),
         bytes(&event_item(&self::record())),
     );
-    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 1972; a start 494"].assert_eq(&sizes);
+    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 1983; a start 494"].assert_eq(&sizes);
 }

@@ -11,8 +11,11 @@ use aws_sdk_ec2::types::{
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use domain::{
-    Action, ActionKind, Failure, FailureKind, InstanceId, LaunchSpec, LaunchTemplate, Region, WorkerId,
+    Action, ActionKind, Failure, FailureKind, InstanceId, LaunchSpec, LaunchTemplate, Region, UserData,
+    WorkerId,
 };
 
 use super::read;
@@ -37,6 +40,7 @@ impl Ec2Actuator {
         token: &str,
         spec: &LaunchSpec,
         tags: &[Tag],
+        user_data: Option<&UserData>,
     ) -> Result<Accepted, Failure> {
         // Without an image of its own the launch takes its volumes from the template, and IAM sees to it that they are
         // encrypted.
@@ -75,6 +79,7 @@ impl Ec2Actuator {
             .set_iam_instance_profile(profile)
             .set_block_device_mappings(volumes)
             .metadata_options(metadata)
+            .set_user_data(user_data.map(|data| STANDARD.encode(data.expose())))
             .tag_specifications(tagged(ResourceType::Instance))
             .tag_specifications(tagged(ResourceType::Volume))
             .send()
@@ -95,9 +100,9 @@ impl Actuator for Ec2Actuator {
     async fn call(&self, region: &Region, _: WorkerId, action: &Action) -> Result<Accepted, Failure> {
         let client = self.clients.at(region.as_str());
         let instance = match action {
-            Action::Launch { spec, token, tags } => {
+            Action::Launch { spec, token, tags, user_data } => {
                 let tags: Vec<Tag> = tags.iter().map(|(key, value)| tag(key).value(value).build()).collect();
-                return Self::launch(&client, token, spec, &tags).await;
+                return Self::launch(&client, token, spec, &tags, user_data.as_ref()).await;
             }
             Action::Tag { instance, set, remove } => {
                 if !set.is_empty() {

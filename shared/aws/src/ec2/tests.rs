@@ -209,7 +209,7 @@ fn launch() -> Action {
         ..LaunchSpec::default()
     };
     let tags = BTreeMap::from([("cml-fleet:worker-id".to_owned(), WORKER.to_owned())]);
-    Action::Launch { spec: Box::new(spec), token: WORKER.to_owned(), tags }
+    Action::Launch { spec: Box::new(spec), token: WORKER.to_owned(), tags, user_data: None }
 }
 
 fn image() -> Reply {

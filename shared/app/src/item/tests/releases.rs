@@ -79,7 +79,7 @@ fn a_worker_from_before_there_were_alternatives_has_none() {
     attempt.remove("alternative").expect("written today");
     let Some(AttributeValue::M(origin)) = state.get_mut("origin") else { panic!("no origin") };
     let Some(AttributeValue::M(spec)) = origin.get_mut("created") else { panic!("no spec") };
-    for name in ["launch_template", "root_volume_type", "alternatives"] {
+    for name in ["launch_template", "root_volume_type", "user_data", "alternatives"] {
         spec.remove(name).expect("written today");
     }
     let worker = decode_worker(image).expect("a worker").worker;

@@ -103,7 +103,9 @@ async fn a_launch_template_says_what_is_not_given_and_nothing_of_ours_is_left_to
     let template = LaunchTemplate::Name { name: "cml/worker".to_owned(), version: "$Latest".to_owned() };
     let spec = LaunchSpec { launch_template: Some(template), ..LaunchSpec::default() };
     let tags = BTreeMap::from([("Name".to_owned(), "lab".to_owned())]);
-    let asked = sent(&Action::Launch { spec: Box::new(spec), token: "token-2".to_owned(), tags }).await;
+    let asked =
+        sent(&Action::Launch { spec: Box::new(spec), token: "token-2".to_owned(), tags, user_data: None })
+            .await;
     let expected = set([
         "Action=RunInstances",
         "ClientToken=token-2",
@@ -126,5 +128,9 @@ async fn a_launch_template_says_what_is_not_given_and_nothing_of_ours_is_left_to
     let asked =
         sent(&Action::Launch { spec: Box::new(spec), token: "token-1".to_owned(), tags: BTreeMap::new() })
             .await;
-    assert!(asked.is_superset(&set(["LaunchTemplate.LaunchTemplateId=lt-1", "LaunchTemplate.Version=7"])));
+    assert!(asked.is_superset(&set([
+        "LaunchTemplate.LaunchTemplateId=lt-1",
+        "LaunchTemplate.Version=7",
+        "UserData=IyEvYmluL3NoCg=="
+    ])));
 }
