@@ -50,7 +50,7 @@ impl UserDataVault for DynamoUserData {
     async fn kept(&self, worker: WorkerId) -> Result<Option<UserData>, StoreError> {
         let Some(item) = self.table.get(&key(worker)).await? else { return Ok(None) };
         let UserDataItem { user_data } = read(item)?;
-        user_data.parse().map(Some).map_err(|error| StoreError::Corrupt(Box::new(error)))
+        user_data.parse::<UserData>().map(Some).map_err(|error| StoreError::Corrupt(Box::new(error)))
     }
 
     async fn forget(&self, worker: WorkerId) -> Result<(), StoreError> {

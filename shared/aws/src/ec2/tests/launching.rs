@@ -125,9 +125,10 @@ async fn a_launch_template_says_what_is_not_given_and_nothing_of_ours_is_left_to
     assert_eq!(asked, expected);
     let template = LaunchTemplate::Id { id: "lt-1".to_owned(), version: "7".to_owned() };
     let spec = LaunchSpec { launch_template: Some(template), ..LaunchSpec::default() };
-    let asked =
-        sent(&Action::Launch { spec: Box::new(spec), token: "token-1".to_owned(), tags: BTreeMap::new() })
-            .await;
+    let token = "token-1".to_owned();
+    let user_data = "#!/bin/sh\n".parse().ok();
+    let action = Action::Launch { spec: Box::new(spec), token, tags: BTreeMap::new(), user_data };
+    let asked = sent(&action).await;
     assert!(asked.is_superset(&set([
         "LaunchTemplate.LaunchTemplateId=lt-1",
         "LaunchTemplate.Version=7",
