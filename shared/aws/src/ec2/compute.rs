@@ -167,7 +167,7 @@ impl Compute for Ec2Compute {
             .describe_images()
             .set_owners(Some(owners).filter(|owners| !owners.is_empty()))
             .filters(filter("state", "available"));
-        // Pages and ids are not for one request (EC2 API reference, "`DescribeImages`").
+        // One id is one image; a name may be that of many.
         let request = match &query.image {
             WantedImage::Id(id) => request.image_ids(id),
             WantedImage::Newest(name) => request.filters(filter("name", name)).max_results(1000),
