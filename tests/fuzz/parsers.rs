@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use api::{Api, Ports, router};
 use app::collect::{Agents, Collector, Written};
-use app::config::WebhookUrl;
+use app::config::{Allowed, WebhookUrl};
 use app::fleet::Fleet;
 use app::item::{self, EventItem};
 use app::notice;
@@ -69,6 +69,7 @@ impl Ports for Outside {
         samples: Samples,
         idempotency: Idempotency,
         compute: Compute,
+        user_data: UserData,
         bus: Bus,
         clock: Clock,
         ids: Ids,
@@ -136,6 +137,7 @@ async fn ask(world: World, request: Request<Body>) -> (StatusCode, Value) {
         regions: vec![region()],
         account: account(),
         access: access(),
+        allowed: Allowed::default(),
     };
     let response = router(api).oneshot(request).await.expect("infallible");
     let (parts, body) = response.into_parts();
@@ -254,7 +256,7 @@ fn bus_request(bytes: &[u8]) {
     wait(async {
         let world = world().await;
         let fleet = || fleet(&world, &settings);
-        let reconciler = Reconciler { fleet: fleet(), compute: &world, actuator: &world };
+        let reconciler = Reconciler { fleet: fleet(), compute: &world, actuator: &world, user_data: &world };
         let _ = act::handle(&reconciler, &event).await;
         let Ok(event) = serde_json::from_value::<EventBridgeEvent<BusRequest>>(event) else { return };
         let written = serde_json::to_value(&event.detail).expect("JSON");
@@ -289,7 +291,12 @@ fn stream_batch(bytes: &[u8]) {
     let settings = settings();
     wait(async {
         let world = world().await;
-        let reconciler = Reconciler { fleet: fleet(&world, &settings), compute: &world, actuator: &world };
+        let reconciler = Reconciler {
+            fleet: fleet(&world, &settings),
+            compute: &world,
+            actuator: &world,
+            user_data: &world,
+        };
         let _ = act::handle(&reconciler, &event).await;
         read_back(&world);
     });

@@ -33,7 +33,8 @@ async fn an_answer_about_a_worker_that_was_forgotten_meanwhile_is_not_recorded()
     let (worker, _) = stack.running().await;
     stack.command(worker, Command::Stop).await;
     let world: &World = &stack.world;
-    let reconciler = Reconciler { fleet: stack.fleet(), compute: world, actuator: &Meanwhile(&stack) };
+    let reconciler =
+        Reconciler { fleet: stack.fleet(), compute: world, actuator: &Meanwhile(&stack), user_data: world };
     let (report, failed) = reconciler.run(&[worker].into()).await;
     assert_eq!((report.accepted, report.failed, failed.len()), (1, 0, 0));
     assert_eq!(stack.world.facts(worker).last(), Some(&"forgotten"), "nothing happens to it afterwards");

@@ -194,7 +194,12 @@ impl Actuator for Meanwhile<'_> {
 
 async fn reconcile(stack: &Stack, workers: &[WorkerId], held: WorkerId) -> ReconcileReport {
     let world: &World = &stack.world;
-    let reconciler = Reconciler { fleet: stack.fleet(), compute: world, actuator: &Meanwhile(stack, held) };
+    let reconciler = Reconciler {
+        fleet: stack.fleet(),
+        compute: world,
+        actuator: &Meanwhile(stack, held),
+        user_data: world,
+    };
     let (report, failed) = reconciler.run(&workers.iter().copied().collect()).await;
     assert_eq!((report.failed, failed.len()), (0, 0));
     report
@@ -295,7 +300,8 @@ async fn nobody_is_called_of_whom_nobody_can_read_whether_he_is_held() {
     let launched = stack.create("lab-1").await;
     // The table cannot be read from the launch on, which comes first.
     let world: &World = &stack.world;
-    let reconciler = Reconciler { fleet: stack.fleet(), compute: world, actuator: &Blinding(world) };
+    let reconciler =
+        Reconciler { fleet: stack.fleet(), compute: world, actuator: &Blinding(world), user_data: world };
     let (report, failed) = reconciler.run(&[worker, launched].into()).await;
     assert_eq!((report.withheld, failed.len()), (1, 2));
     assert_eq!((stack.observed(&instance), stack.world.called("stop")), (Observed::Running, 0));

@@ -11,6 +11,8 @@ mod faults_of_metrics;
 mod faults_of_telling;
 mod forgetting;
 mod holding;
+mod launching;
 mod measuring;
 mod polling;
 mod stack;
+mod user_data;

@@ -61,26 +61,28 @@ impl Stack {
         Fleet { workers: &self.world, clock: &self.world, settings: &self.settings }
     }
 
-    pub(crate) fn reconciler(&self) -> Reconciler<'_, World, World, World, World> {
-        Reconciler { fleet: self.fleet(), compute: &self.world, actuator: &self.world }
+    pub(crate) fn reconciler(&self) -> Reconciler<'_, World, World, World, World, World> {
+        Reconciler {
+            fleet: self.fleet(),
+            compute: &self.world,
+            actuator: &self.world,
+            user_data: &self.world,
+        }
     }
 
     /// Creates a worker, as the API would.
     pub(crate) async fn create(&self, name: &str) -> WorkerId {
+        self.create_from(name, spec("m5zn.metal")).await
+    }
+
+    /// The same from any spec.
+    pub(crate) async fn create_from(&self, name: &str, spec: LaunchSpec) -> WorkerId {
         let id = self.world.worker_id();
         let command = CreateWorker {
             name: name.parse().expect("a name"),
             account: account(),
             region: region(),
-            spec: LaunchSpec {
-                image: "ami-0123456789abcdef0".to_owned(),
-                instance_type: "m5zn.metal".to_owned(),
-                subnet: None,
-                security_groups: Vec::new(),
-                key_name: None,
-                instance_profile: None,
-                root_volume_gib: None,
-            },
+            spec,
             tags: BTreeMap::new(),
             overrides: Overrides::default(),
             protected: false,
@@ -331,6 +333,15 @@ impl Stack {
 
     pub(crate) fn observed(&self, instance: &InstanceId) -> Observed {
         self.world.state().machines[instance].observed
+    }
+}
+
+/// What to launch: an instance of this type.
+pub(crate) fn spec(instance_type: &str) -> LaunchSpec {
+    LaunchSpec {
+        image: Some("ami-0123456789abcdef0".to_owned()),
+        instance_type: Some(instance_type.to_owned()),
+        ..LaunchSpec::default()
     }
 }
 

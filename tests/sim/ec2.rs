@@ -38,7 +38,7 @@ pub(crate) struct Machine {
     pub(crate) zone: usize,
     instance_type: String,
     /// The token it was launched with, and what else was asked for then.
-    pub(crate) token: Option<(WorkerId, u64)>,
+    pub(crate) token: Option<(String, u64)>,
     pub(crate) impaired_until: i64,
     /// Gone without a trace.
     pub(crate) vanished: bool,
@@ -143,7 +143,7 @@ pub(crate) enum Api {
 #[derive(Debug, Default)]
 pub(crate) struct Ec2 {
     pub(crate) machines: BTreeMap<InstanceId, Machine>,
-    pub(crate) tokens: BTreeMap<WorkerId, InstanceId>,
+    pub(crate) tokens: BTreeMap<String, InstanceId>,
     buckets: BTreeMap<(Api, bool), Bucket>,
     /// Until when calls that name an instance of this zone fail.
     pub(crate) zone_down_until: [i64; 2],
@@ -186,7 +186,7 @@ impl Inner {
     /// A new instance, on its way to running.
     pub(crate) fn launch(
         &mut self,
-        token: Option<(WorkerId, u64)>,
+        token: Option<(String, u64)>,
         instance_type: &str,
         tags: BTreeMap<String, String>,
     ) -> InstanceId {

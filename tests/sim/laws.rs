@@ -47,6 +47,7 @@ impl Subject for Outside {
     type Samples = Self;
     type Sweeps = Self;
     type Idempotency = Self;
+    type UserData = Self;
     type Deliveries = Self;
     type Compute = Self;
     type Actuator = Self;
@@ -66,6 +67,9 @@ impl Subject for Outside {
         self
     }
     fn idempotency(&self) -> &Self {
+        self
+    }
+    fn user_data(&self) -> &Self {
         self
     }
     fn deliveries(&self) -> &Self {

@@ -40,6 +40,9 @@ pub(crate) enum Port {
     BeginRequest,
     FinishRequest,
     AbandonRequest,
+    KeepUserData,
+    KeptUserData,
+    ForgetUserData,
     ClaimDelivery,
     Defer,
     Record,
@@ -47,6 +50,7 @@ pub(crate) enum Port {
     Permits,
     Statuses,
     Describe,
+    Image,
     Locate,
     Change,
     ChangeMany,
@@ -66,9 +70,12 @@ impl Port {
         match self {
             Load | LoadMany | Owner | Watches | Events | Untold | MarkTold | Append | Written | Samples
             | ClaimTick | CompleteTick | Heartbeat | BeginRequest | FinishRequest | AbandonRequest
-            | ClaimDelivery | Defer | Record | Due | Permits => &[Fault::TableRefuses],
+            | KeepUserData | KeptUserData | ForgetUserData | ClaimDelivery | Defer | Record | Due
+            | Permits => &[Fault::TableRefuses],
             Save => &[Fault::TableRefuses, Fault::TableContended],
-            Statuses | Describe | Locate | Change | ChangeMany => &[Fault::Ec2Throttles, Fault::Ec2Fails],
+            Statuses | Describe | Image | Locate | Change | ChangeMany => {
+                &[Fault::Ec2Throttles, Fault::Ec2Fails]
+            }
             Metrics => &[Fault::MetricsFail],
             PutEvents | Publish => &[Fault::BusRefuses],
             Topic => &[Fault::TopicRefuses],
@@ -81,12 +88,14 @@ impl Port {
     const fn after(self) -> &'static [Fault] {
         match self {
             Save | MarkTold | Append | ClaimTick | CompleteTick | BeginRequest | FinishRequest
-            | AbandonRequest | ClaimDelivery | Defer | Record | Permits => &[Fault::TableLosesReply],
+            | AbandonRequest | KeepUserData | ForgetUserData | ClaimDelivery | Defer | Record | Permits => {
+                &[Fault::TableLosesReply]
+            }
             Change | ChangeMany => &[Fault::Ec2LosesReply],
             PutEvents | Publish => &[Fault::BusLosesReply],
             Topic => &[Fault::TopicLosesReply],
-            Load | LoadMany | Owner | Watches | Events | Untold | Written | Samples | Heartbeat | Due
-            | Statuses | Describe | Locate | Metrics | Webhook | Secret => &[],
+            Load | LoadMany | Owner | Watches | Events | Untold | Written | Samples | Heartbeat
+            | KeptUserData | Due | Statuses | Describe | Image | Locate | Metrics | Webhook | Secret => &[],
         }
     }
 
@@ -94,7 +103,7 @@ impl Port {
     const fn takes(self) -> (i64, i64) {
         match self {
             Change | ChangeMany => (100, 900),
-            Statuses | Describe | Locate | Metrics => (40, 300),
+            Statuses | Describe | Image | Locate | Metrics => (40, 300),
             Webhook => (20, 400),
             PutEvents | Publish | Topic => (10, 80),
             _ => (3, 20),
@@ -248,11 +257,15 @@ impl api::Ports for Outside {
     type Samples = Self;
     type Idempotency = Self;
     type Compute = Self;
+    type UserData = Self;
     type Bus = Self;
     type Clock = Self;
     type Ids = Self;
 
     fn workers(&self) -> &Self {
+        self
+    }
+    fn user_data(&self) -> &Self {
         self
     }
     fn samples(&self) -> &Self {

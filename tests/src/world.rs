@@ -19,11 +19,11 @@ use app::ports::{
 use app::record::{EventRecord, Stored};
 use domain::{
     AccountId, AlertDuration, DriftPolicy, FailureKind, InstanceId, Metric, Name, Percent, PollInterval,
-    Region, Settings, Threshold, Timestamp, WorkerId, Zone,
+    Region, Settings, Threshold, Timestamp, UserData, WorkerId, Zone,
 };
 use uuid::Uuid;
 
-pub use ec2::Machine;
+pub use ec2::{Ami, Machine};
 pub use journal::Entry;
 pub use outside::{fits_bus, fits_topic};
 pub use store::{page, watch};
@@ -53,10 +53,14 @@ pub struct State {
     pub heartbeats: BTreeMap<Region, Heartbeat>,
     /// Idempotency records by caller and key.
     pub requests: BTreeMap<(String, String), journal::Begun>,
+    /// User data until the launch.
+    pub user_data: BTreeMap<WorkerId, UserData>,
     /// The delivery ledger by notice and channel.
     pub ledger: BTreeMap<(String, String), Entry>,
     /// The seconds of permits, by name: since when (milliseconds), and how many were taken.
     pub permits: BTreeMap<String, Vec<(i64, u32)>>,
+    /// The images EC2 has.
+    pub images: Vec<Ami>,
     /// EC2.
     pub machines: BTreeMap<InstanceId, Machine>,
     /// What CloudWatch has, by instance, metric and start of the period.
@@ -77,6 +81,8 @@ pub struct State {
     pub unanswered: BTreeSet<&'static str>,
     /// Actions that EC2 refuses, and why, until they are taken out.
     pub refused: BTreeMap<&'static str, FailureKind>,
+    /// Instance types and subnets of which EC2 launches nothing more, and what it says.
+    pub no_room: BTreeMap<String, (FailureKind, &'static str)>,
     /// Zones that are out: a call that names an instance in one of them fails.
     pub dark: BTreeSet<Zone>,
     /// The call, a save or one that changes EC2, after which the process dies once.
@@ -103,8 +109,15 @@ impl Default for World {
             samples: BTreeMap::new(),
             heartbeats: BTreeMap::new(),
             requests: BTreeMap::new(),
+            user_data: BTreeMap::new(),
             ledger: BTreeMap::new(),
             permits: BTreeMap::new(),
+            images: vec![Ami {
+                id: "ami-0123456789abcdef0".to_owned(),
+                name: "cml-2.8.0".to_owned(),
+                owner: "self".to_owned(),
+                created: "2026-01-01T00:00:00.000Z".to_owned(),
+            }],
             machines: BTreeMap::new(),
             measured: BTreeMap::new(),
             bus: Vec::new(),
@@ -115,6 +128,7 @@ impl Default for World {
             broken: BTreeSet::new(),
             unanswered: BTreeSet::new(),
             refused: BTreeMap::new(),
+            no_room: BTreeMap::new(),
             dark: BTreeSet::new(),
             dies_after: None,
             slow: 0,

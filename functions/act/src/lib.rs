@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use app::ports::{Actuator, Clock, Compute, Request, Workers};
+use app::ports::{Actuator, Clock, Compute, Request, UserDataVault, Workers};
 use app::reconcile::{ReconcileReport, Reconciler};
 use app::stream::{self, Hint};
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
@@ -42,8 +42,8 @@ pub enum ActError {
 ///
 /// # Errors
 /// [`ActError`]. A worker of a stream batch that could not be reconciled is not an error but a batch item failure.
-pub async fn handle<W, K, C, A>(
-    reconciler: &Reconciler<'_, W, K, C, A>,
+pub async fn handle<W, K, C, A, U>(
+    reconciler: &Reconciler<'_, W, K, C, A, U>,
     event: &Value,
 ) -> Result<ActReport, ActError>
 where
@@ -51,6 +51,7 @@ where
     K: Clock,
     C: Compute,
     A: Actuator,
+    U: UserDataVault,
 {
     let report = if let Some(hints) = stream::hints(event) {
         take_batch(reconciler, &hints).await
@@ -69,12 +70,13 @@ where
     Ok(report)
 }
 
-async fn take_batch<W, K, C, A>(reconciler: &Reconciler<'_, W, K, C, A>, hints: &[Hint]) -> ActReport
+async fn take_batch<W, K, C, A, U>(reconciler: &Reconciler<'_, W, K, C, A, U>, hints: &[Hint]) -> ActReport
 where
     W: Workers,
     K: Clock,
     C: Compute,
     A: Actuator,
+    U: UserDataVault,
 {
     let undecodable = hints.iter().filter(|hint| hint.worker.is_none()).count();
     if undecodable > 0 {

@@ -17,6 +17,7 @@ async fn main() -> Result<(), Refused> {
         fleet: Fleet { workers: &workers, clock: &SystemClock, settings: &config.settings },
         compute: &aws.compute(),
         actuator: &aws.actuator(),
+        user_data: &aws.user_data(&config),
     };
     aws::serve(async |event| act::handle(&reconciler, &event).await).await
 }

@@ -217,7 +217,7 @@ async fn a_problem_is_written_like_this() {
               "field": "region"
             },
             {
-              "allowed": "an object with image, instance_type and, if wanted, subnet, security_groups, key_name, instance_profile, root_volume_gib",
+              "allowed": "an object with image, instance_type and, if wanted, launch_template, subnet, security_groups, key_name, instance_profile, root_volume_gib, root_volume_type, user_data, alternatives",
               "detail": "is required",
               "field": "spec"
             },

@@ -139,13 +139,18 @@ async fn a_worker_that_is_being_launched_is_written_like_this() {
             "own": {}
           },
           "spec": {
+            "alternative": null,
+            "alternatives": [],
             "image": "ami-0123456789abcdef0",
             "instance_profile": null,
             "instance_type": "m5zn.metal",
             "key_name": null,
+            "launch_template": null,
             "root_volume_gib": null,
+            "root_volume_type": null,
             "security_groups": [],
-            "subnet": null
+            "subnet": null,
+            "user_data": false
           },
           "status": "pending",
           "tags": {},

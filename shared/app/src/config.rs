@@ -5,6 +5,7 @@
 //! a secret.
 
 mod access;
+mod allowed;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use std::fmt;
 use domain::{AccountId, AlertDuration, DriftPolicy, Percent, PollInterval, Region, Settings, Threshold};
 
 pub use access::{Access, NotARole, Principals, Role, role_of_session};
+pub use allowed::{Allowed, TypePattern};
 pub use webhook_url::{InvalidUrl, WebhookUrl};
 
 use rule::Reader;
@@ -169,6 +171,8 @@ pub struct ApiConfig {
     pub account: AccountId,
     /// Who may do what.
     pub access: Access,
+    /// What new workers may be launched from.
+    pub allowed: Allowed,
 }
 
 impl ApiConfig {
@@ -186,7 +190,10 @@ impl ApiConfig {
         let common = Config::read(reader);
         let account = reader.word("ACCOUNT_ID");
         let access = Self::read_access(reader);
-        Some(Self { common: common?, account: account?, access: access? })
+        let instance_types = reader.list("ALLOWED_INSTANCE_TYPES", rule::TYPES);
+        let image_owners = reader.list("ALLOWED_IMAGE_OWNERS", rule::OWNERS);
+        let allowed = Allowed { instance_types: instance_types?, image_owners: image_owners? };
+        Some(Self { common: common?, account: account?, access: access?, allowed })
     }
 
     fn read_access(reader: &mut Reader<'_>) -> Option<Access> {

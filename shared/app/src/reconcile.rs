@@ -6,6 +6,8 @@
 //! A batch is called up to half a minute after its intents were recorded, and one by one if EC2 does not take it, so
 //! whether a worker is held by now is read once more before each call. A call that is being made is not called back.
 
+mod user_data;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
@@ -18,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::collect::details;
 use crate::error::{Error, StoreError};
 use crate::fleet::Fleet;
-use crate::ports::{Accepted, Actuator, Clock, Compute, Instance, Workers};
+use crate::ports::{Accepted, Actuator, Clock, Compute, Instance, UserDataVault, Workers};
 use crate::record::Stored;
 
 /// How often a worker is planned afresh when others change it meanwhile.
@@ -37,13 +39,15 @@ const fn is_batchable(kind: ActionKind) -> bool {
 
 /// What reconciling needs.
 #[derive(Debug)]
-pub struct Reconciler<'a, W, K, C, A> {
+pub struct Reconciler<'a, W, K, C, A, U> {
     /// Records intent and answer.
     pub fleet: Fleet<'a, W, K>,
     /// EC2, to read.
     pub compute: &'a C,
     /// EC2, to change.
     pub actuator: &'a A,
+    /// The user data of launches.
+    pub user_data: &'a U,
 }
 
 /// What a reconciliation came to. Every worker is in exactly one of `idle`, `issued`, `lapsed`, `over`, `lost_race`
@@ -86,12 +90,13 @@ enum Prepared {
     LostRace,
 }
 
-impl<W, K, C, A> Reconciler<'_, W, K, C, A>
+impl<W, K, C, A, U> Reconciler<'_, W, K, C, A, U>
 where
     W: Workers,
     K: Clock,
     C: Compute,
     A: Actuator,
+    U: UserDataVault,
 {
     /// Takes each worker one step further, if a step is due. Returns the workers whose record could not be read or
     /// written; for those the caller must come back.
@@ -143,6 +148,7 @@ where
             let policy = stored.worker.overrides().over(self.fleet.settings);
             let (events, plan) = stored.worker.proceed(&policy, self.fleet.clock.now());
             if events.is_empty() {
+                self.forget_user_data(&stored.worker, None).await;
                 return Ok(Prepared::Idle(plan));
             }
             tracing::info!(
@@ -213,7 +219,7 @@ where
                         "EC2 answered about a worker that was forgotten meanwhile"
                     );
                 }
-                Ok(_) => {}
+                Ok(changed) => self.forget_user_data(&changed.stored.worker, Some(kind)).await,
                 Err(error) => {
                     report.failed += 1;
                     failed.insert(worker);
@@ -286,7 +292,8 @@ where
             },
             action => {
                 self.still_free(worker).await?;
-                self.actuator.call(region, worker, action).await.map(Answer::Accepted)
+                let action = self.complete(worker, action.clone()).await?;
+                self.actuator.call(region, worker, &action).await.map(Answer::Accepted)
             }
         }
     }
@@ -316,13 +323,13 @@ fn liveliest(instances: Vec<Instance>) -> Option<Instance> {
 }
 
 /// The facts of an answer. The worker may have moved on since the call; what EC2 did is true all the same.
-fn facts<W: Workers, K: Clock, C, A>(
+fn facts<W: Workers, K: Clock, C, A, U>(
     worker: &Worker,
     action: &Action,
     answer: &Result<Answer, Failure>,
     called_at: Timestamp,
     now: Timestamp,
-    reconciler: &Reconciler<'_, W, K, C, A>,
+    reconciler: &Reconciler<'_, W, K, C, A, U>,
 ) -> Vec<Event> {
     let kind = action.kind();
     let accepted = Event::ActionAccepted { action: kind, at: now };

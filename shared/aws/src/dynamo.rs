@@ -9,12 +9,14 @@ mod save;
 mod sweeps;
 #[cfg(test)]
 mod tests;
+mod user_data;
 mod workers;
 
 pub use deliveries::DynamoDeliveries;
 pub use idempotency::DynamoIdempotency;
 pub use samples::DynamoSamples;
 pub use sweeps::DynamoSweeps;
+pub use user_data::DynamoUserData;
 pub use workers::DynamoWorkers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -22,7 +22,9 @@ mod wire;
 pub use clients::{ClientsError, LONGEST_CALL};
 pub use cloudwatch::CloudWatchMetrics;
 pub use config::Environment;
-pub use dynamo::{DynamoDeliveries, DynamoIdempotency, DynamoSamples, DynamoSweeps, DynamoWorkers};
+pub use dynamo::{
+    DynamoDeliveries, DynamoIdempotency, DynamoSamples, DynamoSweeps, DynamoUserData, DynamoWorkers,
+};
 pub use ec2::{Ec2Actuator, Ec2Compute};
 pub use entry::{Refused, serve, serve_http};
 pub use eventbridge::EventBridgeBus;
@@ -86,6 +88,11 @@ impl Aws {
     /// Idempotency records.
     pub fn idempotency(&self, config: &Config) -> DynamoIdempotency {
         DynamoIdempotency::new(self.dynamo(), &config.journal_table)
+    }
+
+    /// User data until the launch.
+    pub fn user_data(&self, config: &Config) -> DynamoUserData {
+        DynamoUserData::new(self.dynamo(), &config.journal_table)
     }
 
     /// The delivery ledger.

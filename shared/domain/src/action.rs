@@ -5,36 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 
 use crate::state::words;
-use crate::{InstanceId, Observed, Timestamp};
-
-/// What to launch. Checked at the edge; EC2 has the last word.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaunchSpec {
-    /// The machine image, `ami-...`.
-    pub image: String,
-    /// The instance type, such as `m5zn.metal`.
-    pub instance_type: String,
-    /// The subnet, `subnet-...`; without it EC2 takes the default one.
-    pub subnet: Option<String>,
-    /// The security groups, `sg-...`; empty for the subnet's default one.
-    pub security_groups: Vec<String>,
-    /// The name of the key pair.
-    pub key_name: Option<String>,
-    /// The name of the instance profile.
-    pub instance_profile: Option<String>,
-    /// The size of the root volume in GiB; without it the image decides.
-    pub root_volume_gib: Option<u32>,
-}
+use crate::{InstanceId, LaunchSpec, Observed, Timestamp, UserData};
 
 /// One step on EC2, with everything the call needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Launch the instance (`RunInstances`, with the worker's id as `ClientToken`).
+    /// Launch the instance (`RunInstances`).
     Launch {
         /// What to launch.
-        spec: LaunchSpec,
+        spec: Box<LaunchSpec>,
+        /// The `ClientToken`: the same for the same launch.
+        token: String,
         /// The tags to launch it with, ours included.
         tags: BTreeMap<String, String>,
+        /// Its user data; whoever plans does not know it.
+        user_data: Option<UserData>,
     },
     /// Find out whether a launch whose answer was lost made an instance (`DescribeInstances` by our tag).
     Locate,
@@ -170,6 +155,8 @@ pub struct Attempt {
     pub issued_at: Timestamp,
     /// When the instance must have got there.
     pub deadline: Timestamp,
+    /// By which alternative a launch is tried, if there are any; 0 is the spec itself.
+    pub alternative: Option<u32>,
     /// EC2 has accepted the call. Accepted is not done.
     pub accepted: bool,
     /// How it failed, and when to try again.
@@ -200,8 +187,12 @@ pub struct Failure {
 pub enum FailureKind {
     /// EC2 asks to slow down.
     Throttled,
-    /// EC2 has no room, or the account's quota is used up.
+    /// EC2 has no room.
     Capacity,
+    /// The account's quota is used up.
+    Quota,
+    /// EC2 does not offer it, or not in this zone.
+    Unsupported,
     /// We are not allowed to.
     Denied,
     /// EC2 knows no such instance.
@@ -225,6 +216,8 @@ pub enum FailureKind {
 words!(FailureKind {
     Throttled => "throttled",
     Capacity => "capacity",
+    Quota => "quota",
+    Unsupported => "unsupported",
     Denied => "denied",
     NotFound => "not_found",
     IncorrectState => "incorrect_state",
@@ -243,6 +236,8 @@ impl FailureKind {
             Self::Overdue | Self::AlreadyLaunched | Self::Other => true,
             Self::Throttled
             | Self::Capacity
+            | Self::Quota
+            | Self::Unsupported
             | Self::Denied
             | Self::NotFound
             | Self::IncorrectState
@@ -252,11 +247,17 @@ impl FailureKind {
         }
     }
 
+    /// Another instance type may do, or the same in another zone.
+    pub const fn is_elsewhere(self) -> bool {
+        matches!(self, Self::Capacity | Self::Quota | Self::Unsupported)
+    }
+
     /// Trying again later may help.
     pub const fn is_retryable(self) -> bool {
         match self {
             Self::Throttled
             | Self::Capacity
+            | Self::Quota
             | Self::NotFound
             | Self::IncorrectState
             | Self::Refused
@@ -264,7 +265,7 @@ impl FailureKind {
             | Self::AlreadyLaunched
             | Self::Overdue
             | Self::Other => true,
-            Self::Denied | Self::Invalid => false,
+            Self::Denied | Self::Invalid | Self::Unsupported => false,
         }
     }
 }

@@ -28,6 +28,8 @@ impl Worker {
                     instance: None,
                     launch_called: false,
                     already_launched: false,
+                    alternative: 0,
+                    launch_shows_until: None,
                     launched_at: None,
                     sighting: None,
                     has_run: false,
@@ -143,22 +145,28 @@ impl Worker {
                 self.0.desired_since = *at;
                 self.0.stray = None;
             }
-            Event::ActionIssued { action, number, at, deadline, reason: _ } => {
+            Event::ActionIssued { action, number, at, deadline, alternative, reason: _ } => {
+                self.doubt_launch();
                 self.0.launch_called |= *action == ActionKind::Launch;
                 self.0.attempt = Some(Attempt {
                     action: *action,
                     number: *number,
                     issued_at: *at,
                     deadline: *deadline,
+                    alternative: *alternative,
                     accepted: false,
                     failed: None,
                 });
             }
             Event::ActionAccepted { action, .. } => self.accept(*action),
-            Event::ActionFailed { action, failure, retry_at, .. } => {
+            Event::ActionFailed { action, failure, retry_at, next_alternative, .. } => {
                 self.0.already_launched |= failure.kind == FailureKind::AlreadyLaunched;
                 if let Some(attempt) = self.0.attempt.as_mut().filter(|attempt| attempt.action == *action) {
                     attempt.failed = Some((failure.clone(), *retry_at));
+                }
+                if let Some(next) = next_alternative {
+                    self.0.alternative = *next;
+                    self.0.launch_shows_until = None;
                 }
             }
             Event::GaveUp { action, reason, at, .. } => {
@@ -214,7 +222,20 @@ impl Worker {
         }
     }
 
+    /// What is about to take the place of a launch: its instance may still show within the time EC2 needs to know it.
+    fn doubt_launch(&mut self) {
+        let open = |attempt: &&Attempt| attempt.action == ActionKind::Launch && attempt.may_take_effect();
+        if self.0.instance.is_some() {
+            return;
+        }
+        if let Some(attempt) = self.0.attempt.as_ref().filter(open) {
+            let until = later(attempt.issued_at, LAUNCH_GRACE);
+            self.0.launch_shows_until = self.0.launch_shows_until.max(Some(until));
+        }
+    }
+
     fn desire(&mut self, to: Desired, at: Timestamp) {
+        self.doubt_launch();
         // Tags that were given up are no obstacle, unless they are those that let us act.
         let adopted = self.is_adopted();
         let s = &mut self.0;

@@ -19,6 +19,7 @@ impl Worker {
             return Err(Rejection::TooManyTags { max: MAX_TAGS });
         }
         let protection = protected.then(|| Event::ProtectionChanged { protected, by: by.clone() });
+        let spec = Box::new(spec);
         let created = Event::Created { id, name, account, region, spec, tags, overrides, at: now, by };
         Ok(std::iter::once(created).chain(protection).collect())
     }

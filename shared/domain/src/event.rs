@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// Created by us, from this.
-    Created(LaunchSpec),
+    Created(Box<LaunchSpec>),
     /// An instance that existed before.
     Imported,
 }
@@ -31,7 +31,7 @@ pub enum Event {
         /// Its region.
         region: Region,
         /// What to launch.
-        spec: LaunchSpec,
+        spec: Box<LaunchSpec>,
         /// The operator's own tags.
         tags: BTreeMap<TagKey, TagValue>,
         /// Its own settings.
@@ -223,6 +223,8 @@ pub enum Event {
         at: Timestamp,
         /// When the instance must have got there.
         deadline: Timestamp,
+        /// By which alternative a launch is tried, if there are any; 0 is the spec itself.
+        alternative: Option<u32>,
         /// Why.
         reason: Reason,
     },
@@ -245,6 +247,8 @@ pub enum Event {
         at: Timestamp,
         /// When it may be tried again.
         retry_at: Timestamp,
+        /// The alternative by which a launch is tried then, if the one in use was refused; 0 is the spec itself.
+        next_alternative: Option<u32>,
     },
     /// We stopped trying this action. What else is due is done all the same.
     GaveUp {

@@ -78,6 +78,14 @@ text_id! {
 }
 
 text_id! {
+    /// Whose images are meant: the account's own, Amazon's, the marketplace's, or those of another account (EC2 API
+    /// reference, "`DescribeImages`").
+    ImageOwner, "self, amazon, aws-marketplace or a 12-digit AWS account id", |text| {
+        matches!(text, "self" | "amazon" | "aws-marketplace") || text.parse::<AccountId>().is_ok()
+    }
+}
+
+text_id! {
     /// What operators call a worker: 1 to 63 letters, digits, `-`, `_` or `.`, starting and ending with a letter or
     /// digit. Unique among living workers.
     Name, "1 to 63 letters, digits, '-', '_' or '.', starting and ending with a letter or digit", |text| {
@@ -129,7 +137,7 @@ fn tag_char(c: char) -> bool {
     c.is_alphanumeric() || c == ' ' || matches!(c, '_' | '.' | ':' | '/' | '=' | '+' | '-' | '@')
 }
 
-/// The identity of a worker. It is also EC2's `ClientToken` at launch, so a repeated launch is the same launch.
+/// The identity of a worker. It is also in EC2's `ClientToken` at launch, so a repeated launch is the same launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(Uuid);
 
@@ -137,6 +145,12 @@ impl WorkerId {
     /// The worker with this identifier.
     pub const fn new(id: Uuid) -> Self {
         Self(id)
+    }
+
+    /// EC2's `ClientToken` for a launch by this alternative; 0 is the spec itself. EC2 takes a token for one request only,
+    /// of at most 64 ASCII characters (EC2 API reference, "Ensuring idempotency").
+    pub fn client_token(self, alternative: u32) -> String {
+        if alternative == 0 { self.to_string() } else { format!("{self}-{alternative}") }
     }
 
     /// A number that is the same for this worker on every machine and in every release: it spreads workers over the

@@ -13,6 +13,7 @@ mod event;
 mod evidence;
 mod health;
 mod id;
+mod launch;
 mod observe;
 mod plan;
 mod policy;
@@ -25,7 +26,7 @@ mod tests;
 mod vitals;
 mod worker;
 
-pub use action::{Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, LaunchSpec, MAX_ATTEMPTS};
+pub use action::{Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, MAX_ATTEMPTS};
 pub use alert::{Alert, AlertKind};
 pub use command::{
     Actor, Command, CreateWorker, Decision, GuardsPatch, ImportWorker, Rejection, SettingsPatch, TagsPatch,
@@ -34,8 +35,10 @@ pub use event::{Event, Origin};
 pub use evidence::{Details, Evidence, Finding, Sighting, Source};
 pub use health::{CheckStatus, Health};
 pub use id::{
-    AccountId, HoldReason, InstanceId, InvalidId, Name, Region, TagKey, TagValue, WorkerId, Zone, is_hidden,
+    AccountId, HoldReason, ImageOwner, InstanceId, InvalidId, Name, Region, TagKey, TagValue, WorkerId, Zone,
+    is_hidden,
 };
+pub use launch::{Alternative, LaunchSpec, LaunchTemplate, UserData, VolumeType};
 pub use policy::{
     AlertDuration, DriftPolicy, OutOfRange, Overrides, Percent, Policy, PollInterval, Settings, Threshold,
 };

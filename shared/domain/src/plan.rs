@@ -1,11 +1,10 @@
 //! The next step on EC2, and why.
 
-use crate::action::{
-    Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, LaunchSpec, MAX_ATTEMPTS,
-};
+use crate::action::{Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, MAX_ATTEMPTS};
 use crate::evidence::later;
 use crate::{
-    Desired, DriftPolicy, Event, InstanceId, Observed, Origin, Plan, Policy, Reason, Timestamp, Worker,
+    Desired, DriftPolicy, Event, InstanceId, LaunchSpec, Observed, Origin, Plan, Policy, Reason, Timestamp,
+    Worker,
 };
 
 impl Plan {
@@ -24,7 +23,7 @@ impl Worker {
         let wanted = self.step(policy);
         let Some(attempt) = &self.0.attempt else { return wanted };
         match &wanted.action {
-            Some(action) if action.kind() == attempt.action => match pace(attempt, now) {
+            Some(action) if action.kind() == attempt.action => match self.pace(attempt, now) {
                 Some(reason) => Plan::none(reason),
                 None => wanted,
             },
@@ -172,7 +171,13 @@ impl Worker {
     }
 
     fn launch(&self, spec: &LaunchSpec) -> Action {
-        Action::Launch { spec: spec.clone(), tags: self.wanted_tags() }
+        let alternative = self.0.alternative;
+        Action::Launch {
+            spec: Box::new(spec.by(alternative)),
+            token: self.0.id.client_token(alternative),
+            tags: self.wanted_tags(),
+            user_data: None,
+        }
     }
 
     /// The facts to record before the planned call is made, or before nothing is: an attempt that has run out of time
@@ -189,12 +194,14 @@ impl Worker {
             (Some(action), reason) => {
                 let kind = action.kind();
                 events.extend(worker.overtaken(kind));
-                let tried = worker.0.attempt.as_ref().filter(|a| a.action == kind).map_or(0, |a| a.number);
+                let tried = |attempt: &Attempt| attempt.number - u32::from(worker.moves_on_from(attempt));
+                let tried = worker.0.attempt.as_ref().filter(|a| a.action == kind).map_or(0, tried);
                 events.push(Event::ActionIssued {
                     action: kind,
                     number: tried.saturating_add(1),
                     at: now,
                     deadline: later(now, kind.time_limit(worker.is_metal())),
+                    alternative: worker.alternative().filter(|_| kind == ActionKind::Launch),
                     reason: reason.clone(),
                 });
             }
@@ -210,7 +217,12 @@ impl Worker {
         }
         let (from, to) = (self.status(), self.with(&events).status());
         if from != to {
-            events.push(Event::StatusChanged { from, to, reason: plan.reason.to_string() });
+            let given_up = events.iter().find_map(|event| match event {
+                Event::GaveUp { reason, .. } => Some(format!("{}: {reason}", plan.reason)),
+                _ => None,
+            });
+            let reason = given_up.unwrap_or_else(|| plan.reason.to_string());
+            events.push(Event::StatusChanged { from, to, reason });
         }
         (events, plan)
     }
@@ -246,13 +258,13 @@ impl Worker {
             failure.message += "; it is not known whether EC2 rebooted the instance";
         }
         let number = self.0.attempt.as_ref().filter(|a| a.action == action).map_or(1, |a| a.number);
-        Event::ActionFailed {
-            action,
-            number,
-            failure,
-            at: now,
-            retry_at: later(now, action.back_off(number)),
-        }
+        let next_alternative = self.next_alternative(action, failure.kind, now);
+        let (before, after) = self.explain(action, failure.kind, next_alternative);
+        failure.message = before + &failure.message + &after;
+        // There is nothing to wait for before something else is tried.
+        let at_once = next_alternative.is_some_and(|next| next != 0);
+        let retry_at = if at_once { now } else { later(now, action.back_off(number)) };
+        Event::ActionFailed { action, number, failure, at: now, retry_at, next_alternative }
     }
 
     /// What it means that no instance carries the worker's tag. EC2 may not know its own new instance for a while, so a
@@ -274,6 +286,26 @@ impl Worker {
                 Event::Terminated { at: now, expected: true, reason }
             }
         }
+    }
+
+    /// Why an attempt is not to be repeated now; `None` if it is.
+    fn pace(&self, attempt: &Attempt, now: Timestamp) -> Option<Reason> {
+        let (action, number) = (attempt.action, attempt.number);
+        // What EC2 does not offer is no end where there are alternatives: their turn comes, or comes again.
+        let has_turn = |kind: FailureKind| attempt.alternative.is_some() && kind.is_elsewhere();
+        let failed = attempt.failed.as_ref().filter(|(failure, _)| !has_turn(failure.kind));
+        if failed.is_some_and(|(failure, _)| !action.may_repeat(failure.kind)) {
+            return Some(Reason::Exhausted { action, number });
+        }
+        let until = due_at(attempt);
+        if now < until {
+            return Some(match attempt.failed {
+                Some(_) => Reason::BackingOff { action, number, until },
+                None => in_flight(attempt),
+            });
+        }
+        let used_up = number >= MAX_ATTEMPTS && !self.moves_on_from(attempt);
+        (used_up || is_final(attempt)).then_some(Reason::Exhausted { action, number })
     }
 
     fn give_up(&self, action: ActionKind, attempts: u32, now: Timestamp) -> Event {
@@ -325,23 +357,6 @@ fn due_at(attempt: &Attempt) -> Timestamp {
         None if attempt.accepted || is_final(attempt) => attempt.deadline,
         None => later(attempt.issued_at, CALL_LEASE),
     }
-}
-
-/// Why an attempt is not to be repeated now; `None` if it is.
-fn pace(attempt: &Attempt, now: Timestamp) -> Option<Reason> {
-    let (action, number) = (attempt.action, attempt.number);
-    let hopeless = attempt.failed.as_ref().is_some_and(|(failure, _)| !action.may_repeat(failure.kind));
-    if hopeless {
-        return Some(Reason::Exhausted { action, number });
-    }
-    let until = due_at(attempt);
-    if now < until {
-        return Some(match attempt.failed {
-            Some(_) => Reason::BackingOff { action, number, until },
-            None => in_flight(attempt),
-        });
-    }
-    (number >= MAX_ATTEMPTS || is_final(attempt)).then_some(Reason::Exhausted { action, number })
 }
 
 /// There is no answer, and without one the call must not be repeated.

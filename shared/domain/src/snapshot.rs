@@ -37,6 +37,10 @@ pub struct Snapshot {
     /// EC2 refused to repeat a launch because it had launched an instance: as long as that one is not found it is searched
     /// for, as another launch might make a second one.
     pub already_launched: bool,
+    /// By which alternative it is launched; 0 is the spec itself.
+    pub alternative: u32,
+    /// Until when a launch by that one whose answer is not known may still show: no other is tried before.
+    pub launch_shows_until: Option<Timestamp>,
     /// When the instance was launched, if by us.
     pub launched_at: Option<Timestamp>,
     /// The newest sighting of the instance.

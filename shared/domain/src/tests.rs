@@ -1,6 +1,7 @@
 //! Tests of the core. `tests/specification.txt` is the specification: what each state calls for.
 
 mod alerts;
+mod alternatives;
 mod attempts;
 mod convergence;
 mod decide;

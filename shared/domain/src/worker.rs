@@ -7,8 +7,8 @@ use jiff::SignedDuration;
 
 use crate::evidence::{Source, later};
 use crate::{
-    ActionKind, Actor, Desired, Event, HoldReason, LaunchSpec, MANAGED_TAG, NAME_TAG, Observed, Origin,
-    Overrides, Snapshot, Status, Timestamp, WORKER_TAG, WorkerId,
+    ActionKind, Actor, Desired, Event, HoldReason, MANAGED_TAG, NAME_TAG, Observed, Origin, Overrides,
+    Snapshot, Status, Timestamp, WORKER_TAG, WorkerId,
 };
 
 /// Two misses must be this far apart before they mean anything (EC2 API reference, "Eventual consistency").
@@ -224,11 +224,12 @@ impl Worker {
 
     /// The instance type is a bare-metal one, which takes long to start and to end.
     pub(crate) fn is_metal(&self) -> bool {
-        let wanted = match &self.0.origin {
-            Origin::Created(LaunchSpec { instance_type, .. }) => Some(instance_type),
-            Origin::Imported => None,
-        };
-        self.0.instance_type.as_ref().or(wanted).is_some_and(|name| name.contains(".metal"))
+        if let Some(known) = &self.0.instance_type {
+            return known.contains(".metal");
+        }
+        // A launch template may say anything: better to wait too long.
+        let wanted = self.spec().map(|spec| spec.by(self.0.alternative).instance_type);
+        wanted.is_some_and(|name| name.is_none_or(|name| name.contains(".metal")))
     }
 
     /// The latest time at which evidence is known to be true: when EC2 last told us something that changed the record.

@@ -20,11 +20,13 @@ pub mod samples;
 pub mod saving;
 pub mod sweeps;
 pub mod topic;
+pub mod vault;
 
 use std::panic::AssertUnwindSafe;
 
 use app::ports::{
-    Actuator, Bus, Clock, Compute, Deliveries, Idempotency, Ids, Metrics, Samples, Sweeps, Topic, Workers,
+    Actuator, Bus, Clock, Compute, Deliveries, Idempotency, Ids, Metrics, Samples, Sweeps, Topic,
+    UserDataVault, Workers,
 };
 use domain::{AccountId, InstanceId, Name, Region, Timestamp, WorkerId};
 use futures_util::FutureExt;
@@ -44,6 +46,8 @@ pub trait Subject: Sync {
     type Sweeps: Sweeps;
     /// Idempotency records.
     type Idempotency: Idempotency;
+    /// User data until the launch.
+    type UserData: UserDataVault;
     /// The delivery ledger.
     type Deliveries: Deliveries;
     /// Reading EC2.
@@ -69,6 +73,8 @@ pub trait Subject: Sync {
     fn sweeps(&self) -> &Self::Sweeps;
     /// Idempotency records.
     fn idempotency(&self) -> &Self::Idempotency;
+    /// User data until the launch.
+    fn user_data(&self) -> &Self::UserData;
     /// The delivery ledger.
     fn deliveries(&self) -> &Self::Deliveries;
     /// Reading EC2.
@@ -208,6 +214,10 @@ macro_rules! every_law {
             callers_do_not_share_keys,
             a_key_means_a_request_for_a_day,
         }
+        $each! { vault:
+            user_data_is_kept_until_it_is_forgotten,
+            the_longest_user_data_fits,
+        }
         $each! { deliveries:
             a_delivery_is_claimed_once_while_the_lease_lasts,
             of_many_who_claim_a_delivery_one_gets_it,
@@ -226,6 +236,7 @@ macro_rules! every_law {
             no_question_has_no_answer,
             a_new_instance_is_described_as_it_was_launched,
             the_instances_of_a_worker_are_found_by_its_tag,
+            an_image_that_is_not_there_is_none,
         }
         $each! { actuator:
             a_launch_with_the_same_token_is_the_same_launch,

@@ -36,15 +36,7 @@ fn by() -> Actor {
 
 /// What to launch, from an image.
 pub(crate) fn spec(image: String) -> LaunchSpec {
-    LaunchSpec {
-        image,
-        instance_type: "m5zn.metal".to_owned(),
-        subnet: None,
-        security_groups: Vec::new(),
-        key_name: None,
-        instance_profile: None,
-        root_volume_gib: None,
-    }
+    LaunchSpec { image: Some(image), instance_type: Some("m5zn.metal".to_owned()), ..LaunchSpec::default() }
 }
 
 /// The birth of a worker without an instance.

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use app::config::Config;
 use aws::{
-    Aws, CloudWatchMetrics, DynamoDeliveries, DynamoIdempotency, DynamoSamples, DynamoSweeps, DynamoWorkers,
-    Ec2Actuator, Ec2Compute, Environment, EventBridgeBus, RandomIds, SnsTopic, SystemClock,
+    Aws, CloudWatchMetrics, DynamoDeliveries, DynamoIdempotency, DynamoSamples, DynamoSweeps, DynamoUserData,
+    DynamoWorkers, Ec2Actuator, Ec2Compute, Environment, EventBridgeBus, RandomIds, SnsTopic, SystemClock,
 };
 use contract::Subject;
 use domain::{AccountId, InstanceId, Region};
@@ -33,6 +33,7 @@ struct Adapters {
     samples: DynamoSamples,
     sweeps: DynamoSweeps,
     idempotency: DynamoIdempotency,
+    user_data: DynamoUserData,
     deliveries: DynamoDeliveries,
     compute: Ec2Compute,
     actuator: Ec2Actuator,
@@ -92,6 +93,7 @@ impl Adapters {
             samples: aws.samples(&config),
             sweeps: aws.sweeps(&config),
             idempotency: aws.idempotency(&config),
+            user_data: aws.user_data(&config),
             deliveries: aws.deliveries(&config),
             compute: aws.compute(),
             actuator: aws.actuator(),
@@ -110,6 +112,7 @@ impl Subject for Adapters {
     type Samples = DynamoSamples;
     type Sweeps = DynamoSweeps;
     type Idempotency = DynamoIdempotency;
+    type UserData = DynamoUserData;
     type Deliveries = DynamoDeliveries;
     type Compute = Ec2Compute;
     type Actuator = Ec2Actuator;
@@ -133,6 +136,10 @@ impl Subject for Adapters {
 
     fn idempotency(&self) -> &DynamoIdempotency {
         &self.idempotency
+    }
+
+    fn user_data(&self) -> &DynamoUserData {
+        &self.user_data
     }
 
     fn deliveries(&self) -> &DynamoDeliveries {

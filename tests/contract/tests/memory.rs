@@ -14,6 +14,7 @@ impl Subject for Memory {
         samples: Samples,
         sweeps: Sweeps,
         idempotency: Idempotency,
+        user_data: UserData,
         deliveries: Deliveries,
         compute: Compute,
         actuator: Actuator,

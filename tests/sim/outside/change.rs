@@ -48,7 +48,7 @@ fn refused(fault: Fault) -> Failure {
 
 impl Inner {
     /// Carries an action out, as EC2 would.
-    fn carry_out(&mut self, worker: WorkerId, action: &Action) -> Result<Accepted, Failure> {
+    fn carry_out(&mut self, action: &Action) -> Result<Accepted, Failure> {
         let now = self.now;
         match action {
             // Nothing to say to EC2.
@@ -60,7 +60,7 @@ impl Inner {
             _ => {}
         }
         match action {
-            Action::Launch { spec, tags } => self.run_instance(worker, spec, tags),
+            Action::Launch { spec, token, tags, .. } => self.run_instance(token, spec, tags),
             Action::Tag { instance, set, remove } => {
                 let machine = self.ec2.machines.get_mut(instance).filter(|m| !m.is_forgotten(now));
                 let machine = machine.ok_or_else(unknown)?;
@@ -83,23 +83,24 @@ impl Inner {
 
     fn run_instance(
         &mut self,
-        worker: WorkerId,
+        token: &str,
         spec: &domain::LaunchSpec,
         tags: &BTreeMap<String, String>,
     ) -> Result<Accepted, Failure> {
         let mut hasher = DefaultHasher::new();
         (format!("{spec:?}"), tags).hash(&mut hasher);
         let asked = hasher.finish();
-        let id = match self.ec2.tokens.get(&worker).cloned() {
+        let id = match self.ec2.tokens.get(token).cloned() {
             Some(id) => {
-                if self.ec2.machines[&id].token != Some((worker, asked)) {
+                if self.ec2.machines[&id].token != Some((token.to_owned(), asked)) {
                     return Err(already_launched());
                 }
                 id
             }
             None => {
-                let id = self.launch(Some((worker, asked)), &spec.instance_type, tags.clone());
-                self.ec2.tokens.insert(worker, id.clone());
+                let instance_type = spec.instance_type.as_deref().unwrap_or("m5zn.metal");
+                let id = self.launch(Some((token.to_owned(), asked)), instance_type, tags.clone());
+                self.ec2.tokens.insert(token.to_owned(), id.clone());
                 id
             }
         };
@@ -162,12 +163,14 @@ impl Actuator for Outside {
                 inner.acting(self.function(), worker, kind, &tables);
             }
             // A launch that was made before needs no more.
-            let takes_room = kind == ActionKind::Start
-                || kind == ActionKind::Launch && !inner.ec2.tokens.contains_key(&worker);
+            let takes_room = match action {
+                Action::Launch { token, .. } => !inner.ec2.tokens.contains_key(token),
+                _ => kind == ActionKind::Start,
+            };
             if takes_room && self.strikes(&mut inner, Fault::NoCapacity) {
                 return Err(fail(FailureKind::Capacity, "InsufficientInstanceCapacity"));
             }
-            let answer = inner.carry_out(worker, action);
+            let answer = inner.carry_out(action);
             inner.step(Step::Acted(worker, kind, if answer.is_ok() { "accepted" } else { "refused" }));
             inner.acted(worker, kind, answer.is_ok());
             let unadopted = |stored: &Stored| stored.worker.state().gave_up.contains_key(&ActionKind::Tag);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::error::CallError;
-use app::ports::{Answered, Compute, Instance, InstanceStatus, Metrics};
+use app::ports::{Answered, Compute, ImageQuery, Instance, InstanceStatus, Metrics};
 use domain::{CheckStatus, InstanceId, Metric, Region, Timestamp, Vitals, WorkerId};
 
 use super::{Outside, Port, failed};
@@ -99,6 +99,21 @@ impl Compute for Outside {
         self.enter(Port::Describe).await.map_err(failed)?;
         let answer = self.look(ids, |inner, id, phase| inner.ec2.machines[id].describe(id, phase));
         self.leave(Port::Describe).await.map_err(failed)?;
+        answer
+    }
+
+    async fn image(&self, region: &Region, query: &ImageQuery) -> Result<Option<String>, CallError> {
+        self.enter(Port::Image).await.map_err(failed)?;
+        let admitted = {
+            let mut inner = self.world.inner();
+            let now = inner.now;
+            inner.ec2.admits(Api::Describe, 1, now)
+        };
+        if !admitted {
+            return Err(throttled());
+        }
+        let answer = Compute::image(&self.world.tables, region, query).await;
+        self.leave(Port::Image).await.map_err(failed)?;
         answer
     }
 

@@ -3,10 +3,10 @@
 use app::error::StoreError;
 use app::ports::{
     Answer, Begun, Claim, Deliveries, Delivery, DeliveryKey, Heartbeat, Idempotency, InstanceKey, Outcome,
-    Page, RequestKey, Sample, Samples, Sweeps, Watch, Workers,
+    Page, RequestKey, Sample, Samples, Sweeps, UserDataVault, Watch, Workers,
 };
 use app::record::{EventRecord, Stored};
-use domain::{Region, Timestamp, WorkerId};
+use domain::{Region, Timestamp, UserData, WorkerId};
 use tests::world::page;
 
 use super::{Outside, Port, refused};
@@ -135,6 +135,20 @@ impl Sweeps for Outside {
 
     async fn heartbeat(&self, region: &Region) -> Result<Option<Heartbeat>, StoreError> {
         through!(self, Heartbeat, self.world.tables.heartbeat(region).await)
+    }
+}
+
+impl UserDataVault for Outside {
+    async fn keep(&self, worker: WorkerId, data: &UserData, now: Timestamp) -> Result<(), StoreError> {
+        through!(self, KeepUserData, self.world.tables.keep(worker, data, now).await)
+    }
+
+    async fn kept(&self, worker: WorkerId) -> Result<Option<UserData>, StoreError> {
+        through!(self, KeptUserData, self.world.tables.kept(worker).await)
+    }
+
+    async fn forget(&self, worker: WorkerId) -> Result<(), StoreError> {
+        through!(self, ForgetUserData, self.world.tables.forget(worker).await)
     }
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use app::error::StoreError;
 use app::ports::{
     Answer, Begun as Beginning, Claim, Deliveries, Delivery, DeliveryKey, Heartbeat, Idempotency, Outcome,
-    RequestKey, Sample, Samples, Sweeps,
+    RequestKey, Sample, Samples, Sweeps, UserDataVault,
 };
-use domain::{Region, Timestamp, WorkerId};
+use domain::{Region, Timestamp, UserData, WorkerId};
 use jiff::SignedDuration;
 
 use super::World;
@@ -112,6 +112,34 @@ impl Sweeps for World {
 
     async fn heartbeat(&self, region: &Region) -> Result<Option<Heartbeat>, StoreError> {
         Ok(self.state().heartbeats.get(region).copied())
+    }
+}
+
+impl UserDataVault for World {
+    async fn keep(&self, worker: WorkerId, data: &UserData, _: Timestamp) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if !state.call("keep") {
+            return Err(StoreError::Unavailable("keep is out of order".into()));
+        }
+        state.user_data.insert(worker, data.clone());
+        Ok(())
+    }
+
+    async fn kept(&self, worker: WorkerId) -> Result<Option<UserData>, StoreError> {
+        let mut state = self.state();
+        if !state.call("kept") {
+            return Err(StoreError::Unavailable("kept is out of order".into()));
+        }
+        Ok(state.user_data.get(&worker).cloned())
+    }
+
+    async fn forget(&self, worker: WorkerId) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if !state.call("forget") {
+            return Err(StoreError::Unavailable("forget is out of order".into()));
+        }
+        state.user_data.remove(&worker);
+        Ok(())
     }
 }
 

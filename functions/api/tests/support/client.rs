@@ -1,7 +1,7 @@
 //! A client of the API, as API Gateway would put its requests to the function.
 
 use api::{Api, router};
-use app::config::{Access, Role};
+use app::config::{Access, Allowed, Role};
 use aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -73,6 +73,11 @@ impl Clone for Client {
 impl Client {
     /// Alice, before an API of her own with nothing in it.
     pub(crate) fn new() -> Self {
+        Self::allowing(Allowed::default())
+    }
+
+    /// The same where only this may be launched.
+    pub(crate) fn allowing(allowed: Allowed) -> Self {
         super::log::listen();
         let world = World::default();
         let threshold = Threshold {
@@ -98,7 +103,8 @@ impl Client {
                 principals("arn:aws:iam::999999999999:user/v*", Role::Viewer),
             ],
         };
-        let router = router(Api { ports: world.clone(), settings, regions: regions.into(), account, access });
+        let router =
+            router(Api { ports: world.clone(), settings, regions: regions.into(), account, access, allowed });
         Self { world, router, authorizer: Some(iam(ALICE)), headers: Vec::new(), keyed: true }
     }
 

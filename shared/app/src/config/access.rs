@@ -74,28 +74,24 @@ impl Access {
 
 /// IAM principals, by the pattern of their ARNs: `*` stands for any text, `?` for one character, within one of an ARN's
 /// six parts (as IAM's own `ArnLike` has it).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Principals(Pattern);
-
-#[derive(Debug, Clone, PartialEq)]
-enum Pattern {
-    Everybody,
-    Arn([WildMatch; 6]),
-}
-
-// The patterns are compared as they are written.
-impl Eq for Principals {}
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Principals(String);
 
 impl Principals {
     /// Whether these are all whom IAM lets in.
-    pub const fn are_all(&self) -> bool {
-        matches!(self.0, Pattern::Everybody)
+    pub fn are_all(&self) -> bool {
+        self.0 == "*"
     }
 
     fn include(&self, arn: &str) -> bool {
-        let Pattern::Arn(patterns) = &self.0 else { return !arn.is_empty() };
+        if self.are_all() {
+            return !arn.is_empty();
+        }
         let fits = |arn: &str| {
-            parts(arn).is_some_and(|parts| patterns.iter().zip(parts).all(|(one, part)| one.matches(part)))
+            let both = parts(&self.0).zip(parts(arn));
+            both.is_some_and(|(patterns, parts)| {
+                patterns.iter().zip(parts).all(|(pattern, part)| WildMatch::new(pattern).matches(part))
+            })
         };
         fits(arn) || role_of_session(arn).is_some_and(|role| fits(&role))
     }
@@ -106,13 +102,13 @@ impl FromStr for Principals {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         if text == "*" {
-            return Ok(Self(Pattern::Everybody));
+            return Ok(Self(text.to_owned()));
         }
         let parts = parts(text).filter(|parts| parts[0] == "arn" && !parts[5].is_empty()).ok_or(())?;
         // Nobody calls with the path of a role in the ARN, so a pattern with one would fit nobody.
         let has_path = parts[5].strip_prefix("role/").is_some_and(|role| role.contains('/'));
         let printable = text.bytes().all(|b| b.is_ascii_graphic());
-        if has_path || !printable { Err(()) } else { Ok(Self(Pattern::Arn(parts.map(WildMatch::new)))) }
+        if has_path || !printable { Err(()) } else { Ok(Self(text.to_owned())) }
     }
 }
 

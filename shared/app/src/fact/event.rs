@@ -28,8 +28,8 @@ pub(crate) enum EventShape {
         account: AccountId,
         #[serde_as(as = "DisplayFromStr")]
         region: Region,
-        #[serde_as(as = "LaunchSpecShape")]
-        spec: LaunchSpec,
+        #[serde_as(as = "Box<LaunchSpecShape>")]
+        spec: Box<LaunchSpec>,
         #[serde_as(as = "BTreeMap<DisplayFromStr, DisplayFromStr>")]
         tags: BTreeMap<TagKey, TagValue>,
         #[serde_as(as = "OverridesShape")]
@@ -193,6 +193,7 @@ pub(crate) enum EventShape {
         at: Timestamp,
         #[serde_as(as = "Rfc3339")]
         deadline: Timestamp,
+        alternative: Option<u32>,
         #[serde_as(as = "ReasonShape")]
         reason: Reason,
     },
@@ -212,6 +213,7 @@ pub(crate) enum EventShape {
         at: Timestamp,
         #[serde_as(as = "Rfc3339")]
         retry_at: Timestamp,
+        next_alternative: Option<u32>,
     },
     GaveUp {
         #[serde_as(as = "DisplayFromStr")]

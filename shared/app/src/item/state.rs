@@ -20,7 +20,7 @@ use crate::fact::shape::{ActorShape, FailureShape, LaunchSpecShape, OverridesSha
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Origin", rename_all = "snake_case")]
 enum OriginShape {
-    Created(#[serde_as(as = "LaunchSpecShape")] LaunchSpec),
+    Created(#[serde_as(as = "Box<LaunchSpecShape>")] Box<LaunchSpec>),
     Imported,
 }
 
@@ -36,6 +36,7 @@ struct AttemptShape {
     issued_at: Timestamp,
     #[serde_as(as = "Millis")]
     deadline: Timestamp,
+    alternative: Option<u32>,
     accepted: bool,
     #[serde_as(as = "Option<(FailureShape, Millis)>")]
     failed: Option<(Failure, Timestamp)>,
@@ -90,6 +91,10 @@ pub(super) struct SnapshotShape {
     launch_called: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     already_launched: bool,
+    #[serde(default, skip_serializing_if = "is_first")]
+    alternative: u32,
+    #[serde_as(as = "Option<Millis>")]
+    launch_shows_until: Option<Timestamp>,
     #[serde_as(as = "Option<Millis>")]
     launched_at: Option<Timestamp>,
     #[serde_as(as = "Option<SightingShape>")]
@@ -144,6 +149,11 @@ stands_for!(
     HeldShape => Held,
     SnapshotShape => Snapshot,
 );
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over like that")]
+const fn is_first(alternative: &u32) -> bool {
+    *alternative == 0
+}
 
 /// Brings a state of the first release into today's form: it said only why it gave up, and the attempt beside that
 /// what was. Names differ, so that either release reads what the other wrote.

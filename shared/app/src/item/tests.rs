@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    ActionKind, Actor, Alert, AlertKind, Attempt, CheckStatus, Desired, Details, Drift, Event, Failure,
-    FailureKind, GivenUp, Health, Held, LaunchSpec, Observed, Origin, Overrides, Sighting, Snapshot, Source,
-    Timestamp, Worker, WorkerId,
+    ActionKind, Actor, Alert, AlertKind, Alternative, Attempt, CheckStatus, Desired, Details, Drift, Event,
+    Failure, FailureKind, GivenUp, Health, Held, LaunchSpec, LaunchTemplate, Observed, Origin, Overrides,
+    Sighting, Snapshot, Source, Timestamp, VolumeType, Worker, WorkerId,
 };
 use expect_test::{expect, expect_file};
 use serde_dynamo::{AttributeValue, Item};
@@ -44,15 +44,22 @@ fn full() -> Stored {
         name: parse("lab-1"),
         account: parse("123456789012"),
         region: parse("us-east-1"),
-        origin: Origin::Created(LaunchSpec {
-            image: text("ami-0123456789abcdef0"),
-            instance_type: text("m5zn.metal"),
+        origin: Origin::Created(Box::new(LaunchSpec {
+            image: Some(text("ami-0123456789abcdef0")),
+            instance_type: Some(text("m5zn.metal")),
             subnet: Some(text("subnet-0a1b2c3d4e5f60718")),
             security_groups: vec![text("sg-0a1b2c3d4e5f60718"), text("sg-0a1b2c3d4e5f60719")],
             key_name: Some(text("ops")),
             instance_profile: Some(text("cml-worker")),
             root_volume_gib: Some(200),
-        }),
+            root_volume_type: Some(VolumeType::Gp3),
+            launch_template: Some(LaunchTemplate::Id {
+                id: text("lt-0a1b2c3d4e5f60718"),
+                version: text("3"),
+            }),
+            user_data: true,
+            alternatives: vec![Alternative { instance_type: Some(text("c5.metal")), subnet: None }],
+        })),
         created_at: at("08:00:00"),
         desired: Desired::Running,
         desired_since: at("08:00:00"),
@@ -60,6 +67,8 @@ fn full() -> Stored {
         instance: Some(parse("i-0123456789abcdef0")),
         launch_called: true,
         already_launched: true,
+        alternative: 1,
+        launch_shows_until: Some(at("08:05:00")),
         launched_at: Some(at("08:00:02")),
         sighting: Some(Sighting {
             observed: Observed::Stopped,
@@ -112,6 +121,7 @@ fn full() -> Stored {
             number: 2,
             issued_at: at("12:04:00"),
             deadline: at("12:34:00"),
+            alternative: Some(1),
             accepted: true,
             failed: Some((
                 Failure { kind: FailureKind::Overdue, message: text("still stopped") },
@@ -363,5 +373,5 @@ fn items_are_small() {
         bytes(&worker_item(&full())),
         bytes(&event_item(&self::record())),
     );
-    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 1903; a start 494"].assert_eq(&sizes);
+    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 2082; a start 494"].assert_eq(&sizes);
 }

@@ -1,8 +1,8 @@
 //! The words for each fact, for people.
 
 use domain::{
-    ActionKind, Actor, AlertKind, Desired, Drift, DriftPolicy, Event, FailureKind, Health, Observed,
-    Overrides, Source,
+    ActionKind, Actor, AlertKind, Desired, Drift, DriftPolicy, Event, FailureKind, Health, LaunchSpec,
+    LaunchTemplate, Observed, Overrides, Source,
 };
 
 use super::text::clean;
@@ -23,12 +23,7 @@ pub(super) fn say(event: &Event, record: &EventRecord) -> Said {
     let name = &record.name;
     match event {
         Event::Created { spec, by, .. } => said(format!("{name} was created"))
-            .happened(format!(
-                "{} asked for a new worker: {}, from {}.",
-                who(by),
-                clean(&spec.instance_type),
-                clean(&spec.image)
-            ))
+            .happened(format!("{} asked for a new worker: {}.", who(by), made_of(spec)))
             .response("It launches the instance and monitors it from now on."),
         Event::Imported { instance, desired, by, .. } => said(format!("{name} was imported"))
             .happened(format!(
@@ -87,19 +82,27 @@ pub(super) fn say(event: &Event, record: &EventRecord) -> Said {
             ))
         }
         Event::ActionOvertook { .. } => said(format!("an earlier action on {name} took its effect")),
-        Event::ActionIssued { action, number, deadline, reason, .. } => {
+        Event::ActionIssued { action, number, deadline, alternative, reason, .. } => {
+            let way = alternative.filter(|number| *number != 0);
+            let way = way.map_or_else(String::new, |number| format!(" by alternative {number}"));
             said(format!("cml-fleet is about to {} {name}", on_ec2(*action)))
-                .happened(format!("Attempt {number}, with time until {deadline:.0}."))
+                .happened(format!("Attempt {number}{way}, with time until {deadline:.0}."))
                 .why(Some(&reason.to_string()))
         }
         Event::ActionAccepted { action, .. } => said(format!("EC2 accepted to {} {name}", on_ec2(*action)))
             .happened("Accepted is not done yet.".to_owned()),
-        Event::ActionFailed { action, number, failure, retry_at, .. } => {
+        Event::ActionFailed { action, number, failure, retry_at, next_alternative, .. } => {
             said(format!("an attempt to {} {name} failed", on_ec2(*action)))
                 .happened(format!("Attempt {number} failed ({}).", failure.kind))
                 .why(Some(&failure.message))
                 .response(match failure.kind {
                     FailureKind::Withheld => "It tries again once nobody holds the worker.".to_owned(),
+                    _ if next_alternative.is_some_and(|next| next != 0) => {
+                        "It tries the next alternative at once.".to_owned()
+                    }
+                    _ if next_alternative.is_some() => {
+                        format!("Unless the attempts are used up, it tries all again from {retry_at:.0}.")
+                    }
                     FailureKind::AlreadyLaunched => "It searches for that instance.".to_owned(),
                     kind if action.may_repeat(kind) => {
                         format!("Unless the attempts are used up, it tries again from {retry_at:.0}.")
@@ -150,6 +153,18 @@ fn who(by: &Actor) -> String {
         Actor::Caller(identity) => clean(identity),
         Actor::Policy => "The drift policy".to_owned(),
     }
+}
+
+/// What a new worker is made of.
+fn made_of(spec: &LaunchSpec) -> String {
+    let kind = spec.instance_type.as_deref().map(clean);
+    let image = spec.image.as_deref().map(|image| format!("from {}", clean(image)));
+    let template = spec.launch_template.as_ref().map(|template| match template {
+        LaunchTemplate::Id { id: which, version } | LaunchTemplate::Name { name: which, version } => {
+            format!("by launch template {}, version {}", clean(which), clean(version))
+        }
+    });
+    [kind, image, template].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 const fn source(source: Source) -> &'static str {

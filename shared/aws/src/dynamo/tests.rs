@@ -1,6 +1,7 @@
 //! DynamoDB on the wire: what is asked, and what the answers mean.
 
 mod journal;
+mod user_data;
 mod workers;
 
 use domain::{Timestamp, WorkerId};

@@ -19,8 +19,15 @@ fn attempts(now: Timestamp) -> Vec<Option<Attempt>> {
             for accepted in [false, true] {
                 for failure in &failures {
                     let failed = failure.clone().map(|failure| (failure, now));
-                    let attempt =
-                        Attempt { action: *action, number, issued_at: now, deadline, accepted, failed };
+                    let attempt = Attempt {
+                        action: *action,
+                        number,
+                        issued_at: now,
+                        deadline,
+                        alternative: None,
+                        accepted,
+                        failed,
+                    };
                     all.push(Some(attempt));
                 }
             }

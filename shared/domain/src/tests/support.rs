@@ -45,13 +45,9 @@ pub(super) const INSTANCE: &str = "i-0123456789abcdef0";
 
 pub(super) fn spec(instance_type: &str) -> LaunchSpec {
     LaunchSpec {
-        image: "ami-0123456789abcdef0".to_owned(),
-        instance_type: instance_type.to_owned(),
-        subnet: None,
-        security_groups: Vec::new(),
-        key_name: None,
-        instance_profile: None,
-        root_volume_gib: None,
+        image: Some("ami-0123456789abcdef0".to_owned()),
+        instance_type: Some(instance_type.to_owned()),
+        ..LaunchSpec::default()
     }
 }
 

@@ -41,13 +41,13 @@ fn create() -> Vec<Event> {
         account: parse("123456789012"),
         region: parse("us-east-1"),
         spec: LaunchSpec {
-            image: text("ami-0123456789abcdef0"),
-            instance_type: text("m5zn.metal"),
+            image: Some(text("ami-0123456789abcdef0")),
+            instance_type: Some(text("m5zn.metal")),
             subnet: Some(text("subnet-0a1b2c3d4e5f60718")),
             security_groups: vec![text("sg-0a1b2c3d4e5f60718")],
-            key_name: None,
             instance_profile: Some(text("cml-worker")),
             root_volume_gib: Some(200),
+            ..LaunchSpec::default()
         },
         tags: [(parse("team"), parse("net lab")), (parse("cost-center"), parse("4711"))].into(),
         overrides: Overrides::default(),

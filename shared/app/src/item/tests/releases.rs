@@ -1,6 +1,6 @@
 //! Items of earlier and later releases, and items that nobody wrote.
 
-use domain::Status;
+use domain::{Origin, Status};
 use expect_test::expect;
 use serde_dynamo::AttributeValue;
 
@@ -88,4 +88,24 @@ fn a_missing_or_malformed_attribute_is_an_error_that_says_so() {
         worker: the worker item is not in the form it should be in, at worker.id: must be a worker id: a lower-case UUID with hyphens
     "#]]
     .assert_eq(&said);
+}
+
+#[test]
+fn a_worker_from_before_there_were_alternatives_has_none() {
+    let mut image = worker_item(&full());
+    let Some(AttributeValue::M(state)) = image.inner_mut().get_mut("worker") else { panic!("no state") };
+    for name in ["alternative", "launch_shows_until"] {
+        state.remove(name).expect("written today");
+    }
+    let Some(AttributeValue::M(attempt)) = state.get_mut("attempt") else { panic!("no attempt") };
+    attempt.remove("alternative").expect("written today");
+    let Some(AttributeValue::M(origin)) = state.get_mut("origin") else { panic!("no origin") };
+    let Some(AttributeValue::M(spec)) = origin.get_mut("created") else { panic!("no spec") };
+    for name in ["launch_template", "root_volume_type", "user_data", "alternatives"] {
+        spec.remove(name).expect("written today");
+    }
+    let worker = decode_worker(image).expect("a worker").worker;
+    assert_eq!((worker.alternative(), worker.state().alternative), (None, 0));
+    let Origin::Created(spec) = &worker.state().origin else { panic!("created") };
+    assert_eq!((&spec.launch_template, spec.image.as_deref()), (&None, Some("ami-0123456789abcdef0")));
 }

@@ -97,15 +97,11 @@ pub(super) fn created() -> Event {
         name: "web-1".parse().expect("a name"),
         account: "123456789012".parse().expect("an account"),
         region: "eu-central-1".parse().expect("a region"),
-        spec: LaunchSpec {
-            image: "ami-0abc".to_owned(),
-            instance_type: "m5zn.metal".to_owned(),
-            subnet: None,
-            security_groups: Vec::new(),
-            key_name: None,
-            instance_profile: None,
-            root_volume_gib: None,
-        },
+        spec: Box::new(LaunchSpec {
+            image: Some("ami-0abc".to_owned()),
+            instance_type: Some("m5zn.metal".to_owned()),
+            ..LaunchSpec::default()
+        }),
         tags: BTreeMap::new(),
         overrides: Overrides::default(),
         at: time("10:00:00"),
@@ -128,6 +124,18 @@ pub(super) fn imported() -> Event {
     }
 }
 
+/// EC2 does not offer what was asked for, and another alternative is next.
+fn moved_on(next: u32) -> Event {
+    Event::ActionFailed {
+        action: ActionKind::Launch,
+        number: 1,
+        failure: Failure { kind: FailureKind::Unsupported, message: "Unsupported: not here".to_owned() },
+        at: time("10:00:00"),
+        retry_at: time("10:00:00"),
+        next_alternative: Some(next),
+    }
+}
+
 pub(super) fn actions() -> Vec<Event> {
     let action = ActionKind::Start;
     let failed = |kind, message: &str| Event::ActionFailed {
@@ -136,6 +144,7 @@ pub(super) fn actions() -> Vec<Event> {
         failure: Failure { kind, message: message.to_owned() },
         at: time("10:00:00"),
         retry_at: time("10:01:00"),
+        next_alternative: None,
     };
     vec![
         Event::ActionIssued {
@@ -143,6 +152,7 @@ pub(super) fn actions() -> Vec<Event> {
             number: 2,
             at: time("10:00:00"),
             deadline: time("10:05:00"),
+            alternative: None,
             reason: Reason::DriftReverted,
         },
         Event::ActionAccepted { action, at: time("10:00:00") },
@@ -165,7 +175,10 @@ pub(super) fn actions() -> Vec<Event> {
             },
             at: time("10:00:00"),
             retry_at: time("10:01:00"),
+            next_alternative: None,
         },
+        moved_on(1),
+        moved_on(0),
         gave_up(ActionKind::Reboot, "no answer in time; it is not known whether EC2 rebooted the instance"),
         failed(FailureKind::Withheld, "the worker was held before the call was made"),
     ]
