@@ -10,7 +10,7 @@ use domain::{AlertDuration, DriftPolicy, Percent, PollInterval, Settings, Thresh
 use serde_json::Value;
 use tower::ServiceExt;
 
-use super::World;
+use super::{World, creation};
 
 pub(crate) const ALICE: &str = "arn:aws:iam::123456789012:user/alice";
 
@@ -191,12 +191,4 @@ impl Client {
 /// What the authorizer says of an IAM principal.
 fn iam(arn: &str) -> Value {
     serde_json::json!({ "iam": { "userArn": arn } })
-}
-
-/// The smallest body that creates a worker.
-pub(crate) fn creation(name: &str) -> Value {
-    serde_json::json!({
-        "name": name, "region": "eu-central-1",
-        "spec": { "image": "ami-0123456789abcdef0", "instance_type": "m5zn.metal" },
-    })
 }
