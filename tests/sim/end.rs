@@ -3,7 +3,7 @@
 use app::notice::Reach;
 use app::ports::Outcome;
 use app::record::Stored;
-use domain::{ActionKind, Observed};
+use domain::{ActionKind, Desired, Observed};
 use jiff::SignedDuration;
 use tests::world::{Entry, State};
 
@@ -117,7 +117,9 @@ fn unsettled(stored: &Stored, inner: &Inner) -> Option<String> {
 /// How the tags of a live instance are not as they are wanted, unless that was given up.
 fn untagged(stored: &Stored, machine: &Machine) -> Option<String> {
     let state = stored.worker.state();
-    if !machine.is_live() || state.gave_up.contains_key(&ActionKind::Tag) {
+    // Whoever is to be terminated gets no tags any more, also if that was given up.
+    let pursued = state.desired != Desired::Terminated && !state.gave_up.contains_key(&ActionKind::Tag);
+    if !machine.is_live() || !pursued {
         return None;
     }
     let wanted = stored.worker.wanted_tags();

@@ -246,7 +246,7 @@ where
         let Ok(now) = self.fleet.workers.load_many(&workers).await else { return BTreeMap::new() };
         let free: BTreeMap<InstanceId, WorkerId> = now
             .iter()
-            .filter(|stored| !stored.worker.is_held())
+            .filter(|stored| !stored.worker.is_held() && !stored.worker.is_over())
             .filter_map(|stored| Some((stored.worker.state().instance.clone()?, stored.worker.id())))
             .collect();
         if free.len() < 2 {
@@ -270,10 +270,11 @@ where
     /// Whether the worker is free to be changed just before the call.
     ///
     /// # Errors
-    /// [`FailureKind::Withheld`] if it is held by now, or nobody can tell.
+    /// [`FailureKind::Withheld`] if it is held or over by now, or nobody can tell.
     async fn still_free(&self, worker: WorkerId) -> Result<(), Failure> {
         let message = match self.fleet.workers.load(worker).await {
             Ok(Some(stored)) if stored.worker.is_held() => "the worker was held before the call was made",
+            Ok(Some(stored)) if stored.worker.is_over() => "the worker ended before the call was made",
             Ok(_) => return Ok(()),
             Err(error) => {
                 tracing::warn!(worker.id = %worker, error = &error as &dyn std::error::Error, "not read before the call");

@@ -6,14 +6,19 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use app::ports::{Accepted, Actuator};
 use app::record::Stored;
 use domain::{
-    Action, ActionKind, Failure, FailureKind, InstanceId, MANAGED_TAG, Observed, Region, WORKER_TAG, WorkerId,
+    Action, ActionKind, Failure, FailureKind, InstanceId, MANAGED_TAG, Observed, Region, Timestamp,
+    WORKER_TAG, WorkerId,
 };
+use tests::world::State;
 
 use super::{Outside, Port};
 use crate::ec2::Api;
 use crate::faults::Fault;
 use crate::trace::Step;
-use crate::world::Inner;
+use crate::world::{Inner, SECOND};
+
+/// The longest that a call may be under way, and a read before it.
+const CALL: i64 = 2 * SECOND;
 
 fn fail(kind: FailureKind, message: &str) -> Failure {
     Failure { kind, message: message.to_owned() }
@@ -211,6 +216,8 @@ impl Actuator for Outside {
             for id in ids {
                 let owner =
                     tables.owners.iter().find(|(key, _)| key.instance == *id).map(|(_, worker)| *worker);
+                // A call that is being made is not called back.
+                let owner = owner.or_else(|| inner.just_forgotten(id, &tables));
                 match owner {
                     Some(worker) => {
                         inner.acting(self.function(), worker, kind, &tables);
@@ -229,6 +236,16 @@ impl Actuator for Outside {
 }
 
 impl Inner {
+    /// The worker that this was the instance of until a moment ago.
+    fn just_forgotten(&self, id: &InstanceId, tables: &State) -> Option<WorkerId> {
+        let recent = |at: Timestamp| self.now - at.as_millisecond() <= CALL;
+        let was = |stored: &&Stored| {
+            let state = stored.worker.state();
+            state.instance.as_ref() == Some(id) && state.forgotten_at.is_some_and(recent)
+        };
+        tables.workers.values().find(was).map(|stored| stored.worker.id())
+    }
+
     /// Whether EC2 takes this change of all of these.
     fn would_take(&mut self, kind: ActionKind, ids: &[InstanceId]) -> Result<(), Failure> {
         let now = self.now;
