@@ -129,21 +129,27 @@ fn only_act_may_change_ec2_and_only_what_is_ours() {
 }
 
 #[test]
-fn of_the_journal_act_may_touch_the_buckets_only() {
+fn of_the_journal_act_may_touch_the_buckets_and_the_user_data_only() {
     let template = Template::read();
-    let buckets = json!({
-        "ForAllValues:StringLike": { "dynamodb:LeadingKeys": "BUCKET#*" },
-        "Null": { "dynamodb:LeadingKeys": "false" },
-    });
+    let only = |keys: &str| {
+        json!({
+            "ForAllValues:StringLike": { "dynamodb:LeadingKeys": keys },
+            "Null": { "dynamodb:LeadingKeys": "false" },
+        })
+    };
     let journal: Vec<_> = statements(&template)
         .into_iter()
         .filter(|s| s.role == "ActRole" && s.all["Resource"].to_string().contains("JournalTable"))
         .map(|statement| (statement.actions().join(" "), statement.all["Condition"].clone()))
         .collect();
-    assert_eq!(journal, [("dynamodb:GetItem dynamodb:UpdateItem".to_owned(), buckets)]);
+    let expected = [
+        ("dynamodb:GetItem dynamodb:UpdateItem".to_owned(), only("BUCKET#*")),
+        ("dynamodb:GetItem dynamodb:DeleteItem".to_owned(), only("USERDATA#*")),
+    ];
+    assert_eq!(journal, expected);
 }
 
-/// The routes that nobody has to be identified for. A browser's question whether it may ask is answered by API Gateway.
+/// The routes that nobody has to be identified for. Browsers ask without a token whether they may ask.
 const OPEN: [&str; 3] = ["GET /health", "HEAD /health", "OPTIONS /{proxy+}"];
 
 #[test]
@@ -170,6 +176,39 @@ fn only_health_is_open() {
         "Every route but GET /health wants a token of the issuer, or a signature if there is none.",
         &faults,
     );
+}
+
+#[test]
+fn roles_come_from_the_parameters_that_are_called_after_them() {
+    let template = Template::read();
+    let all = template.functions();
+    let api = all.iter().find(|function| function.name == "ApiFunction").expect("the API's function");
+    let variables = &api.property("Environment")["Variables"];
+    assert_eq!(variables["ROLE_CLAIM"], json!({ "Ref": "RoleClaim" }));
+    for role in ["Admin", "Operator", "Viewer"] {
+        // Where tokens count, nobody is anything by his ARN.
+        let expected = json!({ "Fn::If": ["HasOidc", "", { "Ref": format!("{role}Principals") }] });
+        assert_eq!(variables[format!("{}_PRINCIPALS", role.to_uppercase())], expected);
+    }
+}
+
+#[test]
+fn routes_with_a_limit_of_their_own_exist_before_it_is_set() {
+    let template = Template::read();
+    let stages = template.of_kind("AWS::ApiGatewayV2::Stage");
+    let [stage] = stages.as_slice() else { panic!("one stage") };
+    let limits = stage.property("RouteSettings").as_object().expect("limits");
+    let routes = template.of_kind("AWS::ApiGatewayV2::Route");
+    for key in ["POST /workers", "POST /workers/import"] {
+        assert!(limits.contains_key(key), "{key} has no limit of its own");
+    }
+    for (key, limit) in limits {
+        let route = routes.iter().find(|route| route.property("RouteKey") == key).expect("a route");
+        assert!(texts(&stage.all["DependsOn"]).contains(&route.name), "DependsOn lacks {}", route.name);
+        let number = |name: &str| limit[name].as_u64().expect("a number");
+        assert!((1..=10).contains(&number("ThrottlingRateLimit")), "{key}: {limit}");
+        assert!((1..=100).contains(&number("ThrottlingBurstLimit")), "{key}: {limit}");
+    }
 }
 
 #[test]

@@ -20,17 +20,21 @@ def pool(state):
     for found in cognito.list_user_pools(MaxResults=60)["UserPools"]:
         if found["Name"] == POOL:
             apps = cognito.list_user_pool_clients(UserPoolId=found["Id"], MaxResults=60)["UserPoolClients"]
-            return found["Id"], apps[0]["ClientId"]
+            for app in apps:
+                if app["ClientName"] == POOL:
+                    return found["Id"], app["ClientId"]
+            # An earlier `make up` was interrupted before it got to the client, which is made last.
+            cognito.delete_user_pool(UserPoolId=found["Id"])
     made = cognito.create_user_pool(PoolName=POOL)["UserPool"]["Id"]
-    flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
-    app = cognito.create_user_pool_client(UserPoolId=made, ClientName=POOL, ExplicitAuthFlows=flows)["UserPoolClient"]["ClientId"]
     for name, role in PEOPLE.items():
         cognito.create_group(UserPoolId=made, GroupName=role)
         email = [{"Name": "email", "Value": f"{name}@example.com"}, {"Name": "email_verified", "Value": "true"}]
         cognito.admin_create_user(UserPoolId=made, Username=name, UserAttributes=email, MessageAction="SUPPRESS")
         cognito.admin_set_user_password(UserPoolId=made, Username=name, Password=PASSWORD, Permanent=True)
         cognito.admin_add_user_to_group(UserPoolId=made, Username=name, GroupName=role)
-    return made, app
+    flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+    app = cognito.create_user_pool_client(UserPoolId=made, ClientName=POOL, ExplicitAuthFlows=flows)
+    return made, app["UserPoolClient"]["ClientId"]
 
 
 def parameters(state):

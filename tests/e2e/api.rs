@@ -49,18 +49,29 @@ impl Api {
         body: Option<&str>,
         headers: &[(&str, &str)],
     ) -> Result<Answer> {
-        let mut all: Vec<(&str, String)> =
-            headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let mut all: Vec<(&str, Vec<u8>)> =
+            headers.iter().map(|(name, value)| (*name, value.as_bytes().to_vec())).collect();
         if body.is_some() && !headers.iter().any(|(name, _)| *name == "content-type") {
-            all.push(("content-type", "application/json".to_owned()));
+            all.push(("content-type", b"application/json".to_vec()));
         }
+        self.send_bytes(method, path, all, body.unwrap_or_default().as_bytes().to_vec()).await
+    }
+
+    /// Any signed request, of whatever bytes.
+    pub(crate) async fn send_bytes(
+        &self,
+        method: &str,
+        path: &str,
+        headers: Vec<(&str, Vec<u8>)>,
+        body: Vec<u8>,
+    ) -> Result<Answer> {
         let call = Call {
             service: "execute-api",
             region: &self.cloud.region,
             method: Method::from_bytes(method.as_bytes())?,
             url: format!("{}{path}", self.cloud.api),
-            headers: all,
-            body: body.unwrap_or_default().as_bytes().to_vec(),
+            headers,
+            body,
         };
         self.cloud.signed(call).await
     }

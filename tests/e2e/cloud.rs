@@ -64,7 +64,7 @@ pub(crate) struct Call<'a> {
     pub(crate) region: &'a str,
     pub(crate) method: Method,
     pub(crate) url: String,
-    pub(crate) headers: Vec<(&'a str, String)>,
+    pub(crate) headers: Vec<(&'a str, Vec<u8>)>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -111,11 +111,16 @@ impl Cloud {
 
     /// Makes a signed call.
     pub(crate) async fn signed(&self, call: Call<'_>) -> Result<Answer> {
+        self.signed_by("test", call).await
+    }
+
+    /// Makes a call that is signed with this access key. The emulator looks whose it is, and not at the signature.
+    pub(crate) async fn signed_by(&self, access_key: &str, call: Call<'_>) -> Result<Answer> {
         let url = reqwest::Url::parse(&call.url).with_context(|| call.url.clone())?;
         let at = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
         let host = format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(80));
         let signer = Signer {
-            access_key: "test".to_owned(),
+            access_key: access_key.to_owned(),
             secret_key: "test".to_owned(),
             region: call.region.to_owned(),
             service: call.service,
@@ -160,8 +165,8 @@ impl Cloud {
             method: Method::POST,
             url: format!("{}/", self.ministack),
             headers: vec![
-                ("content-type", format!("application/x-amz-json-{version}")),
-                ("x-amz-target", target.to_owned()),
+                ("content-type", format!("application/x-amz-json-{version}").into_bytes()),
+                ("x-amz-target", target.as_bytes().to_vec()),
             ],
             body: body.to_string().into_bytes(),
         };
@@ -181,7 +186,7 @@ impl Cloud {
             region,
             method: Method::POST,
             url: format!("{base}/"),
-            headers: vec![("content-type", "application/x-www-form-urlencoded; charset=utf-8".to_owned())],
+            headers: vec![("content-type", b"application/x-www-form-urlencoded; charset=utf-8".to_vec())],
             body: form(parameters).into_bytes(),
         };
         self.signed(call).await

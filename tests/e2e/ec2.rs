@@ -95,7 +95,7 @@ impl Ec2 {
     }
 }
 
-fn first(xml: &str, name: &str) -> Result<String> {
+pub(crate) fn first(xml: &str, name: &str) -> Result<String> {
     let document = roxmltree::Document::parse(xml)?;
     let found = document.descendants().find(|node| node.has_tag_name(name)).and_then(|node| node.text());
     Ok(found.with_context(|| format!("no {name} in {xml}"))?.to_owned())

@@ -28,7 +28,7 @@ impl Functions {
             region: &self.cloud.region,
             method: Method::POST,
             url: self.url(function, "/invocations"),
-            headers: vec![("content-type", "application/json".to_owned())],
+            headers: vec![("content-type", b"application/json".to_vec())],
             body: event.to_string().into_bytes(),
         };
         let answer = self.cloud.signed(call).await?.ok(&format!("the invocation of {function}"))?;

@@ -58,7 +58,8 @@ fn phases() -> Vec<(&'static str, Vec<Scenario>)> {
             "workers and their loop",
             scenarios![
                 access::an_unsigned_request_is_refused_and_health_is_open,
-                access::bad_input_is_answered_by_name_and_leaves_no_trace,
+                access::what_is_impossible_is_refused_and_leaves_no_trace,
+                bad_input::bad_input_is_answered_by_name_and_leaves_no_trace,
                 beginnings::an_imported_worker_has_telemetry_within_one_interval,
                 beginnings::a_worker_created_three_times_at_once_has_one_tagged_instance,
                 drift::a_stop_behind_our_back_is_recorded_and_told_with_its_reason,
@@ -82,6 +83,7 @@ fn phases() -> Vec<(&'static str, Vec<Scenario>)> {
             "another parameter",
             scenarios![remediation::with_auto_remediation_a_drifted_worker_is_started_again_and_told_so_once],
         ),
+        ("roles", scenarios![principals::who_signs_may_do_what_the_role_of_the_principal_is_for]),
         ("the books", scenarios![books::everybody_was_told_everything_once_and_nothing_was_given_up]),
         // After it nobody gets in with a signature.
         ("tokens", scenarios![tokens::people_who_log_in_may_do_what_their_role_is_for]),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use api::{Api, Ports, router};
 use app::collect::{Agents, Collector, Written};
-use app::config::WebhookUrl;
+use app::config::{Allowed, WebhookUrl};
 use app::fleet::Fleet;
 use app::item::{self, EventItem};
 use app::notice;
@@ -22,8 +22,8 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use domain::{
-    Actor, Command, Details, Evidence, Finding, ImportWorker, InstanceId, Observed, Overrides, Settings,
-    SettingsPatch, Source, TagsPatch, WorkerId,
+    Actor, Command, Details, Evidence, Finding, GuardsPatch, ImportWorker, InstanceId, Observed, Overrides,
+    Settings, SettingsPatch, Source, TagsPatch, WorkerId,
 };
 use serde_json::Value;
 use tests::world::{World, access, account, region, settings};
@@ -69,6 +69,7 @@ impl Ports for Outside {
         samples: Samples,
         idempotency: Idempotency,
         compute: Compute,
+        user_data: UserData,
         bus: Bus,
         clock: Clock,
         ids: Ids,
@@ -109,13 +110,19 @@ async fn world() -> World {
             },
             tags: BTreeMap::new(),
             overrides: Overrides::default(),
+            protected: false,
+            held: None,
         };
         let id: WorkerId = id.parse().expect("an id");
         fleet(&world, &settings).import(id, command, Actor::Policy).await.expect("imported");
     }
     // A second version, so that its facts are more than a page.
-    let settings_change = SettingsPatch { monitoring: Some(Some(true)), ..SettingsPatch::default() };
-    let change = Command::Patch { name: None, tags: TagsPatch::default(), settings: settings_change };
+    let change = Command::Patch {
+        name: None,
+        tags: TagsPatch::default(),
+        settings: SettingsPatch { monitoring: Some(Some(true)), ..SettingsPatch::default() },
+        guards: GuardsPatch::default(),
+    };
     let worker = WORKER.parse().expect("an id");
     fleet(&world, &settings).execute(worker, change, Actor::Policy, None).await.expect("changed");
     world.pass(3600);
@@ -130,6 +137,7 @@ async fn ask(world: World, request: Request<Body>) -> (StatusCode, Value) {
         regions: vec![region()],
         account: account(),
         access: access(),
+        allowed: Allowed::default(),
     };
     let response = router(api).oneshot(request).await.expect("infallible");
     let (parts, body) = response.into_parts();
@@ -248,7 +256,13 @@ fn bus_request(bytes: &[u8]) {
     wait(async {
         let world = world().await;
         let fleet = || fleet(&world, &settings);
-        let reconciler = Reconciler { fleet: fleet(), compute: &world, actuator: &world, buckets: &world };
+        let reconciler = Reconciler {
+            fleet: fleet(),
+            compute: &world,
+            actuator: &world,
+            buckets: &world,
+            user_data: &world,
+        };
         let _ = act::handle(&reconciler, &event).await;
         let Ok(event) = serde_json::from_value::<EventBridgeEvent<BusRequest>>(event) else { return };
         let written = serde_json::to_value(&event.detail).expect("JSON");
@@ -288,6 +302,7 @@ fn stream_batch(bytes: &[u8]) {
             compute: &world,
             actuator: &world,
             buckets: &world,
+            user_data: &world,
         };
         let _ = act::handle(&reconciler, &event).await;
         read_back(&world);

@@ -230,11 +230,13 @@ pub(crate) fn body() -> impl Strategy<Value = Vec<u8>> {
     let spec = json!({
         "image": "ami-0123456789abcdef0", "instance_type": "m5zn.metal", "subnet": "subnet-12345678",
         "security_groups": ["sg-12345678"], "key_name": "k", "instance_profile": "p", "root_volume_gib": 64,
+        "launch_template": { "name": "cml", "version": 3 }, "root_volume_type": "gp3", "user_data": "#!/bin/sh",
+        "alternatives": [{ "instance_type": "c5.metal" }, { "subnet": "subnet-23456789" }],
     });
     let bodies = [
-        json!({ "name": "lab-9", "region": "us-east-1", "spec": spec, "tags": { "course": "CCNA" }, "settings": settings }),
-        json!({ "instance_id": "i-1234567890abcdef0", "region": "us-east-1", "name": "lab-9", "tags": { "a": "b" }, "settings": settings }),
-        json!({ "name": "lab-9", "tags": { "course": "CCNA", "old": null }, "settings": settings }),
+        json!({ "name": "lab-9", "region": "us-east-1", "spec": spec, "tags": { "course": "CCNA" }, "settings": settings, "protected": true }),
+        json!({ "instance_id": "i-1234567890abcdef0", "region": "us-east-1", "name": "lab-9", "tags": { "a": "b" }, "settings": settings, "held": "cabling", "protected": false }),
+        json!({ "name": "lab-9", "tags": { "course": "CCNA", "old": null }, "settings": settings, "held": null, "protected": true }),
     ];
     let tampered = (0_u8..3).prop_flat_map(move |route| {
         tampered(bodies[usize::from(route)].clone()).prop_map(move |body| [vec![route], body].concat())

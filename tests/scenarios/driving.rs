@@ -64,7 +64,7 @@ async fn stop_and_start_through_the_api_is_not_drift() {
 async fn a_terminated_worker_ends_with_one_fact_and_is_polled_no_more() {
     let stack = Stack::default();
     let (worker, instance) = stack.running().await;
-    stack.command(worker, Command::Terminate).await;
+    stack.command(worker, Command::Terminate { confirm: None }).await;
     stack.settle().await;
     stack.minute().await;
     assert_eq!(stack.observed(&instance), Observed::Terminated);
@@ -161,7 +161,7 @@ async fn a_worker_terminated_while_its_launch_is_in_the_air_leaves_no_instance_b
     app::ports::Actuator::call(&stack.world, &tests::world::region(), worker, &action)
         .await
         .expect("launched");
-    stack.command(worker, Command::Terminate).await;
+    stack.command(worker, Command::Terminate { confirm: None }).await;
     for _ in 0..5 {
         stack.minute().await;
     }
@@ -220,7 +220,7 @@ async fn a_batch_whose_answer_was_lost_is_otherwise_asked_one_by_one() {
 
 fn rename(name: &str) -> Command {
     let (tags, settings) = (domain::TagsPatch::default(), domain::SettingsPatch::default());
-    Command::Patch { name: name.parse().ok(), tags, settings }
+    Command::Patch { name: name.parse().ok(), tags, settings, guards: domain::GuardsPatch::default() }
 }
 
 /// Created as lab-1 and launched, the answer lost, and called lab-2 by now.

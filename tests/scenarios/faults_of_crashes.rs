@@ -38,7 +38,7 @@ async fn a_launch_whose_caller_times_out_before_the_answer_is_recorded_makes_one
 async fn an_action_whose_caller_times_out_before_the_answer_is_recorded_is_finished_by_the_poll() {
     for (command, call, ends) in [
         (Command::Stop, ActionKind::Stop, Observed::Stopped),
-        (Command::Terminate, ActionKind::Terminate, Observed::Terminated),
+        (Command::Terminate { confirm: None }, ActionKind::Terminate, Observed::Terminated),
     ] {
         let stack = Stack::default();
         let (worker, instance) = stack.running().await;
@@ -63,7 +63,7 @@ async fn a_worker_that_is_terminated_while_its_start_is_being_recorded_is_never_
     stack.minute().await;
     stack.command(worker, Command::Start).await;
     // `act` has read that it is to start; before it can record that, it is to end.
-    stack.meanwhile(worker, Command::Terminate);
+    stack.meanwhile(worker, Command::Terminate { confirm: None });
     stack.settle().await;
     stack.minute().await;
     assert_eq!((stack.world.called("start"), stack.world.called("terminate")), (0, 1));

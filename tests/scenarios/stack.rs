@@ -1,5 +1,7 @@
 //! The handlers, wired to one world.
 
+mod wire;
+
 use std::collections::BTreeMap;
 
 use act::ActReport;
@@ -8,7 +10,6 @@ use app::config::WebhookUrl;
 use app::deliver::{Adapters, Notifier, Report};
 use app::drift::DriftReport;
 use app::fleet::{Changed, Fleet};
-use app::item::{self, EventItem};
 use app::ports::{Ids, Request};
 use app::reconcile::Reconciler;
 use app::record::{EventRecord, Stored};
@@ -21,6 +22,9 @@ use domain::{
 };
 use serde_json::{Value, json};
 use tests::world::{World, account, region, settings};
+
+use wire::with_image;
+pub(crate) use wire::{bus_event, stream_record};
 
 /// One deployment.
 pub(crate) struct Stack {
@@ -61,28 +65,32 @@ impl Stack {
         Fleet { workers: &self.world, clock: &self.world, settings: &self.settings }
     }
 
-    pub(crate) fn reconciler(&self) -> Reconciler<'_, World, World, World, World, World> {
-        Reconciler { fleet: self.fleet(), compute: &self.world, actuator: &self.world, buckets: &self.world }
+    pub(crate) fn reconciler(&self) -> Reconciler<'_, World, World, World, World, World, World> {
+        Reconciler {
+            fleet: self.fleet(),
+            compute: &self.world,
+            actuator: &self.world,
+            buckets: &self.world,
+            user_data: &self.world,
+        }
     }
 
     /// Creates a worker, as the API would.
     pub(crate) async fn create(&self, name: &str) -> WorkerId {
+        self.create_from(name, spec("m5zn.metal")).await
+    }
+
+    /// The same from any spec.
+    pub(crate) async fn create_from(&self, name: &str, spec: LaunchSpec) -> WorkerId {
         let id = self.world.worker_id();
         let command = CreateWorker {
             name: name.parse().expect("a name"),
             account: account(),
             region: region(),
-            spec: LaunchSpec {
-                image: "ami-0123456789abcdef0".to_owned(),
-                instance_type: "m5zn.metal".to_owned(),
-                subnet: None,
-                security_groups: Vec::new(),
-                key_name: None,
-                instance_profile: None,
-                root_volume_gib: None,
-            },
+            spec,
             tags: BTreeMap::new(),
             overrides: Overrides::default(),
+            protected: false,
         };
         self.fleet().create(id, command, operator()).await.expect("created").stored.worker.id()
     }
@@ -114,6 +122,8 @@ impl Stack {
             },
             tags: BTreeMap::new(),
             overrides: Overrides::default(),
+            protected: false,
+            held: None,
         };
         self.fleet().import(id, command, operator()).await.expect("imported").stored.worker.id()
     }
@@ -334,6 +344,24 @@ impl Stack {
         }
     }
 
+    /// Runs a handler, and something else while it stands still after its first call of this name.
+    pub(crate) async fn pausing<T, O>(
+        &self,
+        call: &'static str,
+        work: impl Future<Output = T>,
+        other: impl Future<Output = O>,
+    ) -> T {
+        self.world.state().pauses_after = Some(call);
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            biased;
+            _ = &mut work => panic!("it stands still after {call}"),
+            () = std::future::ready(()) => {}
+        }
+        other.await;
+        work.await
+    }
+
     /// One minute of a deployment's life: the poll, the collections, and what follows.
     pub(crate) async fn minute(&self) -> Vec<CollectReport> {
         self.world.pass(60);
@@ -348,33 +376,15 @@ impl Stack {
     }
 }
 
+/// What to launch: an instance of this type.
+pub(crate) fn spec(instance_type: &str) -> LaunchSpec {
+    LaunchSpec {
+        image: Some("ami-0123456789abcdef0".to_owned()),
+        instance_type: Some(instance_type.to_owned()),
+        ..LaunchSpec::default()
+    }
+}
+
 pub(crate) fn operator() -> Actor {
     Actor::Caller("arn:aws:iam::123456789012:user/ann".to_owned())
-}
-
-pub(crate) fn bus_event(request: &Request) -> Value {
-    json!({
-        "version": "0", "id": "1", "detail-type": request.detail_type(), "source": "cml-fleet", "account": "123456789012",
-        "time": "2026-01-01T00:00:00Z", "region": "us-east-1", "resources": [], "detail": request
-    })
-}
-
-pub(crate) fn stream_record(worker: WorkerId, version: u64) -> Value {
-    json!({
-        "eventID": format!("{worker}-{version}"), "eventName": "INSERT", "eventVersion": "1.1", "eventSource": "aws:dynamodb",
-        "awsRegion": "us-east-1",
-        "dynamodb": {
-            "ApproximateCreationDateTime": 1_700_000_000,
-            "Keys": { "pk": { "S": format!("WORKER#{worker}") }, "sk": { "S": format!("EVENT#{version:020}") } },
-            "SequenceNumber": format!("{version:021}"), "SizeBytes": 100, "StreamViewType": "NEW_AND_OLD_IMAGES"
-        }
-    })
-}
-
-/// A record as the stream delivers it, with its item.
-fn with_image(record: &EventRecord) -> Value {
-    let image: serde_dynamo::Item = item::encode(&EventItem::new(record, 90)).expect("an item");
-    let mut event = stream_record(record.worker, record.version);
-    event["dynamodb"]["NewImage"] = serde_json::to_value(image).expect("JSON");
-    event
 }

@@ -98,7 +98,7 @@ async fn who_changed_his_mind_waits_no_longer_and_nothing_comes_of_the_place() {
     stack.settle().await;
     let [(stays, _), (stops, _), (ends, ended)] = [&fleet[0], &fleet[1], &fleet[2]];
     stack.command(*stops, Command::Stop).await;
-    stack.command(*ends, Command::Terminate).await;
+    stack.command(*ends, Command::Terminate { confirm: None }).await;
     stack.settle().await;
     assert_eq!(next(&stack, *stops), Reason::AsDesired);
     assert_eq!(stack.observed(ended), Observed::ShuttingDown, "another kind of action has its own bucket");

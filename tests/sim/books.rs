@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use app::notice::{Reach, notices};
 use app::record::{EventRecord, Stored};
 use domain::{ActionKind, Event, Name, Observed, Sighting, Source, WorkerId};
 use tests::world::State;
@@ -29,6 +30,8 @@ pub(crate) struct Books {
     reboots: BTreeMap<WorkerId, (u32, u32)>,
     /// Writes of workers.
     pub(crate) saves: u64,
+    /// The notices of each record and whom they reach, by the record's name in the ledger.
+    pub(crate) notices: BTreeMap<String, Vec<(String, Reach)>>,
 }
 
 fn effective(sighting: &Sighting) -> i64 {
@@ -84,6 +87,8 @@ impl Inner {
         let asked =
             record.events.iter().filter(|event| matches!(event, Event::RebootRequested { .. })).count();
         self.books.reboots.entry(worker).or_default().0 += asked as u32;
+        let told = notices(record).into_iter().map(|notice| (notice.id, notice.reach)).collect();
+        self.books.notices.insert(format!("{worker}_{}", record.version), told);
         let names = record.events.iter().map(Event::name).collect();
         self.step(Step::Saved(worker, after.version, names));
         let now = self.now;

@@ -9,6 +9,14 @@ impl Chance {
         Self(fastrand::Rng::with_seed(seed))
     }
 
+    /// The chance of this name in the run of this seed (FNV-1a): nothing else has a part in it.
+    pub(crate) fn named(seed: u64, name: &str) -> Self {
+        let bytes = seed.to_le_bytes().into_iter().chain(name.bytes());
+        Self::new(bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
+        }))
+    }
+
     /// A number from 0 to `below` - 1; 0 if there is none.
     pub(crate) fn below(&mut self, below: u64) -> u64 {
         if below == 0 { 0 } else { self.0.u64(..below) }
@@ -27,10 +35,5 @@ impl Chance {
     /// One of these.
     pub(crate) fn one<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
         self.0.choice(of)
-    }
-
-    /// A source of its own, for something whose amount of chance must not change everything else.
-    pub(crate) fn fork(&mut self) -> Self {
-        Self(self.0.fork())
     }
 }

@@ -48,14 +48,13 @@ impl CloudWatch {
         (from, to): (Timestamp, Timestamp),
         period: u32,
         (now, late): (i64, i64),
-        without: Option<Metric>,
     ) -> BTreeMap<InstanceId, Vitals> {
         let period = i64::from(period) * SECOND;
         let first = from.as_millisecond().div_euclid(period) * period;
         // The end is exclusive, and a period is there when it is over and published.
         let last = (to.as_millisecond() - 1).min(now - late - period);
         let mut answer: BTreeMap<InstanceId, Vitals> = BTreeMap::new();
-        for (id, metric) in queries.iter().filter(|(_, metric)| Some(*metric) != without) {
+        for (id, metric) in queries {
             let Some(machine) = ec2.machines.get(id) else { continue };
             let mut points = Vec::new();
             let mut at = first;
@@ -67,7 +66,9 @@ impl CloudWatch {
                 }
                 at += period;
             }
-            answer.entry(id.clone()).or_default().insert(*metric, points);
+            if !points.is_empty() {
+                answer.entry(id.clone()).or_default().insert(*metric, points);
+            }
         }
         answer
     }

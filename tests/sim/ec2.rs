@@ -13,6 +13,8 @@ use crate::faults::Fault;
 use crate::trace::Step;
 use crate::world::{Due, Inner, MINUTE, SECOND};
 
+/// How long EC2 may not know a new instance.
+const YOUNG: i64 = 20 * SECOND;
 /// How long EC2 still answers for a terminated instance.
 const LINGERS: i64 = 60 * MINUTE;
 /// How long EC2 denies an instance, and how seldom: it is never denied twice in such a time.
@@ -34,8 +36,9 @@ pub(crate) struct Machine {
     pub(crate) phases: Vec<Phase>,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) zone: usize,
+    instance_type: String,
     /// The token it was launched with, and what else was asked for then.
-    pub(crate) token: Option<(WorkerId, u64)>,
+    pub(crate) token: Option<(String, u64)>,
     pub(crate) impaired_until: i64,
     /// Gone without a trace.
     pub(crate) vanished: bool,
@@ -61,6 +64,11 @@ impl Machine {
         !self.vanished && !matches!(self.observed(), Observed::ShuttingDown | Observed::Terminated)
     }
 
+    /// It was launched so lately that EC2 may not know it yet.
+    pub(crate) fn is_young(&self, now: i64) -> bool {
+        self.phases.first().is_some_and(|phase| now - phase.since < YOUNG)
+    }
+
     /// EC2 has forgotten it.
     pub(crate) fn is_forgotten(&self, now: i64) -> bool {
         let last = self.phases.last();
@@ -83,7 +91,7 @@ impl Machine {
             observed: phase.observed,
             state_reason: phase.reason.clone(),
             zone: zone(self.zone),
-            instance_type: Some("c5.2xlarge".to_owned()),
+            instance_type: Some(self.instance_type.clone()),
             private_ip: Some([10, 0, 0, 1].into()),
             public_ip: running.then(|| [203, 0, 113, 1].into()),
             tags: self.tags.clone(),
@@ -135,10 +143,12 @@ pub(crate) enum Api {
 #[derive(Debug, Default)]
 pub(crate) struct Ec2 {
     pub(crate) machines: BTreeMap<InstanceId, Machine>,
-    pub(crate) tokens: BTreeMap<WorkerId, InstanceId>,
+    pub(crate) tokens: BTreeMap<String, InstanceId>,
     buckets: BTreeMap<(Api, bool), Bucket>,
     /// Until when calls that name an instance of this zone fail.
     pub(crate) zone_down_until: [i64; 2],
+    /// For the laws, which are EC2's and are in a hurry: the policy of `act` is not in force, and no state lasts long.
+    pub(crate) tame: bool,
 }
 
 impl Ec2 {
@@ -160,10 +170,15 @@ impl Ec2 {
         api == Api::Describe || resource.take(instances as f64, now)
     }
 
-    /// The live instances that carry a worker's tag.
-    pub(crate) fn live_of(&self, worker: WorkerId) -> usize {
+    /// The instances that carry a worker's tag.
+    pub(crate) fn carriers_of(&self, worker: WorkerId) -> impl Iterator<Item = (&InstanceId, &Machine)> {
         let tag = worker.to_string();
-        self.machines.values().filter(|m| m.is_live() && m.tags.get(WORKER_TAG) == Some(&tag)).count()
+        self.machines.iter().filter(move |(_, machine)| machine.tags.get(WORKER_TAG) == Some(&tag))
+    }
+
+    /// How many of them live.
+    pub(crate) fn live_of(&self, worker: WorkerId) -> usize {
+        self.carriers_of(worker).filter(|(_, machine)| machine.is_live()).count()
     }
 }
 
@@ -171,7 +186,8 @@ impl Inner {
     /// A new instance, on its way to running.
     pub(crate) fn launch(
         &mut self,
-        token: Option<(WorkerId, u64)>,
+        token: Option<(String, u64)>,
+        instance_type: &str,
         tags: BTreeMap<String, String>,
     ) -> InstanceId {
         let id: InstanceId = format!("i-{:017x}", self.id()).parse().expect("an instance id");
@@ -180,6 +196,7 @@ impl Inner {
             phases: Vec::new(),
             tags,
             zone,
+            instance_type: instance_type.to_owned(),
             token,
             impaired_until: 0,
             vanished: false,
@@ -214,6 +231,7 @@ impl Inner {
         };
         if to > 0 {
             let slow = self.faults.strikes(Fault::SlowTransition, None, &mut self.chance);
+            let to = if self.ec2.tame { from } else { to };
             let seconds = self.chance.between(from, to) * if slow { 10 } else { 1 };
             self.after(seconds * SECOND, Due::Settle(id.clone(), moves));
         }
@@ -239,32 +257,22 @@ impl Inner {
 
     /// Somebody else does something to a random instance.
     pub(crate) fn meddle(&mut self) {
-        let minute = MINUTE;
-        self.after(minute, Due::Meddle);
+        self.after(MINUTE, Due::Meddle);
         if self.faults.healed {
             return;
         }
         for zone in 0..ZONES.len() {
-            if self.faults.strikes(Fault::ZoneDown, Some(crate::wiring::Function::Collect), &mut self.chance)
-            {
+            // It counts where a call meets it.
+            if self.faults.hits(Fault::ZoneDown, &mut self.chance) {
                 self.ec2.zone_down_until[zone] = self.now + self.chance.between(2, 30) * MINUTE;
             }
         }
         let live: Vec<InstanceId> =
             self.ec2.machines.iter().filter(|(_, m)| m.is_live()).map(|(id, _)| id.clone()).collect();
         let Some(id) = self.chance.one(&live).cloned() else { return };
-        if self.faults.strikes(Fault::Meddling, None, &mut self.chance) {
-            let observed = self.ec2.machines[&id].observed();
-            let terminate = self.chance.hits(60_000);
-            let by_user = Some("Client.UserInitiatedShutdown: User initiated shutdown");
-            match observed {
-                _ if terminate => self.move_to(&id, Observed::ShuttingDown, by_user, "somebody else"),
-                Observed::Running => self.move_to(&id, Observed::Stopping, by_user, "somebody else"),
-                Observed::Stopped => self.move_to(&id, Observed::Pending, None, "somebody else"),
-                _ => {}
-            }
-        }
-        if self.faults.strikes(Fault::Impairment, None, &mut self.chance) {
+        self.push_around(&id);
+        let runs = self.ec2.machines[&id].observed() == Observed::Running;
+        if runs && self.faults.strikes(Fault::Impairment, None, &mut self.chance) {
             let until = self.now + self.chance.between(3, 40) * MINUTE;
             if let Some(machine) = self.ec2.machines.get_mut(&id) {
                 machine.impaired_until = until;
@@ -275,6 +283,21 @@ impl Inner {
         {
             machine.vanished = true;
             self.step(Step::Moved(id, Observed::Missing, "vanished"));
+        }
+    }
+
+    /// Somebody else starts, stops or terminates an instance.
+    fn push_around(&mut self, id: &InstanceId) {
+        let terminate = self.chance.hits(60_000);
+        let by_user = Some("Client.UserInitiatedShutdown: User initiated shutdown");
+        let (to, reason) = match self.ec2.machines[id].observed() {
+            _ if terminate => (Observed::ShuttingDown, by_user),
+            Observed::Running => (Observed::Stopping, by_user),
+            Observed::Stopped => (Observed::Pending, None),
+            _ => return,
+        };
+        if self.faults.strikes(Fault::Meddling, None, &mut self.chance) {
+            self.move_to(id, to, reason, "somebody else");
         }
     }
 }

@@ -11,6 +11,9 @@ use crate::trace::Step;
 use crate::wiring::Function;
 use crate::world::{Call, Due, From, Inner, MINUTE, time};
 
+/// How long an event takes at most as a rule, in milliseconds.
+const USUAL: i64 = 400;
+
 impl Inner {
     /// EC2 tells that an instance got into a state.
     pub(crate) fn emit(&mut self, id: &InstanceId, observed: Observed) {
@@ -45,8 +48,8 @@ impl Inner {
             let twice = self.faults.strikes(Fault::EventDuplicated, Some(function), &mut self.chance);
             for _ in 0..=u8::from(twice) {
                 let late = self.faults.strikes(Fault::EventDelayed, Some(function), &mut self.chance);
-                let most = if late { 10 * MINUTE } else { 400 };
-                let delay = self.chance.between(50, most);
+                let (least, most) = if late { (USUAL, 10 * MINUTE) } else { (50, USUAL) };
+                let delay = self.chance.between(least, most);
                 self.call_in(delay, function, Arc::clone(&event));
             }
         }

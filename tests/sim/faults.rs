@@ -49,6 +49,8 @@ pub(crate) enum Fault {
     BusRefuses,
     /// The bus takes entries, and its answer is lost.
     BusLosesReply,
+    /// The bus takes some entries of a call, and not the others, however often they are put.
+    BusPartial,
     /// EC2 asks to slow down, whatever its buckets hold.
     Ec2Throttles,
     /// EC2 fails.
@@ -99,12 +101,14 @@ pub(crate) enum Fault {
     ClientRepeats,
     /// A client does not wait for the answer and asks again.
     ClientGivesUp,
+    /// A client whose request failed never asks again.
+    ClientLeaves,
 }
 
 use Fault::*;
 
 impl Fault {
-    pub(crate) const ALL: [Self; 44] = [
+    pub(crate) const ALL: [Self; 46] = [
         CrashBefore,
         CrashAfter,
         Hang,
@@ -124,6 +128,7 @@ impl Fault {
         TickDuplicated,
         BusRefuses,
         BusLosesReply,
+        BusPartial,
         Ec2Throttles,
         Ec2Fails,
         Ec2LosesReply,
@@ -149,9 +154,10 @@ impl Fault {
         SecretMissing,
         ClientRepeats,
         ClientGivesUp,
+        ClientLeaves,
     ];
 
-    /// The functions it can strike; empty for what happens outside all of them.
+    /// The functions it can strike, and does within some hundred runs; empty for what happens outside all of them.
     pub(crate) const fn strikes(self) -> &'static [Function] {
         match self {
             CrashBefore | CrashAfter | Hang | ColdStart | ClockSkew | TableRefuses => &Function::ALL,
@@ -163,14 +169,17 @@ impl Fault {
             TickSkipped | TickDuplicated => &[Poll, Notify],
             BusRefuses => &[Api, Poll, Notify],
             BusLosesReply => &[Api, Poll, Notify],
+            // Two entries at least.
+            BusPartial => &[Poll, Notify],
             Ec2Throttles | Ec2Fails => &[Api, Collect, Drift, Act],
+            // `act` looks too, and too seldom to be sure of it.
             DescribeLags | NotYetKnown => &[Api, Collect, Drift],
-            Denial => &[Collect, Drift],
-            ZoneDown | MetricsFail | MetricsLate | MetricsPartial => &[Collect],
+            Denial | ZoneDown => &[Collect, Drift],
+            MetricsFail | MetricsLate | MetricsPartial => &[Collect],
             Ec2LosesReply | NoCapacity => &[Act],
             TopicRefuses | TopicLosesReply | HookFails | HookHangs | HookLimits | HookDeclines
             | HookLosesReply | SecretMissing => &[Notify],
-            ClientRepeats | ClientGivesUp => &[Api],
+            ClientRepeats | ClientGivesUp | ClientLeaves => &[Api],
             SlowTransition | Meddling | Vanishing | Impairment => &[],
         }
     }
@@ -185,13 +194,13 @@ impl Fault {
             TableContended | IndexLags | ClockSkew | ColdStart => 200_000,
             // Per batch or record.
             Redelivery => 200_000,
-            PoisonRecord => 20_000,
+            PoisonRecord => 40_000,
             // Per consumer and minute.
             ConsumerDown => 3_000,
             EventDropped | EventDuplicated | EventDelayed => 300_000,
             TickSkipped => 100_000,
             TickDuplicated => 200_000,
-            BusRefuses | BusLosesReply | Ec2Throttles | Ec2Fails | Ec2LosesReply => 150_000,
+            BusRefuses | BusLosesReply | BusPartial | Ec2Throttles | Ec2Fails | Ec2LosesReply => 150_000,
             DescribeLags | NotYetKnown => 500_000,
             // Per instance and look.
             Denial => 20_000,
@@ -208,23 +217,8 @@ impl Fault {
             HookFails | HookHangs | HookLimits | HookLosesReply => 200_000,
             HookDeclines => 30_000,
             SecretMissing => 200_000,
-            ClientRepeats | ClientGivesUp => 300_000,
+            ClientRepeats | ClientGivesUp | ClientLeaves => 300_000,
         }
-    }
-
-    /// The outcome of what was sent can get lost, so that it may be sent again.
-    pub(crate) const fn blurs_deliveries(self) -> bool {
-        matches!(
-            self,
-            CrashBefore
-                | CrashAfter
-                | Hang
-                | TableRefuses
-                | TableLosesReply
-                | TopicLosesReply
-                | HookLosesReply
-                | BusLosesReply
-        )
     }
 }
 
@@ -232,50 +226,58 @@ impl Fault {
 #[derive(Debug)]
 pub(crate) struct Faults {
     rates: BTreeMap<Fault, u64>,
-    struck: BTreeMap<(Fault, Option<Function>), u64>,
+    counts: BTreeMap<(Fault, Option<Function>), u64>,
     /// No more from here on.
     pub(crate) healed: bool,
 }
 
 impl Faults {
-    /// A random half of the kinds, each at a random rate; now and then none at all.
-    pub(crate) fn swarm(chance: &mut Chance) -> Self {
-        let calm = chance.hits(30_000);
+    /// A random half of the kinds, each at a random rate; now and then none at all. Each kind has a chance of its own, from
+    /// the seed and its name, so that a new kind leaves the others as they are.
+    pub(crate) fn swarm(seed: u64) -> Self {
+        let calm = Chance::named(seed, "calm").hits(30_000);
         let mut rates = BTreeMap::new();
-        for fault in Fault::ALL {
-            let (on, share) = (chance.hits(500_000), chance.between(1, 4));
-            if on && !calm {
-                rates.insert(fault, fault.most() * share.unsigned_abs() / 4);
+        for fault in Fault::ALL.into_iter().filter(|_| !calm) {
+            let mut chance = Chance::named(seed, &format!("{fault:?}"));
+            if chance.hits(500_000) {
+                rates.insert(fault, fault.most() * chance.between(1, 4).unsigned_abs() / 4);
             }
         }
-        Self { rates, struck: BTreeMap::new(), healed: false }
+        Self { rates, counts: BTreeMap::new(), healed: false }
     }
 
     /// Exactly these, at their highest rates.
     pub(crate) fn only(faults: &[Fault]) -> Self {
         let rates = faults.iter().map(|fault| (*fault, fault.most())).collect();
-        Self { rates, struck: BTreeMap::new(), healed: false }
+        Self { rates, counts: BTreeMap::new(), healed: false }
     }
 
-    /// Whether a fault strikes at this opportunity. Counted if it does.
+    /// Whether a fault hits at this opportunity. It counts where it is seen to have an effect, with [`Self::count`].
+    pub(crate) fn hits(&self, fault: Fault, chance: &mut Chance) -> bool {
+        !self.healed && self.rates.get(&fault).is_some_and(|rate| chance.hits(*rate))
+    }
+
+    /// A fault had an effect on somebody.
+    pub(crate) fn count(&mut self, fault: Fault, whom: Option<Function>) {
+        *self.counts.entry((fault, whom)).or_default() += 1;
+    }
+
+    /// Whether a fault strikes, for one that has its effect whenever it hits.
     pub(crate) fn strikes(&mut self, fault: Fault, whom: Option<Function>, chance: &mut Chance) -> bool {
-        if self.healed {
-            return false;
+        let hits = self.hits(fault, chance);
+        if hits {
+            self.count(fault, whom);
         }
-        let Some(rate) = self.rates.get(&fault) else { return false };
-        let hit = chance.hits(*rate);
-        if hit {
-            *self.struck.entry((fault, whom)).or_default() += 1;
-        }
-        hit
+        hits
     }
 
     pub(crate) fn set(&self) -> BTreeSet<Fault> {
         self.rates.keys().copied().collect()
     }
 
-    pub(crate) fn struck(&self) -> &BTreeMap<(Fault, Option<Function>), u64> {
-        &self.struck
+    /// How often each had an effect, and on whom.
+    pub(crate) fn counts(&self) -> &BTreeMap<(Fault, Option<Function>), u64> {
+        &self.counts
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use app::collect::{Agents, Collector, Written};
+use app::config::Allowed;
 use app::deliver::Notifier;
 use app::error::with_causes;
 use app::fleet::Fleet;
@@ -45,6 +46,7 @@ impl Warm {
                 regions: vec![region()],
                 account: account(),
                 access: access(),
+                allowed: Allowed::default(),
             })),
             Function::Poll => Self::Poll(outside, settings, metric_period),
             Function::Collect => Self::Collect(outside, settings, metric_period, Arc::default()),
@@ -89,8 +91,13 @@ impl Warm {
             }),
             Self::Act(outside, settings) => Box::pin(async move {
                 let fleet = Fleet { workers: &outside, clock: &outside, settings: &settings };
-                let reconciler =
-                    Reconciler { fleet, compute: &outside, actuator: &outside, buckets: &outside };
+                let reconciler = Reconciler {
+                    fleet,
+                    compute: &outside,
+                    actuator: &outside,
+                    buckets: &outside,
+                    user_data: &outside,
+                };
                 done(act::handle(&reconciler, &event).await)
             }),
             Self::Notify(notifier) => Box::pin(async move { done(notify::handle(&notifier, &event).await) }),

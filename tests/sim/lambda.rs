@@ -2,6 +2,7 @@
 //! of time, and what the caller of each does about it. One thread carries all of them out.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -84,7 +85,8 @@ impl Lambda {
             }
         }
         let skewed = faults.strikes(Fault::ClockSkew, Some(function), chance);
-        let skew = if skewed { chance.between(-2 * SECOND, 2 * SECOND) } else { 0 };
+        let wrong = chance.between(1, 2 * SECOND) * if chance.hits(500_000) { 1 } else { -1 };
+        let skew = if skewed { wrong } else { 0 };
         drop(inner);
         let environment = Arc::new(Environment { function, skew, invocation: AtomicU64::new(0) });
         let outside = Outside { world: Arc::clone(&self.world), environment: Arc::clone(&environment) };
@@ -143,7 +145,7 @@ impl Lambda {
         let Some(invocation) = self.running.remove(&id) else { return };
         let Invocation { call, warm, environment, .. } = invocation;
         self.idle.entry(call.function).or_default().push((warm, environment));
-        let step = Step::Ended(call.function, id, end.as_ref().map(|_| 0).map_err(Clone::clone));
+        let step = Step::Ended(call.function, id, end.as_ref().map(digest).map_err(Clone::clone));
         self.world.inner().step(step);
         self.report(call, end.as_ref().map_err(|_| ()));
     }
@@ -152,6 +154,7 @@ impl Lambda {
     fn die(&mut self, id: InvocationId, how: &'static str) {
         let Some(Invocation { call, running, .. }) = self.running.remove(&id) else { return };
         drop(running);
+        self.world.inner().listeners.doom(id);
         self.world.inner().step(Step::Died(call.function, id, how));
         self.report(call, Err(()));
     }
@@ -177,4 +180,11 @@ impl Lambda {
             }
         }
     }
+}
+
+/// A hash of an answer.
+fn digest(answer: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    answer.to_string().hash(&mut hasher);
+    hasher.finish()
 }

@@ -1,103 +1,224 @@
 //! Whoever is told: the bus, the topic's subscribers, two webhook receivers. They check signatures, and remember every
-//! notice by its id.
+//! notice by its id. A channel is told a notice once more only if the outcome of the time before got lost.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use app::config::WebhookUrl;
-use app::ports::{TopicMessage, WebhookRequest};
+use app::deliver::Endpoint;
+use app::ports::{DeliveryKey, Outcome, TopicMessage, WebhookRequest};
 use serde_json::Value;
 use standardwebhooks::Webhook;
 
-use crate::chance::Chance;
-use crate::faults::Fault;
 use crate::trace::Step;
-use crate::world::{Inner, SECOND};
+use crate::world::{Inner, InvocationId, SECOND};
 
 /// Signs the webhooks; it must never be seen outside of the signer.
 pub(crate) const SECRET: &str = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5";
-/// What the secret and the tokens in the receivers' URLs are recognized by.
-pub(crate) const CANARIES: [&str; 2] = ["Y2FuYXJ5", "token-of-a-receiver"];
+/// What the secret, as it is written and as it is, and the tokens in the receivers' URLs are recognized by.
+const CANARIES: [&str; 3] = ["Y2FuYXJ5", "canary-canary", "token-of-a-receiver"];
 /// One receiver that always works and one that fails in every way.
-const RECEIVERS: [&str; 2] =
-    ["https://steady.example.com/token-of-a-receiver", "https://moody.example.com/token-of-a-receiver"];
-/// A delivery whose outcome got lost comes again when its claim is over; what got lost just before the first one was
-/// told may be the reason too.
-const LEASE: i64 = 90 * SECOND;
+const RECEIVERS: [(&str, &str); 2] = [
+    ("steady", "https://steady.example.com/token-of-a-receiver"),
+    ("moody", "https://moody.example.com/token-of-a-receiver"),
+];
 /// SNS suspends email subscriptions from this many messages a second on (SNS developer guide, "Email notifications").
 const SUSPENDED_FROM: usize = 11;
+/// A mailbox gets at most five messages a second on average over ten seconds: fifty, and those of one second more, as the ten
+/// need not begin with a second.
+const WINDOW: i64 = 10 * SECOND;
+const MOST_IN_WINDOW: usize = 55;
+
+/// The last time a channel was told a notice.
+#[derive(Debug)]
+struct Telling {
+    by: InvocationId,
+    /// Nobody but the listener knows that it was told.
+    lost: bool,
+    /// The ledger knows.
+    recorded: bool,
+}
 
 /// All listeners.
 #[derive(Debug)]
 pub(crate) struct Listeners {
-    /// When each notice was told first, by channel.
-    pub(crate) told: BTreeMap<(&'static str, String), i64>,
-    /// When the outcome of something that was sent may have got lost last.
-    pub(crate) blurred_at: i64,
+    told: BTreeMap<(&'static str, String), Telling>,
+    /// How many notices the digests of an invocation left out.
+    omitted: BTreeMap<InvocationId, u64>,
+    /// Notices that people were told of by no more than a digest's count of those it left out.
+    pub(crate) omissions: u64,
+    /// Invocations that died, or are about to.
+    doomed: BTreeSet<InvocationId>,
     /// When the last messages were published on the topic.
     published: VecDeque<i64>,
+    /// The receivers' names by their channels in the ledger.
+    receivers: BTreeMap<String, &'static str>,
 }
 
 impl Listeners {
-    pub(crate) fn new(_: &mut Chance) -> Self {
-        Self { told: BTreeMap::new(), blurred_at: 0, published: VecDeque::new() }
+    pub(crate) fn new() -> Self {
+        let receivers = RECEIVERS.iter().zip(Self::urls());
+        Self {
+            told: BTreeMap::new(),
+            omitted: BTreeMap::new(),
+            omissions: 0,
+            doomed: BTreeSet::new(),
+            published: VecDeque::new(),
+            receivers: receivers
+                .map(|((name, _), url)| (Endpoint::new(&url).channel().to_owned(), *name))
+                .collect(),
+        }
     }
 
     /// The receivers' URLs.
     pub(crate) fn urls() -> Vec<WebhookUrl> {
-        RECEIVERS.iter().map(|url| WebhookUrl::parse(url, false).expect("a URL")).collect()
+        RECEIVERS.iter().map(|(_, url)| WebhookUrl::parse(url, false).expect("a URL")).collect()
     }
+
+    /// The channels that a notice for everyone goes to besides the bus, as the ledger calls them.
+    pub(crate) fn channels_of_everyone(&self) -> impl Iterator<Item = &str> {
+        std::iter::once("topic").chain(self.receivers.keys().map(String::as_str))
+    }
+
+    /// How many notices were told, each channel counted.
+    pub(crate) fn tellings(&self) -> usize {
+        self.told.len()
+    }
+
+    /// What this invocation told last is known to nobody: it dies.
+    pub(crate) fn doom(&mut self, invocation: InvocationId) {
+        self.doomed.insert(invocation);
+    }
+
+    /// What a channel calls its listener.
+    fn listener(&self, channel: &str) -> &'static str {
+        match channel {
+            "bus" => "bus",
+            "topic" => "topic",
+            hook => self.receivers.get(hook).copied().unwrap_or("a receiver nobody knows"),
+        }
+    }
+}
+
+/// Whether something that others get to see holds a secret.
+pub(crate) fn is_secret(text: &str) -> bool {
+    CANARIES.iter().any(|canary| text.contains(canary))
+}
+
+/// The ids of the notices in a CloudEvent: its own, or those of the several that a digest carries.
+pub(crate) fn ids(event: &Value) -> Vec<String> {
+    let several = event.pointer("/data/events").and_then(Value::as_array);
+    let events = several.map_or(std::slice::from_ref(event), Vec::as_slice);
+    events.iter().map(|event| event["id"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 impl Inner {
     /// A channel got a CloudEvent, or several in one.
-    pub(crate) fn told(&mut self, channel: &'static str, event: &Value) {
+    pub(crate) fn told(&mut self, channel: &'static str, event: &Value, by: InvocationId) {
         let text = event.to_string();
-        if CANARIES.iter().any(|canary| text.contains(canary)) {
+        if is_secret(&text) {
             self.violated(format!("a secret is in what {channel} is told: {text}"));
         }
-        let several = event.pointer("/data/events").and_then(Value::as_array);
-        for one in several.map_or(std::slice::from_ref(event), Vec::as_slice) {
-            let id = one["id"].as_str().unwrap_or_default().to_owned();
+        if let Some(omitted) = event.pointer("/data/omitted").and_then(Value::as_u64) {
+            *self.listeners.omitted.entry(by).or_default() += omitted;
+        }
+        for id in ids(event) {
             if id.is_empty() {
                 self.violated(format!("{channel} is told something without an id"));
             }
             self.step(Step::Told(channel, id.clone()));
-            let now = self.now;
-            let first = *self.listeners.told.entry((channel, id.clone())).or_insert(now);
-            let lost =
-                self.listeners.blurred_at >= first - LEASE || self.faults.set().contains(&Fault::ClockSkew);
-            if first < now && !lost {
+            let telling = Telling { by, lost: false, recorded: false };
+            let before = self.listeners.told.insert((channel, id.clone()), telling);
+            let again = before.is_some_and(|before| {
+                before.recorded || !(before.lost || self.listeners.doomed.contains(&before.by))
+            });
+            if again {
                 self.violated(format!("{channel} is told {id} again, and nothing was lost"));
             }
         }
     }
 
-    /// A message reached the topic.
-    pub(crate) fn published(&mut self, message: &TopicMessage) {
-        let now = self.now;
-        self.listeners.published.push_back(now);
-        while self.listeners.published.front().is_some_and(|at| now - at >= SECOND) {
-            self.listeners.published.pop_front();
+    /// Whoever told a channel this does not know that it did.
+    pub(crate) fn lose(&mut self, channel: &'static str, ids: impl IntoIterator<Item = String>) {
+        for id in ids {
+            if let Some(telling) = self.listeners.told.get_mut(&(channel, id)) {
+                telling.lost = true;
+            }
         }
-        if self.listeners.published.len() >= SUSPENDED_FROM {
-            self.violated(format!(
-                "{} messages within a second suspend emails",
-                self.listeners.published.len()
-            ));
+    }
+
+    /// The ids of the notices that an entry of the ledger is about.
+    fn ids_of(&self, key: &DeliveryKey) -> Vec<String> {
+        if key.channel == "bus" {
+            let notices = self.books.notices.get(&key.notice).into_iter().flatten();
+            notices.map(|(id, _)| id.clone()).collect()
+        } else {
+            vec![key.notice.clone()]
+        }
+    }
+
+    /// The outcome of a delivery did not get into the ledger.
+    pub(crate) fn unrecorded(&mut self, key: &DeliveryKey) {
+        let channel = self.listeners.listener(&key.channel);
+        let ids = self.ids_of(key);
+        self.lose(channel, ids);
+    }
+
+    /// The outcome of a delivery got into the ledger. What it calls delivered was told, but for what a digest had no room for
+    /// and counted.
+    pub(crate) fn recorded(&mut self, key: &DeliveryKey, outcome: &Outcome, by: InvocationId) {
+        if *outcome != Outcome::Delivered {
+            return;
+        }
+        let channel = self.listeners.listener(&key.channel);
+        for id in self.ids_of(key) {
+            if let Some(telling) = self.listeners.told.get_mut(&(channel, id.clone())) {
+                telling.recorded = true;
+                continue;
+            }
+            let omitted = self.listeners.omitted.get_mut(&by).filter(|left| channel == "topic" && **left > 0);
+            match omitted {
+                Some(left) => {
+                    *left -= 1;
+                    self.listeners.omissions += 1;
+                    let counted = Telling { by, lost: false, recorded: true };
+                    self.listeners.told.insert((channel, id), counted);
+                }
+                None => {
+                    self.violated(format!("the ledger says that {channel} was told {id}, and it was not"))
+                }
+            }
+        }
+    }
+
+    /// A message reached the topic.
+    pub(crate) fn published(&mut self, message: &TopicMessage, by: InvocationId) {
+        let now = self.now;
+        let published = &mut self.listeners.published;
+        published.push_back(now);
+        while published.front().is_some_and(|at| now - at >= WINDOW) {
+            published.pop_front();
+        }
+        let (in_window, in_second) =
+            (published.len(), published.iter().filter(|at| now - **at < SECOND).count());
+        if in_second >= SUSPENDED_FROM {
+            self.violated(format!("{in_second} messages within a second suspend emails"));
+        }
+        if in_window > MOST_IN_WINDOW {
+            self.violated(format!("{in_window} messages within ten seconds are too many for a mailbox"));
         }
         for (protocol, body) in &message.bodies {
-            if CANARIES.iter().any(|canary| body.contains(canary)) {
+            if is_secret(body) {
                 self.violated(format!("a secret is in the message for {protocol}"));
             }
         }
-        match message.bodies.get("http").and_then(|body| serde_json::from_str(body).ok()) {
-            Some(event) => self.told("topic", &event),
+        match event_of(message) {
+            Some(event) => self.told("topic", &event, by),
             None => self.violated("a message has no CloudEvent for machines".to_owned()),
         }
     }
 
     /// A request reached a receiver, which takes it if its signature is right.
-    pub(crate) fn received(&mut self, request: &WebhookRequest) {
+    pub(crate) fn received(&mut self, request: &WebhookRequest, by: InvocationId) {
         let header = |name: &str| {
             let found = request.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.clone()).unwrap_or_default()
@@ -112,17 +233,26 @@ impl Inner {
         if (at * 1000 - self.now).abs() > 300 * SECOND {
             self.violated(format!("the timestamp of {id} is more than five minutes off"));
         }
-        let channel = if request.url.contains("steady") { "steady" } else { "moody" };
         match serde_json::from_str::<Value>(&request.body) {
-            Ok(event) => self.told(channel, &event),
+            Ok(event) if event["id"] == id.as_str() => self.told(receiver(request), &event, by),
+            Ok(_) => self.violated(format!("{id} is not the notice in its body")),
             Err(error) => self.violated(format!("the body of {id} is no JSON: {error}")),
         }
     }
+
+    /// A receiver took a request, and nobody knows.
+    pub(crate) fn reply_lost(&mut self, request: &WebhookRequest) {
+        let event = serde_json::from_str::<Value>(&request.body);
+        self.lose(receiver(request), event.iter().flat_map(ids));
+    }
 }
 
-/// The name a receiver's channel has in the ledger.
-pub(crate) fn channel(receiver: &str) -> String {
-    let urls = Listeners::urls();
-    let url = urls.iter().find(|url| url.expose().contains(receiver)).expect("a receiver of this name");
-    app::deliver::Endpoint::new(url).channel().to_owned()
+/// The CloudEvent of a message.
+pub(crate) fn event_of(message: &TopicMessage) -> Option<Value> {
+    serde_json::from_str(message.bodies.get("http")?).ok()
+}
+
+/// The receiver of a request.
+pub(crate) fn receiver(request: &WebhookRequest) -> &'static str {
+    RECEIVERS.iter().find(|(_, url)| *url == request.url).map_or("a receiver nobody knows", |(name, _)| name)
 }

@@ -16,11 +16,13 @@ mod chance;
 mod cloudwatch;
 mod ears;
 mod ec2;
+mod end;
 mod events;
 mod faults;
 mod functions;
 mod lagging;
 mod lambda;
+mod laws;
 mod listeners;
 mod outside;
 mod people;
@@ -104,10 +106,13 @@ fn run_all(seeds: &[u64], hours: i64, until_broken: bool) -> Vec<Outcomes> {
 }
 
 fn report(outcomes: &Outcomes) {
-    let Outcomes { seed, hash, steps, seconds, workers, facts, notices, set, .. } = outcomes;
+    let Outcomes { seed, hash, steps, seconds, workers, facts, notices, dead_letters, set, .. } = outcomes;
     println!(
-        "seed {seed}: {steps} steps in {seconds} s, {workers} workers, {facts} versions, {notices} notices, {} dead letters, trace {hash:032x}",
-        outcomes.invocations_dead
+        "seed {seed}: {steps} steps in {seconds} s, {workers} workers, {facts} versions, {notices} notices, {dead_letters} dead letters, trace {hash:032x}"
+    );
+    let (omitted, unanswered) = outcomes.excused;
+    println!(
+        "  {omitted} notices only counted in a digest, {unanswered} requests without an answer for good"
     );
     println!("  faults: {set:?}");
     if let Some(broken) = &outcomes.broken {
@@ -142,6 +147,11 @@ fn the_fleet_survives() {
         "{count} seeds of {hours} h, {} broken: {simulated} simulated seconds in {took:.1} s, {:.0} a second",
         broken.len(),
         simulated as f64 / took
+    );
+    let (omitted, unanswered) =
+        all.iter().fold((0, 0), |sum, outcomes| (sum.0 + outcomes.excused.0, sum.1 + outcomes.excused.1));
+    println!(
+        "excused: {omitted} notices only counted in a digest, {unanswered} requests without an answer for good"
     );
     if number("COVERAGE").is_some() || count >= 200 {
         assert!(uncovered(&all).is_empty(), "faults that never struck: {:?}", uncovered(&all));

@@ -1,7 +1,8 @@
 //! The ports, as one environment of one function sees them. Every call takes time, may fail before or after its effect,
 //! and is a place where the process may die.
 
-mod aws;
+mod change;
+mod look;
 mod tables;
 mod tell;
 
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use crate::faults::Fault;
 use crate::trace::Step;
 use crate::wiring::Function;
-use crate::world::{World, time};
+use crate::world::{Inner, InvocationId, World, time};
 
 /// A port call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +40,9 @@ pub(crate) enum Port {
     BeginRequest,
     FinishRequest,
     AbandonRequest,
+    KeepUserData,
+    KeptUserData,
+    ForgetUserData,
     ClaimDelivery,
     Defer,
     Record,
@@ -48,6 +52,7 @@ pub(crate) enum Port {
     Draw,
     Statuses,
     Describe,
+    Image,
     Locate,
     Change,
     ChangeMany,
@@ -67,9 +72,12 @@ impl Port {
         match self {
             Load | LoadMany | Owner | Watches | Events | Untold | MarkTold | Append | Written | Samples
             | ClaimTick | CompleteTick | Heartbeat | BeginRequest | FinishRequest | AbandonRequest
-            | ClaimDelivery | Defer | Record | Due | Permits | Level | Draw => &[Fault::TableRefuses],
+            | KeepUserData | KeptUserData | ForgetUserData | ClaimDelivery | Defer | Record | Due
+            | Permits | Level | Draw => &[Fault::TableRefuses],
             Save => &[Fault::TableRefuses, Fault::TableContended],
-            Statuses | Describe | Locate | Change | ChangeMany => &[Fault::Ec2Throttles, Fault::Ec2Fails],
+            Statuses | Describe | Image | Locate | Change | ChangeMany => {
+                &[Fault::Ec2Throttles, Fault::Ec2Fails]
+            }
             Metrics => &[Fault::MetricsFail],
             PutEvents | Publish => &[Fault::BusRefuses],
             Topic => &[Fault::TopicRefuses],
@@ -82,12 +90,14 @@ impl Port {
     const fn after(self) -> &'static [Fault] {
         match self {
             Save | MarkTold | Append | ClaimTick | CompleteTick | BeginRequest | FinishRequest
-            | AbandonRequest | ClaimDelivery | Defer | Record | Permits | Draw => &[Fault::TableLosesReply],
+            | AbandonRequest | KeepUserData | ForgetUserData | ClaimDelivery | Defer | Record | Permits
+            | Draw => &[Fault::TableLosesReply],
             Change | ChangeMany => &[Fault::Ec2LosesReply],
             PutEvents | Publish => &[Fault::BusLosesReply],
             Topic => &[Fault::TopicLosesReply],
-            Load | LoadMany | Owner | Watches | Events | Untold | Written | Samples | Heartbeat | Due
-            | Level | Statuses | Describe | Locate | Metrics | Webhook | Secret => &[],
+            Load | LoadMany | Owner | Watches | Events | Untold | Written | Samples | Heartbeat
+            | KeptUserData | Due | Level | Statuses | Describe | Image | Locate | Metrics | Webhook
+            | Secret => &[],
         }
     }
 
@@ -95,7 +105,7 @@ impl Port {
     const fn takes(self) -> (i64, i64) {
         match self {
             Change | ChangeMany => (100, 900),
-            Statuses | Describe | Locate | Metrics => (40, 300),
+            Statuses | Describe | Image | Locate | Metrics => (40, 300),
             Webhook => (20, 400),
             PutEvents | Publish | Topic => (10, 80),
             _ => (3, 20),
@@ -125,7 +135,7 @@ impl Outside {
         self.environment.function
     }
 
-    fn invocation(&self) -> u64 {
+    fn invocation(&self) -> InvocationId {
         self.environment.invocation.load(Ordering::Relaxed)
     }
 
@@ -167,17 +177,26 @@ impl Outside {
         Ok(())
     }
 
-    fn strikes(&self, inner: &mut crate::world::Inner, fault: Fault) -> bool {
+    /// Whether a fault hits; if it has an effect on this function it is yet to be counted.
+    fn hits(&self, inner: &mut Inner, fault: Fault) -> bool {
+        let Inner { faults, chance, .. } = inner;
+        faults.hits(fault, chance)
+    }
+
+    /// A fault had its effect.
+    fn struck(&self, inner: &mut Inner, fault: Fault) {
         let function = self.function();
-        let crate::world::Inner { faults, chance, .. } = inner;
-        let strikes = faults.strikes(fault, Some(function), chance);
-        if strikes {
-            inner.step(Step::Struck(fault, Some(function)));
-            if function == Function::Notify && fault.blurs_deliveries() {
-                inner.listeners.blurred_at = inner.now;
-            }
+        inner.faults.count(fault, Some(function));
+        inner.step(Step::Struck(fault, Some(function)));
+    }
+
+    /// Whether a fault strikes, for one that has its effect whenever it hits.
+    fn strikes(&self, inner: &mut Inner, fault: Fault) -> bool {
+        let hits = self.hits(inner, fault);
+        if hits {
+            self.struck(inner, fault);
         }
-        strikes
+        hits
     }
 
     /// Never returns if it does: a hanging call waits for Lambda's time limit, a crash ends everything at once.
@@ -185,9 +204,11 @@ impl Outside {
         let strikes = {
             let mut inner = self.world.inner();
             let strikes = self.strikes(&mut inner, fault);
+            if strikes {
+                inner.listeners.doom(self.invocation());
+            }
             if strikes && fault != Fault::Hang {
-                let invocation = self.invocation();
-                inner.dying.insert(invocation);
+                inner.dying.insert(self.invocation());
             }
             strikes
         };
@@ -238,11 +259,15 @@ impl api::Ports for Outside {
     type Samples = Self;
     type Idempotency = Self;
     type Compute = Self;
+    type UserData = Self;
     type Bus = Self;
     type Clock = Self;
     type Ids = Self;
 
     fn workers(&self) -> &Self {
+        self
+    }
+    fn user_data(&self) -> &Self {
         self
     }
     fn samples(&self) -> &Self {

@@ -1,8 +1,10 @@
 //! Clients of the API: they create, import and command workers at random, and ask again with the same key until they
 //! have an answer.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use app::ports::RequestKey;
 use domain::{InstanceId, Observed, WorkerId};
 use serde_json::{Value, json};
 
@@ -22,6 +24,8 @@ struct Person {
     sent: usize,
     /// When they do something next.
     next: i64,
+    /// No answer to it has come yet.
+    waiting: bool,
     /// The worker they commanded last, while they are not done with it.
     busy_with: Option<WorkerId>,
 }
@@ -32,23 +36,54 @@ struct Ask {
     event: Arc<Value>,
 }
 
+impl Ask {
+    /// The caller and the key, by which the request is known.
+    fn name(&self) -> (String, String) {
+        let text = |name: &str| self.event[name].as_str().unwrap_or_default().to_owned();
+        (text("caller"), text("key"))
+    }
+}
+
 /// All of them.
 #[derive(Debug, Default)]
 pub(crate) struct People {
     people: Vec<Person>,
-    /// Who sent which request.
-    sent: Vec<usize>,
+    /// Who sent which request, and its name: caller and key.
+    sent: Vec<(usize, (String, String))>,
+    /// How requests were answered since they were carried out last: once and for all.
+    answers: BTreeMap<(String, String), Value>,
     /// How many workers they want altogether.
     wanted: usize,
     begun: usize,
     /// Instances that exist and that nobody imported yet.
     strangers: Vec<InstanceId>,
+    /// Requests, by caller and key, that failed and that their clients did not ask for again.
+    left: BTreeSet<(String, String)>,
+    /// Requests whose last answer reached the client and not the table.
+    unstored: BTreeSet<(String, String)>,
 }
 
 impl People {
     /// Nobody waits for an answer.
     pub(crate) fn are_content(&self) -> bool {
         self.people.iter().all(|person| person.asking.is_none())
+    }
+
+    /// A request is carried out, for the first time or once more.
+    pub(crate) fn carried_out(&mut self, key: &RequestKey) {
+        let request = (key.caller.clone(), key.key.clone());
+        self.unstored.remove(&request);
+        self.answers.remove(&request);
+    }
+
+    /// The answer to a request could not be stored.
+    pub(crate) fn answer_unstored(&mut self, key: &RequestKey) {
+        self.unstored.insert((key.caller.clone(), key.key.clone()));
+    }
+
+    /// Whether it is clear why a request has no stored answer when everybody is content: nobody will ask for it again.
+    pub(crate) fn is_closed(&self, request: &(String, String)) -> bool {
+        self.left.contains(request) || self.unstored.contains(request)
     }
 }
 
@@ -62,7 +97,7 @@ impl Inner {
         }
         self.people.wanted = workers;
         for _ in 0..workers / 2 {
-            let id = self.launch(None, [("team".to_owned(), "lab".to_owned())].into());
+            let id = self.launch(None, "c5.2xlarge", [("team".to_owned(), "lab".to_owned())].into());
             self.people.strangers.push(id);
         }
     }
@@ -80,11 +115,15 @@ impl Inner {
             let ask = self.think(person, workers);
             self.people.people[person].asking = Some(ask);
         }
+        if self.people.people[person].waiting {
+            self.faults.count(Fault::ClientGivesUp, Some(Function::Api));
+        }
         let twice = self.faults.strikes(Fault::ClientRepeats, Some(Function::Api), &mut self.chance);
         for _ in 0..=u8::from(twice) {
             self.send(person);
         }
-        if self.faults.strikes(Fault::ClientGivesUp, Some(Function::Api), &mut self.chance) {
+        // It counts if no answer comes before.
+        if self.faults.hits(Fault::ClientGivesUp, &mut self.chance) {
             let soon = self.chance.between(1, 40) * SECOND / 10;
             self.wake(person, soon);
         }
@@ -93,8 +132,9 @@ impl Inner {
     fn send(&mut self, person: usize) {
         let Some(ask) = self.people.people[person].asking.clone() else { return };
         let number = self.people.sent.len();
-        self.people.sent.push(person);
+        self.people.sent.push((person, ask.name()));
         self.people.people[person].sent = number;
+        self.people.people[person].waiting = true;
         let delay = self.chance.between(5, 60);
         let from = From::Person(number);
         self.after(delay, Due::Invoke(Call { function: Function::Api, event: ask.event, from }));
@@ -102,15 +142,30 @@ impl Inner {
 
     /// A request got its answer; none if the function died over it, which the gateway makes a 500.
     pub(crate) fn answered(&mut self, number: usize, answer: Option<&Value>) {
-        let person = self.people.sent[number];
+        let (person, request) = self.people.sent[number].clone();
         let status = answer.and_then(|answer| answer["status"].as_u64()).unwrap_or(500) as u16;
         let kind = answer.and_then(|answer| answer["body"]["type"].as_str()).unwrap_or_default();
+        let open = status >= 500 || kind.ends_with("request-in-progress");
+        if let Some(answer) = answer.filter(|_| !open && !request.1.is_empty()) {
+            let first = self.people.answers.entry(request.clone()).or_insert_with(|| answer.clone());
+            if first != answer {
+                let message =
+                    format!("the request {request:?} is answered with {first}, and then with {answer}");
+                self.violated(message);
+            }
+        }
         let Some(ask) = self.people.people[person].asking.clone() else { return };
         self.step(Step::Asked(person, ask.what.to_owned(), status));
         if self.people.people[person].sent != number {
             return;
         }
-        let again = status >= 500 || kind.ends_with("request-in-progress");
+        self.people.people[person].waiting = false;
+        let leaves =
+            status >= 500 && self.faults.strikes(Fault::ClientLeaves, Some(Function::Api), &mut self.chance);
+        let again = open && !leaves;
+        if leaves {
+            self.people.left.insert(request);
+        }
         if !again {
             self.people.people[person].asking = None;
             // An instance EC2 does not know yet cannot be imported yet.

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use app::ports::Outcome;
-use domain::{AlertDuration, DriftPolicy, Observed, Percent, PollInterval, Settings, Threshold, WorkerId};
+use domain::{AlertDuration, DriftPolicy, Percent, PollInterval, Settings, Threshold, WorkerId};
 
 use crate::chance::Chance;
 use crate::ears::{leak, listening};
+use crate::end::{unanswered, unwell};
 use crate::faults::{Fault, Faults};
 use crate::lambda::Lambda;
 use crate::trace::Step;
 use crate::wiring::{Function, Wiring};
-use crate::world::{BEGINNING, Due, Inner, MINUTE, SECOND, World, time};
+use crate::world::{BEGINNING, Due, MINUTE, SECOND, World};
 
 /// How long after the last fault everything has to be in order: what was under way must end, retries of actions are over
 /// (15 minutes at most, five times), and each worker has been looked at.
@@ -52,7 +52,10 @@ pub(crate) struct Outcomes {
     pub(crate) workers: usize,
     pub(crate) facts: usize,
     pub(crate) notices: usize,
-    pub(crate) invocations_dead: u32,
+    /// What reached a dead-letter queue.
+    pub(crate) dead_letters: u32,
+    /// Notices that a digest only counted, and requests that were left without an answer for good.
+    pub(crate) excused: (u64, usize),
     pub(crate) struck: BTreeMap<(Fault, Option<Function>), u64>,
     pub(crate) set: BTreeSet<Fault>,
     /// The first law that was broken.
@@ -81,10 +84,9 @@ fn settings(chance: &mut Chance) -> Settings {
 /// Runs one seed. A panic of our code, or of a law, is a broken law.
 pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
     let mut chance = Chance::new(plan.seed);
-    let mut of_faults = chance.fork();
     let faults = match &plan.faults {
         Some(these) => Faults::only(these),
-        None => Faults::swarm(&mut of_faults),
+        None => Faults::swarm(plan.seed),
     };
     let set = faults.set();
     let settings = settings(&mut chance);
@@ -112,9 +114,10 @@ pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
         seconds: (inner.now - BEGINNING) / SECOND,
         workers: tables.workers.len(),
         facts: tables.facts.len(),
-        notices: inner.listeners.told.len(),
-        invocations_dead: inner.dead_letters.values().sum(),
-        struck: inner.faults.struck().clone(),
+        notices: inner.listeners.tellings(),
+        dead_letters: inner.dead_letters.values().sum(),
+        excused: (inner.listeners.omissions, unanswered(&tables).count()),
+        struck: inner.faults.counts().clone(),
         set,
         tail: if broken.is_some() { inner.trace.tail() } else { String::new() },
         broken,
@@ -158,7 +161,7 @@ impl Run {
         if let Some(broken) = self.until(healing + RECOVERY) {
             return Some(broken);
         }
-        self.unwell().or_else(|| wasteful(before, self.calls()))
+        unwell(&self.world).or_else(|| wasteful(before, self.calls()))
     }
 
     /// Calls of the metrics channel so far, and writes of workers.
@@ -203,42 +206,6 @@ impl Run {
             }
         }
     }
-
-    /// What is not as it must be in the end.
-    fn unwell(&self) -> Option<String> {
-        let tables = self.world.tables.state();
-        let inner = self.world.inner();
-        let now = inner.now;
-        if !inner.people.are_content() {
-            return Some("somebody still waits for an answer".to_owned());
-        }
-        if !inner.stream.is_drained() {
-            return Some("the stream is not drained".to_owned());
-        }
-        if let Some(((caller, key), _)) = tables
-            .requests
-            .iter()
-            .find(|(_, request)| request.answer.is_none() && request.lease_until.as_millisecond() > now)
-        {
-            return Some(format!("the request {key} of {caller} is still under way"));
-        }
-        if let Some((worker, version)) = tables.untold.iter().next() {
-            return Some(format!("nobody was told of {worker} at version {version}"));
-        }
-        for ((notice, channel), entry) in &tables.ledger {
-            let waits = entry.due.is_some_and(|due| due.as_millisecond() < now - 3 * MINUTE);
-            let silent = entry.due.is_none() && entry.outcome.is_none();
-            let unreasoned = matches!(&entry.outcome, Some(Outcome::Parked { reason }) if reason.is_empty());
-            if waits || silent || unreasoned {
-                return Some(format!("{channel} was not told {notice}: {entry:?}"));
-            }
-        }
-        tables
-            .workers
-            .values()
-            .find_map(|stored| unsettled(stored, &inner))
-            .or_else(|| untrue(&tables, &inner))
-    }
 }
 
 /// What the metrics channel did.
@@ -260,64 +227,4 @@ fn wasteful(before: Calls, after: Calls) -> Option<String> {
     (made.poll > most.poll || made.collect > most.collect).then(|| {
         format!("in {QUIET} quiet minutes the metrics channel made {made:?}, and {most:?} are enough")
     })
-}
-
-/// What is not in order with a worker.
-fn unsettled(stored: &app::record::Stored, inner: &Inner) -> Option<String> {
-    let worker = &stored.worker;
-    let state = worker.state();
-    let id = worker.id();
-    if worker.is_over() {
-        let live = inner.ec2.live_of(id);
-        // Forgotten: the instance is left alone, and may run.
-        let leaked = live > 0 && state.forgotten_at.is_none();
-        return leaked.then(|| format!("{id} has ended, and {live} instances of it live"));
-    }
-    let now = time(inner.now);
-    if stored.act_by.is_some_and(|at| at < now - jiff::SignedDuration::from_mins(5)) {
-        return Some(format!("{id} has an overdue action: {:?}", state.attempt));
-    }
-    if let Some(attempt) = &state.attempt
-        && attempt.failed.is_none()
-        && state.gave_up.is_empty()
-        && attempt.deadline < now - jiff::SignedDuration::from_mins(5)
-    {
-        return Some(format!("{id} has an attempt that never ended: {attempt:?}"));
-    }
-    let Some(instance) = &state.instance else {
-        let resting = !state.gave_up.is_empty();
-        return (!resting).then(|| format!("{id} still has no instance: {state:?}"));
-    };
-    if state.overrides.monitoring == Some(false) {
-        return None;
-    }
-    let machine = inner.ec2.machines.get(instance)?;
-    let actual = if machine.vanished { Observed::Missing } else { machine.observed() };
-    let said = worker.observed();
-    let agrees = said == actual || (said == Observed::Terminated && actual == Observed::Missing);
-    if !agrees {
-        return Some(format!("{id}: {instance} is {actual}, and the record says {said}: {state:?}"));
-    }
-    let settled = said.is_settled() && !said.fulfils(state.desired);
-    if settled && state.drift.is_none() && state.gave_up.is_empty() {
-        return Some(format!("{id} is {said}, is to be {}, and nobody says so: {state:?}", state.desired));
-    }
-    None
-}
-
-/// Whether the notices that were told are those of the ledger.
-fn untrue(tables: &tests::world::State, inner: &Inner) -> Option<String> {
-    for ((notice, channel), entry) in &tables.ledger {
-        let delivered = matches!(entry.outcome, Some(Outcome::Delivered));
-        let channel = match channel.as_str() {
-            // The bus is told a record's notices together, and a digest names only so many.
-            "bus" | "topic" => continue,
-            hook if *hook == *crate::listeners::channel("steady") => "steady",
-            _ => "moody",
-        };
-        if delivered && !inner.listeners.told.contains_key(&(channel, notice.clone())) {
-            return Some(format!("the ledger says that {channel} was told {notice}, and it was not"));
-        }
-    }
-    None
 }

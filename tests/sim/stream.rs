@@ -2,7 +2,7 @@
 //!
 //! Facts: "DynamoDB Streams and Lambda" and "Batching, retries and failures" (Lambda developer guide): per shard one batch at
 //! a time, in order; a failed batch is split; one that failed too often or is too old goes to the on-failure destination;
-//! a finished batch may come again; records are kept for 24 hours.
+//! a finished batch may come again. That records are kept for 24 hours never shows: no mapping takes any that old.
 
 use app::item::{self, EventItem};
 use app::record::EventRecord;
@@ -16,8 +16,6 @@ use crate::world::{Call, Due, From, Inner, MINUTE, SECOND};
 
 /// How many shards the stream has.
 const SHARDS: usize = 2;
-/// How long records are kept.
-const KEPT: i64 = 24 * 60 * MINUTE;
 /// How often an idle mapping looks (Lambda polls a stream four times a second).
 const PACE: i64 = 250;
 
@@ -25,6 +23,8 @@ const PACE: i64 = 250;
 #[derive(Debug, Clone)]
 struct Record {
     at: i64,
+    /// Nobody can read it.
+    poison: bool,
     /// As a consumer gets it.
     json: Value,
 }
@@ -85,14 +85,11 @@ impl Inner {
     pub(crate) fn stream_in(&mut self, record: &EventRecord) {
         let shard = shard(record.worker);
         let at = self.now;
-        for function in [Function::Act, Function::Notify] {
-            if self.faults.strikes(Fault::PoisonRecord, Some(function), &mut self.chance) {
-                let sequence = self.stream.shards[shard].len();
-                self.stream.shards[shard].push(Record { at, json: json(None, sequence, at) });
-            }
+        let records = &mut self.stream.shards[shard];
+        if self.faults.hits(Fault::PoisonRecord, &mut self.chance) {
+            records.push(Record { at, poison: true, json: json(None, records.len(), at) });
         }
-        let sequence = self.stream.shards[shard].len();
-        self.stream.shards[shard].push(Record { at, json: json(Some(record), sequence, at) });
+        records.push(Record { at, poison: false, json: json(Some(record), records.len(), at) });
         for consumer in 0..self.stream.consumers.len() {
             if self.stream.consumers[consumer].shard == shard {
                 self.look_soon(consumer, PACE);
@@ -103,8 +100,8 @@ impl Inner {
     /// Once a minute: a consumer may go down for hours.
     pub(crate) fn trouble_consumers(&mut self) {
         for consumer in 0..self.stream.consumers.len() {
-            let function = self.stream.consumers[consumer].function;
-            if self.faults.strikes(Fault::ConsumerDown, Some(function), &mut self.chance) {
+            // It counts where it keeps records waiting.
+            if self.faults.hits(Fault::ConsumerDown, &mut self.chance) {
                 let until = self.now + self.chance.between(1, 150) * MINUTE;
                 self.stream.consumers[consumer].down_until = until;
             }
@@ -127,19 +124,22 @@ impl Inner {
         if c.busy {
             return;
         }
+        let function = c.function;
         if now < c.down_until && !healed {
+            if c.position < self.stream.shards[c.shard].len() {
+                self.faults.count(Fault::ConsumerDown, Some(function));
+            }
             c.looking = true;
             let until = (c.down_until - now).min(MINUTE);
             self.after(until, Due::Look(consumer));
             return;
         }
-        let function = c.function;
         let mapping =
             self.wiring.mappings.iter().find(|m| m.function == function).expect("a mapping").clone();
         let records = &self.stream.shards[c.shard];
         let mut lost = 0;
         while let Some(record) = records.get(c.position)
-            && now - record.at > mapping.max_age.min(KEPT)
+            && now - record.at > mapping.max_age
         {
             (c.position, c.until, c.tries) = (c.position + 1, None, 0);
             lost += 1;
@@ -154,8 +154,11 @@ impl Inner {
         }
         let c = &mut self.stream.consumers[consumer];
         c.busy = true;
-        let records: Vec<Value> =
-            self.stream.shards[c.shard][from..to].iter().map(|record| record.json.clone()).collect();
+        let batch = &self.stream.shards[c.shard][from..to];
+        if batch.iter().any(|record| record.poison) {
+            self.faults.count(Fault::PoisonRecord, Some(function));
+        }
+        let records: Vec<Value> = batch.iter().map(|record| record.json.clone()).collect();
         let event = json!({ "Records": records }).into();
         self.after(1, Due::Invoke(Call { function, event, from: From::Mapping { consumer, from, to } }));
     }
@@ -165,8 +168,9 @@ impl Inner {
         let function = self.stream.consumers[consumer].function;
         let mapping =
             self.wiring.mappings.iter().find(|m| m.function == function).expect("a mapping").clone();
-        let again = self.faults.strikes(Fault::Redelivery, Some(function), &mut self.chance);
         let failed = end.map(first_failed);
+        let finished = matches!(failed, Ok(None));
+        let again = finished && self.faults.strikes(Fault::Redelivery, Some(function), &mut self.chance);
         let c = &mut self.stream.consumers[consumer];
         c.busy = false;
         let mut exhausted = false;

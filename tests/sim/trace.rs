@@ -18,6 +18,7 @@ const KEPT: usize = 80;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Step {
     Began(Function, InvocationId),
+    /// With a hash of its answer.
     Ended(Function, InvocationId, Result<u64, String>),
     Died(Function, InvocationId, &'static str),
     Called(Function, InvocationId, Port),

@@ -143,7 +143,6 @@ pub(crate) struct Inner {
 impl World {
     pub(crate) fn new(chance: Chance, faults: Faults, wiring: Arc<Wiring>) -> Self {
         let mut chance = chance;
-        let listeners = Listeners::new(&mut chance);
         Self {
             tables: tests::world::World::default(),
             inner: Mutex::new(Inner {
@@ -158,7 +157,7 @@ impl World {
                 ec2: Ec2::default(),
                 indexes: Indexes::default(),
                 stream: Stream::default(),
-                listeners,
+                listeners: Listeners::new(),
                 people: People::default(),
                 books: Books::default(),
                 dying: BTreeSet::new(),

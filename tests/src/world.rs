@@ -2,6 +2,7 @@
 //!
 //! It answers as the services do where the use cases can tell the difference, and counts what it is asked.
 
+mod cloudwatch;
 mod ec2;
 mod journal;
 mod outside;
@@ -20,13 +21,14 @@ use app::ports::{
 use app::record::{EventRecord, Stored};
 use domain::{
     AccountId, AlertDuration, DriftPolicy, FailureKind, InstanceId, Level, Metric, Name, Percent,
-    PollInterval, Region, Settings, Threshold, Timestamp, WorkerId, Zone,
+    PollInterval, Region, Settings, Threshold, Timestamp, UserData, WorkerId, Zone,
 };
 use uuid::Uuid;
 
-pub use ec2::Machine;
+pub use ec2::{Ami, Machine};
 pub use journal::Entry;
-pub use store::watch;
+pub use outside::{fits_bus, fits_topic};
+pub use store::{page, watch};
 pub use throttle::Throttle;
 
 /// Everything that exists.
@@ -54,6 +56,8 @@ pub struct State {
     pub heartbeats: BTreeMap<Region, Heartbeat>,
     /// Idempotency records by caller and key.
     pub requests: BTreeMap<(String, String), journal::Begun>,
+    /// User data until the launch.
+    pub user_data: BTreeMap<WorkerId, UserData>,
     /// The delivery ledger by notice and channel.
     pub ledger: BTreeMap<(String, String), Entry>,
     /// The seconds of permits, by name: since when (milliseconds), and how many were taken.
@@ -70,6 +74,8 @@ pub struct State {
     pub throttled: u32,
     /// The starts that EC2 carried out, and when, in milliseconds.
     pub starts: Vec<(i64, InstanceId)>,
+    /// The images EC2 has.
+    pub images: Vec<Ami>,
     /// EC2.
     pub machines: BTreeMap<InstanceId, Machine>,
     /// What CloudWatch has, by instance, metric and start of the period.
@@ -90,10 +96,14 @@ pub struct State {
     pub unanswered: BTreeSet<&'static str>,
     /// Actions that EC2 refuses, and why, until they are taken out.
     pub refused: BTreeMap<&'static str, FailureKind>,
+    /// Instance types and subnets of which EC2 launches nothing more, and what it says.
+    pub no_room: BTreeMap<String, (FailureKind, &'static str)>,
     /// Zones that are out: a call that names an instance in one of them fails.
     pub dark: BTreeSet<Zone>,
     /// The call, a save, a draw or one that changes EC2, after which the process dies once.
     pub dies_after: Option<&'static str>,
+    /// The call, one of those, after which the process stands still once, until somebody asks for it again.
+    pub pauses_after: Option<&'static str>,
     /// How long a call that changes EC2 takes, in milliseconds.
     pub slow: i64,
     /// How many saves are still to lose a race.
@@ -116,6 +126,7 @@ impl Default for World {
             samples: BTreeMap::new(),
             heartbeats: BTreeMap::new(),
             requests: BTreeMap::new(),
+            user_data: BTreeMap::new(),
             ledger: BTreeMap::new(),
             permits: BTreeMap::new(),
             levels: BTreeMap::new(),
@@ -124,6 +135,12 @@ impl Default for World {
             room: BTreeMap::new(),
             throttled: 0,
             starts: Vec::new(),
+            images: vec![Ami {
+                id: "ami-0123456789abcdef0".to_owned(),
+                name: "cml-2.8.0".to_owned(),
+                owner: "self".to_owned(),
+                created: "2026-01-01T00:00:00.000Z".to_owned(),
+            }],
             machines: BTreeMap::new(),
             measured: BTreeMap::new(),
             bus: Vec::new(),
@@ -134,8 +151,10 @@ impl Default for World {
             broken: BTreeSet::new(),
             unanswered: BTreeSet::new(),
             refused: BTreeMap::new(),
+            no_room: BTreeMap::new(),
             dark: BTreeSet::new(),
             dies_after: None,
+            pauses_after: None,
             slow: 0,
             races: 0,
             meanwhile: VecDeque::new(),
@@ -180,15 +199,16 @@ impl World {
 
     /// The process dies after this call, if it is to: what was done is done, and nothing comes back.
     async fn survive(&self, name: &str) {
-        let dies = {
+        let (dies, mut pauses) = {
             let mut state = self.state();
             let dies = state.dies_after.take_if(|call| *call == name).is_some();
             state.dead |= dies;
-            dies
+            (dies, state.pauses_after.take_if(|call| *call == name).is_some())
         };
         if dies {
             pending().await
         }
+        poll_fn(|_| if std::mem::take(&mut pauses) { Poll::Pending } else { Poll::Ready(()) }).await;
     }
 
     /// Resolves once the process is dead, and a new one takes its place.

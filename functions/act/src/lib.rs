@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use app::ports::{Actuator, Buckets, Clock, Compute, Request, Workers};
+use app::ports::{Actuator, Buckets, Clock, Compute, Request, UserDataVault, Workers};
 use app::reconcile::{ReconcileReport, Reconciler};
 use app::stream::{self, Hint};
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
@@ -42,8 +42,8 @@ pub enum ActError {
 ///
 /// # Errors
 /// [`ActError`]. A worker of a stream batch that could not be reconciled is not an error but a batch item failure.
-pub async fn handle<W, K, C, A, B>(
-    reconciler: &Reconciler<'_, W, K, C, A, B>,
+pub async fn handle<W, K, C, A, B, U>(
+    reconciler: &Reconciler<'_, W, K, C, A, B, U>,
     event: &Value,
 ) -> Result<ActReport, ActError>
 where
@@ -52,6 +52,7 @@ where
     C: Compute,
     A: Actuator,
     B: Buckets,
+    U: UserDataVault,
 {
     let report = if let Some(hints) = stream::hints(event) {
         take_batch(reconciler, &hints).await
@@ -70,13 +71,17 @@ where
     Ok(report)
 }
 
-async fn take_batch<W, K, C, A, B>(reconciler: &Reconciler<'_, W, K, C, A, B>, hints: &[Hint]) -> ActReport
+async fn take_batch<W, K, C, A, B, U>(
+    reconciler: &Reconciler<'_, W, K, C, A, B, U>,
+    hints: &[Hint],
+) -> ActReport
 where
     W: Workers,
     K: Clock,
     C: Compute,
     A: Actuator,
     B: Buckets,
+    U: UserDataVault,
 {
     let undecodable = hints.iter().filter(|hint| hint.worker.is_none()).count();
     if undecodable > 0 {

@@ -18,6 +18,7 @@ async fn main() -> Result<(), Refused> {
         compute: &aws.compute(),
         actuator: &aws.actuator(),
         buckets: &aws.buckets(&config),
+        user_data: &aws.user_data(&config),
     };
     aws::serve(async |event| act::handle(&reconciler, &event).await).await
 }

@@ -76,6 +76,9 @@ impl From<Rejection> for Problem {
                 faults.add("tags", rejection.to_string(), allowed);
                 faults.problem(Kind::InvalidValue)
             }
+            Rejection::Held(_) => Self::new(Kind::Held, rejection.to_string()),
+            Rejection::Protected { .. } => Self::new(Kind::Protected, rejection.to_string()),
+            Rejection::Misnamed { .. } => Self::new(Kind::NotConfirmed, rejection.to_string()),
             Rejection::Ended
             | Rejection::Terminating
             | Rejection::NotLaunched

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use app::config::{Access, Role};
+use app::config::{Access, Role, role_of_session};
 use aws_lambda_events::apigw::{ApiGatewayRequestAuthorizer, ApiGatewayV2httpRequestContext};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::HeaderMap;
@@ -23,7 +23,7 @@ const MAX_NAME: usize = 128;
 /// The caller the authorizer identified. An extension of the request, put there by the edge of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
-    /// Who it is, for ever: the ARN of an IAM principal, or the issuer and the subject of a token.
+    /// Who it is, whatever it calls itself today: the ARN of an IAM user or role, or the issuer and the subject of a token.
     pub(crate) id: String,
     /// Who it is in words people know.
     name: String,
@@ -37,14 +37,21 @@ impl Caller {
         let ApiGatewayRequestAuthorizer { iam, jwt, .. } = context.authorizer.as_ref()?;
         let of_token = || Self::of_token(&jwt.as_ref()?.claims, access);
         let arn = iam.as_ref().and_then(|iam| iam.user_arn.clone()).filter(|arn| !arn.is_empty());
-        let of_arn = |id: String| Self { name: id.clone(), role: access.of_principal(&id), id };
+        let of_arn = |arn: String| Self {
+            // Sessions of one role come and go: who tries again after a restart has another one.
+            id: role_of_session(&arn).unwrap_or_else(|| arn.clone()),
+            role: access.of_principal(&arn),
+            name: arn,
+        };
         arn.map(of_arn).or_else(of_token)
     }
 
     fn of_token(claims: &HashMap<String, String>, access: &Access) -> Option<Self> {
         let claim = |name: &str| claims.get(name).map(String::as_str).filter(|value| !value.is_empty());
         let (issuer, subject) = (claim("iss")?, claim("sub")?);
-        let name = NAMES.iter().find_map(|name| claim(name)).filter(|name| is_presentable(name));
+        let mail_is_theirs = claim("email_verified") == Some("true");
+        let names = NAMES.iter().filter(|name| **name != "email" || mail_is_theirs);
+        let name = names.filter_map(|name| claim(name)).find(|name| is_presentable(name));
         Some(Self {
             id: format!("{issuer} {subject}"),
             name: name.map_or_else(|| subject.to_owned(), |name| format!("{name} ({subject})")),
@@ -58,9 +65,9 @@ impl Caller {
     }
 }
 
-/// Nothing that turns text around, breaks lines or looks like something else.
+/// Nothing that turns text around, breaks lines, or looks like the subject that we put behind it.
 fn is_presentable(name: &str) -> bool {
-    name.len() <= MAX_NAME && name.bytes().all(|byte| byte.is_ascii_graphic())
+    name.len() <= MAX_NAME && name.bytes().all(|byte| byte.is_ascii_graphic() && !b"()".contains(&byte))
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {

@@ -26,8 +26,8 @@ mod view;
 
 use std::sync::Arc;
 
-use app::config::{Access, Role};
-use app::ports::{Bus, Clock, Compute, Idempotency, Ids, Samples, Workers};
+use app::config::{Access, Allowed, Role};
+use app::ports::{Bus, Clock, Compute, Idempotency, Ids, Samples, UserDataVault, Workers};
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, patch, post};
@@ -44,8 +44,10 @@ pub trait Ports: Send + Sync + 'static {
     type Samples: Samples;
     /// Idempotency records.
     type Idempotency: Idempotency;
-    /// Reading EC2, for imports.
+    /// Reading EC2, for imports and images.
     type Compute: Compute;
+    /// User data until the launch.
+    type UserData: UserDataVault;
     /// The bus.
     type Bus: Bus;
     /// The clock.
@@ -59,8 +61,10 @@ pub trait Ports: Send + Sync + 'static {
     fn samples(&self) -> &Self::Samples;
     /// Idempotency records.
     fn idempotency(&self) -> &Self::Idempotency;
-    /// Reading EC2, for imports.
+    /// Reading EC2, for imports and images.
     fn compute(&self) -> &Self::Compute;
+    /// User data until the launch.
+    fn user_data(&self) -> &Self::UserData;
     /// The bus.
     fn bus(&self) -> &Self::Bus;
     /// The clock.
@@ -82,6 +86,8 @@ pub struct Api<P> {
     pub account: AccountId,
     /// Who may do what.
     pub access: Access,
+    /// What may be launched.
+    pub allowed: Allowed,
 }
 
 /// All routes. What the gateway vouches for is expected as an extension of the request: the

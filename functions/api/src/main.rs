@@ -6,8 +6,8 @@
 use api::{Api, Ports};
 use app::config::ApiConfig;
 use aws::{
-    Aws, DynamoIdempotency, DynamoSamples, DynamoWorkers, Ec2Compute, EventBridgeBus, RandomIds, Refused,
-    SystemClock,
+    Aws, DynamoIdempotency, DynamoSamples, DynamoUserData, DynamoWorkers, Ec2Compute, EventBridgeBus,
+    RandomIds, Refused, SystemClock,
 };
 
 /// The API's outside is AWS.
@@ -16,6 +16,7 @@ struct OnAws {
     samples: DynamoSamples,
     idempotency: DynamoIdempotency,
     compute: Ec2Compute,
+    user_data: DynamoUserData,
     bus: EventBridgeBus,
 }
 
@@ -24,6 +25,7 @@ impl Ports for OnAws {
     type Samples = DynamoSamples;
     type Idempotency = DynamoIdempotency;
     type Compute = Ec2Compute;
+    type UserData = DynamoUserData;
     type Bus = EventBridgeBus;
     type Clock = SystemClock;
     type Ids = RandomIds;
@@ -44,6 +46,10 @@ impl Ports for OnAws {
         &self.compute
     }
 
+    fn user_data(&self) -> &DynamoUserData {
+        &self.user_data
+    }
+
     fn bus(&self) -> &EventBridgeBus {
         &self.bus
     }
@@ -60,14 +66,16 @@ impl Ports for OnAws {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Refused> {
     let aws = Aws::start()?;
-    let ApiConfig { common: config, account, access } = ApiConfig::parse(aws.environment().as_map())?;
+    let ApiConfig { common: config, account, access, allowed } =
+        ApiConfig::parse(aws.environment().as_map())?;
     let ports = OnAws {
         workers: aws.workers(&config),
         samples: aws.samples(&config),
         idempotency: aws.idempotency(&config),
         compute: aws.compute(),
+        user_data: aws.user_data(&config),
         bus: aws.bus(&config.bus),
     };
-    let api = Api { ports, settings: config.settings, regions: config.regions, account, access };
+    let api = Api { ports, settings: config.settings, regions: config.regions, account, access, allowed };
     aws::serve_http(api::router(api)).await
 }

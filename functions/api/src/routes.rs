@@ -8,7 +8,7 @@ mod read;
 use app::fleet::Fleet;
 use app::ports::{Clock, Workers};
 use app::record::Stored;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use domain::WorkerId;
 use serde::Serialize;
 
@@ -51,11 +51,18 @@ pub(crate) async fn health() -> Result<Reply, Problem> {
 }
 
 /// Any path that is not in the table of routes.
-pub(crate) async fn no_such_route() -> Problem {
-    Problem::new(Kind::NoSuchRoute, "this API has no such path")
+pub(crate) async fn no_such_route(method: Method) -> Result<StatusCode, Problem> {
+    preflight_or(&method, Problem::new(Kind::NoSuchRoute, "this API has no such path"))
 }
 
 /// A path of the table, asked with another method. The router adds `Allow`.
-pub(crate) async fn method_not_allowed() -> Problem {
-    Problem::new(Kind::MethodNotAllowed, "this path has no such method; see the Allow header")
+pub(crate) async fn method_not_allowed(method: Method) -> Result<StatusCode, Problem> {
+    let detail = "this path has no such method; see the Allow header";
+    preflight_or(&method, Problem::new(Kind::MethodNotAllowed, detail))
+}
+
+/// A browser asks with OPTIONS, and without a token, whether a page may ask: a success, to which API Gateway adds what the
+/// parameter `CorsAllowedOrigins` allows. It tells nothing.
+fn preflight_or(method: &Method, problem: Problem) -> Result<StatusCode, Problem> {
+    if method == Method::OPTIONS { Ok(StatusCode::NO_CONTENT) } else { Err(problem) }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use app::record::Stored;
 use domain::{
-    ActionKind, Alert, Attempt, Drift, GivenUp, Health, LaunchSpec, Origin, Overrides, Plan, Policy,
-    Settings, Timestamp, Worker,
+    ActionKind, Alert, Alternative, Attempt, Drift, GivenUp, Health, Held, LaunchSpec, LaunchTemplate,
+    Origin, Overrides, Plan, Policy, Settings, Timestamp, Worker,
 };
 use serde::Serialize;
 
@@ -31,6 +31,8 @@ pub(crate) struct WorkerView {
     addresses: AddressesView,
     tags: BTreeMap<String, String>,
     settings: SettingsView,
+    held: Option<HeldView>,
+    protected: bool,
     drift: Option<DriftView>,
     attempt: Option<AttemptView>,
     next: NextView,
@@ -104,6 +106,14 @@ struct InForceView {
     alert_duration: u32,
 }
 
+/// A hand on the worker: why, since when and whose.
+#[derive(Debug, Serialize)]
+struct HeldView {
+    reason: String,
+    at: String,
+    by: String,
+}
+
 #[derive(Debug, Serialize)]
 struct DriftView {
     desired: &'static str,
@@ -119,6 +129,7 @@ struct AttemptView {
     number: u32,
     issued_at: String,
     deadline: String,
+    alternative: Option<u32>,
     accepted: bool,
     failed: Option<FailedView>,
 }
@@ -155,13 +166,39 @@ struct AlertView {
 
 #[derive(Debug, Serialize)]
 struct SpecView {
-    image: String,
-    instance_type: String,
+    image: Option<String>,
+    instance_type: Option<String>,
+    launch_template: Option<TemplateView>,
     subnet: Option<String>,
     security_groups: Vec<String>,
     key_name: Option<String>,
     instance_profile: Option<String>,
     root_volume_gib: Option<u32>,
+    root_volume_type: Option<&'static str>,
+    /// Whether there is some; never what it says.
+    user_data: bool,
+    alternatives: Vec<AlternativeView>,
+    /// The one in use, counted from 1; 0 is the spec itself, null if there are none.
+    alternative: Option<u32>,
+}
+
+/// What is launched instead: what it does not say is as in the spec.
+#[derive(Debug, Serialize)]
+struct AlternativeView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subnet: Option<String>,
+}
+
+/// A launch template, by its id or its name.
+#[derive(Debug, Serialize)]
+struct TemplateView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    version: String,
 }
 
 impl WorkerView {
@@ -171,7 +208,7 @@ impl WorkerView {
         let state = worker.state();
         let policy = state.overrides.over(settings);
         let (origin, spec) = match &state.origin {
-            Origin::Created(spec) => ("created", Some(SpecView::from(spec))),
+            Origin::Created(spec) => ("created", Some(SpecView::of(spec, worker.alternative()))),
             Origin::Imported => ("imported", None),
         };
         Self {
@@ -195,6 +232,8 @@ impl WorkerView {
                 own: OwnView::from(&state.overrides),
                 in_force: InForceView::from(&policy),
             },
+            held: state.held.as_ref().map(HeldView::from),
+            protected: state.protected,
             drift: state.drift.as_ref().map(DriftView::from),
             attempt: state.attempt.as_ref().map(AttemptView::from),
             next: NextView::from(&worker.plan(&policy, now)),
@@ -265,6 +304,12 @@ impl From<&Policy> for InForceView {
     }
 }
 
+impl From<&Held> for HeldView {
+    fn from(held: &Held) -> Self {
+        Self { reason: held.reason.to_string(), at: time(held.at), by: held.by.to_string() }
+    }
+}
+
 impl From<&Drift> for DriftView {
     fn from(drift: &Drift) -> Self {
         Self {
@@ -284,6 +329,7 @@ impl From<&Attempt> for AttemptView {
             number: attempt.number,
             issued_at: time(attempt.issued_at),
             deadline: time(attempt.deadline),
+            alternative: attempt.alternative,
             accepted: attempt.accepted,
             failed: attempt.failed.as_ref().map(|(failure, retry_at)| FailedView {
                 kind: failure.kind.as_str(),
@@ -316,16 +362,37 @@ impl From<&Alert> for AlertView {
     }
 }
 
-impl From<&LaunchSpec> for SpecView {
-    fn from(spec: &LaunchSpec) -> Self {
+impl SpecView {
+    fn of(spec: &LaunchSpec, alternative: Option<u32>) -> Self {
         Self {
             image: spec.image.clone(),
             instance_type: spec.instance_type.clone(),
+            launch_template: spec.launch_template.as_ref().map(TemplateView::from),
             subnet: spec.subnet.clone(),
             security_groups: spec.security_groups.clone(),
             key_name: spec.key_name.clone(),
             instance_profile: spec.instance_profile.clone(),
             root_volume_gib: spec.root_volume_gib,
+            root_volume_type: spec.root_volume_type.map(|kind| kind.as_str()),
+            user_data: spec.user_data,
+            alternatives: spec.alternatives.iter().map(AlternativeView::from).collect(),
+            alternative,
         }
+    }
+}
+
+impl From<&Alternative> for AlternativeView {
+    fn from(alternative: &Alternative) -> Self {
+        Self { instance_type: alternative.instance_type.clone(), subnet: alternative.subnet.clone() }
+    }
+}
+
+impl From<&LaunchTemplate> for TemplateView {
+    fn from(template: &LaunchTemplate) -> Self {
+        let (id, name, version) = match template {
+            LaunchTemplate::Id { id, version } => (Some(id.clone()), None, version),
+            LaunchTemplate::Name { name, version } => (None, Some(name.clone()), version),
+        };
+        Self { id, name, version: version.clone() }
     }
 }

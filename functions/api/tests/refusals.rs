@@ -91,11 +91,18 @@ async fn who_asked_is_in_the_fact_in_words_that_cannot_be_borrowed() {
     let client = Client::new();
     let groups = "[operator]";
     for (claims, by) in [
-        (json!({ "email": "ann@example.com", "username": "x" }), "ann@example.com (7)"),
+        (
+            json!({ "email": "ann@example.com", "email_verified": "true", "username": "x" }),
+            "ann@example.com (7)",
+        ),
+        (json!({ "email": "ann@example.com", "email_verified": "false", "username": "x" }), "x (7)"),
+        (json!({ "email": "ann@example.com", "username": "x" }), "x (7)"),
         (json!({ "cognito:username": "ann" }), "ann (7)"),
         (json!({ "email": "", "username": "ann" }), "ann (7)"),
-        (json!({ "email": "a\u{202e}nn\n" }), "7"),
-        (json!({ "email": "x".repeat(129) }), "7"),
+        (json!({ "preferred_username": "a\u{202e}nn\n", "username": "ann" }), "ann (7)"),
+        (json!({ "preferred_username": "x".repeat(129) }), "7"),
+        (json!({ "preferred_username": "ada(1)" }), "7"),
+        (json!({ "preferred_username": "ada@example.com (1)" }), "7"),
         (json!({}), "7"),
     ] {
         let id = client.imported("i-12345678", Observed::Running).await;
@@ -128,6 +135,31 @@ async fn a_key_belongs_to_whoever_used_it() {
 async fn what_a_client_says_about_itself_counts_for_nothing() {
     let nobody = Client::new().by(None).with("x-amzn-requestcontext", "{}").with("authorization", "Bearer x");
     assert_eq!(nobody.get("/workers").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_browser_may_ask_whether_it_may_ask() {
+    let client = Client::new().by(None);
+    for target in ["/workers", "/workers/x", "/workers/import", "/health", "/nowhere"] {
+        let answer = client.send("OPTIONS", target, "").await;
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (204, ""), "{target}");
+    }
+    assert_eq!(client.world.effects(), (0, 0));
+}
+
+#[tokio::test]
+async fn an_assumed_role_is_the_same_caller_in_its_next_session() {
+    let client = Client::new();
+    let session =
+        |name: &str| client.by(Some(&format!("arn:aws:sts::123456789012:assumed-role/night/{name}")));
+    let (first, second) =
+        (session("one").with("idempotency-key", "k"), session("two").with("idempotency-key", "k"));
+    let made = first.json("POST", "/workers", &creation("lab-1")).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let again = second.json("POST", "/workers", &creation("lab-1")).await;
+    assert_eq!((again.status.as_u16(), again.id()), (201, made.id()));
+    let facts = client.get(&format!("/workers/{}/events", made.id())).await.text;
+    assert!(facts.contains("assumed-role/night/one"), "the fact says who it was: {facts}");
 }
 
 #[tokio::test]
@@ -185,7 +217,7 @@ async fn a_problem_is_written_like_this() {
               "field": "region"
             },
             {
-              "allowed": "an object with image, instance_type and, if wanted, subnet, security_groups, key_name, instance_profile, root_volume_gib",
+              "allowed": "an object with image, instance_type and, if wanted, launch_template, subnet, security_groups, key_name, instance_profile, root_volume_gib, root_volume_type, user_data, alternatives",
               "detail": "is required",
               "field": "spec"
             },

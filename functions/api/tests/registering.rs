@@ -43,10 +43,15 @@ async fn everything_that_can_be_launched_is_recorded() {
     body["spec"] = json!({
         "image": "ami-12345678", "instance_type": "c5.4xlarge", "subnet": "subnet-12345678",
         "security_groups": ["sg-12345678", "sg-0123456789abcdef0"], "key_name": "my key",
-        "instance_profile": "cml-worker", "root_volume_gib": 8,
+        "instance_profile": "cml-worker", "root_volume_gib": 8, "root_volume_type": "gp3",
+        "launch_template": { "id": "lt-12345678", "version": "3" },
+        "user_data": "#cloud-config\n",
+        "alternatives": [{ "instance_type": "c5.9xlarge" }, { "subnet": "subnet-23456789" }],
     });
     let answer = client.json("POST", "/workers", &body).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
+    body["spec"]["alternative"] = 0.into();
+    body["spec"]["user_data"] = true.into();
     assert_eq!(answer.json()["spec"], body["spec"]);
 }
 

@@ -4,7 +4,9 @@
 
 mod bad_input;
 mod commands;
+mod guards;
 mod idempotency;
+mod launching;
 mod logged;
 mod refusals;
 mod registering;

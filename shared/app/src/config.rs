@@ -5,6 +5,7 @@
 //! a secret.
 
 mod access;
+mod allowed;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,8 @@ use std::fmt;
 
 use domain::{AccountId, AlertDuration, DriftPolicy, Percent, PollInterval, Region, Settings, Threshold};
 
-pub use access::{Access, NotARole, Principals, Role};
+pub use access::{Access, NotARole, Principals, Role, role_of_session};
+pub use allowed::{Allowed, TypePattern};
 pub use webhook_url::{InvalidUrl, WebhookUrl};
 
 use rule::Reader;
@@ -169,6 +171,8 @@ pub struct ApiConfig {
     pub account: AccountId,
     /// Who may do what.
     pub access: Access,
+    /// What new workers may be launched from.
+    pub allowed: Allowed,
 }
 
 impl ApiConfig {
@@ -186,7 +190,10 @@ impl ApiConfig {
         let common = Config::read(reader);
         let account = reader.word("ACCOUNT_ID");
         let access = Self::read_access(reader);
-        Some(Self { common: common?, account: account?, access: access? })
+        let instance_types = reader.list("ALLOWED_INSTANCE_TYPES", rule::TYPES);
+        let image_owners = reader.list("ALLOWED_IMAGE_OWNERS", rule::OWNERS);
+        let allowed = Allowed { instance_types: instance_types?, image_owners: image_owners? };
+        Some(Self { common: common?, account: account?, access: access?, allowed })
     }
 
     fn read_access(reader: &mut Reader<'_>) -> Option<Access> {
@@ -199,6 +206,12 @@ impl ApiConfig {
         ] {
             let those = reader.list::<Principals>(variable, rule::PRINCIPALS);
             principals.extend(those.into_iter().flatten().map(|those| (those, role)));
+        }
+        // The highest role counts: whoever is named as less would be an admin all the same.
+        let all_are_admins = principals.iter().any(|(those, role)| *role == Role::Admin && those.are_all());
+        if all_are_admins && principals.iter().any(|(_, role)| *role != Role::Admin) {
+            let rule = "must not be * when OPERATOR_PRINCIPALS or VIEWER_PRINCIPALS name anybody";
+            return reader.refuse("ADMIN_PRINCIPALS", rule.to_owned());
         }
         Some(Access { claim: claim?, principals })
     }

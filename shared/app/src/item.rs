@@ -99,7 +99,7 @@ impl WorkerItem {
             monitored: overrides.and_then(|own| own.monitoring),
             interval: overrides.and_then(|own| own.interval),
             drift_policy: overrides.and_then(|own| own.drift),
-            drifted: living.then_some(state.drift.is_some()),
+            drifted: living.then_some(stored.worker.may_be_reverted()),
             worker: state.clone(),
         }
     }

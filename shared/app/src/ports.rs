@@ -9,10 +9,13 @@ mod deliveries;
 mod journal;
 mod outside;
 mod time;
+mod vault;
 mod workers;
 
 pub use buckets::{BucketKey, Buckets};
-pub use compute::{Accepted, Actuator, Answered, Compute, Instance, InstanceStatus, Metrics};
+pub use compute::{
+    Accepted, Actuator, Answered, Compute, ImageQuery, Instance, InstanceStatus, Metrics, WantedImage,
+};
 pub use deliveries::{Claim, Deliveries, Delivery, DeliveryKey, Outcome};
 pub use journal::{Answer, Begun, Heartbeat, Idempotency, RequestKey, Sample, Samples, Sweeps};
 pub use outside::{
@@ -20,4 +23,5 @@ pub use outside::{
     TopicMessage, WebhookAnswer, WebhookRequest, Webhooks,
 };
 pub use time::{Clock, Ids};
+pub use vault::UserDataVault;
 pub use workers::{InstanceKey, Page, Watch, Workers};

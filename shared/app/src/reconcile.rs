@@ -4,10 +4,12 @@
 //! The conditional write before the call makes the call exclusive; the lease in the record makes a crash after it
 //! harmless. There is no retry in here: what failed is recorded with the time at which it is due again. Who has to wait for
 //! its turn has no intent and so loses no attempt: its place is recorded, once, and the poll brings it back when its turn has
-//! come.
+//! come. Who is held takes no place: its plan is to do nothing, and so nobody asks for it.
 
 mod answer;
 mod call;
+mod user_data;
+mod withhold;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, StoreError};
 use crate::fleet::Fleet;
 use crate::govern::Governor;
-use crate::ports::{Actuator, BucketKey, Buckets, Clock, Compute, Workers};
+use crate::ports::{Actuator, BucketKey, Buckets, Clock, Compute, UserDataVault, Workers};
 use crate::record::Stored;
 
 /// How often a worker is planned afresh when others change it meanwhile.
@@ -29,7 +31,7 @@ const BUDGET: SignedDuration = SignedDuration::from_secs(25);
 
 /// What reconciling needs.
 #[derive(Debug)]
-pub struct Reconciler<'a, W, K, C, A, B> {
+pub struct Reconciler<'a, W, K, C, A, B, U> {
     /// Records intent and answer.
     pub fleet: Fleet<'a, W, K>,
     /// EC2, to read.
@@ -38,6 +40,8 @@ pub struct Reconciler<'a, W, K, C, A, B> {
     pub actuator: &'a A,
     /// What is left of EC2's buckets.
     pub buckets: &'a B,
+    /// The user data of launches.
+    pub user_data: &'a U,
 }
 
 /// What a reconciliation came to. Every worker is in exactly one of `idle`, `issued`, `queued`, `lapsed`, `over`, `lost_race`
@@ -65,6 +69,8 @@ pub struct ReconcileReport {
     pub accepted: u32,
     /// Calls EC2 refused, counted by worker.
     pub refused: u32,
+    /// Calls that were not made, because the worker was held after its intent was recorded.
+    pub withheld: u32,
 }
 
 /// A recorded intent.
@@ -113,13 +119,14 @@ impl Run {
     }
 }
 
-impl<W, K, C, A, B> Reconciler<'_, W, K, C, A, B>
+impl<W, K, C, A, B, U> Reconciler<'_, W, K, C, A, B, U>
 where
     W: Workers,
     K: Clock,
     C: Compute,
     A: Actuator,
     B: Buckets,
+    U: UserDataVault,
 {
     /// Takes each worker one step further, if a step is due and it is its turn. Returns the workers whose record could not
     /// be read or written; for those the caller must come back.
@@ -289,6 +296,7 @@ where
                 Step::Issue(_) | Step::Close => stored.worker.proceed(&policy, self.now()),
             };
             if events.is_empty() {
+                self.forget_user_data(&stored.worker, None).await;
                 return Ok(Recorded::Idle(plan));
             }
             let expected = match step {

@@ -10,6 +10,7 @@ mod save;
 mod sweeps;
 #[cfg(test)]
 mod tests;
+mod user_data;
 mod workers;
 
 pub use buckets::DynamoBuckets;
@@ -17,6 +18,7 @@ pub use deliveries::DynamoDeliveries;
 pub use idempotency::DynamoIdempotency;
 pub use samples::DynamoSamples;
 pub use sweeps::DynamoSweeps;
+pub use user_data::DynamoUserData;
 pub use workers::DynamoWorkers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

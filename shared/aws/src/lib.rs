@@ -23,7 +23,8 @@ pub use clients::{ClientsError, LONGEST_CALL};
 pub use cloudwatch::CloudWatchMetrics;
 pub use config::Environment;
 pub use dynamo::{
-    DynamoBuckets, DynamoDeliveries, DynamoIdempotency, DynamoSamples, DynamoSweeps, DynamoWorkers,
+    DynamoBuckets, DynamoDeliveries, DynamoIdempotency, DynamoSamples, DynamoSweeps, DynamoUserData,
+    DynamoWorkers,
 };
 pub use ec2::{Ec2Actuator, Ec2Compute};
 pub use entry::{Refused, serve, serve_http};
@@ -93,6 +94,11 @@ impl Aws {
     /// Idempotency records.
     pub fn idempotency(&self, config: &Config) -> DynamoIdempotency {
         DynamoIdempotency::new(self.dynamo(), &config.journal_table)
+    }
+
+    /// User data until the launch.
+    pub fn user_data(&self, config: &Config) -> DynamoUserData {
+        DynamoUserData::new(self.dynamo(), &config.journal_table)
     }
 
     /// The delivery ledger.

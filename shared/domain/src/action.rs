@@ -1,41 +1,25 @@
-//! The one next step on EC2, and the reason for it or for its absence.
+//! The one next step on EC2, and what became of an attempt to take it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use jiff::SignedDuration;
 
 use crate::state::words;
-use crate::{InstanceId, Observed, Timestamp};
-
-/// What to launch. Checked at the edge; EC2 has the last word.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaunchSpec {
-    /// The machine image, `ami-...`.
-    pub image: String,
-    /// The instance type, such as `m5zn.metal`.
-    pub instance_type: String,
-    /// The subnet, `subnet-...`; without it EC2 takes the default one.
-    pub subnet: Option<String>,
-    /// The security groups, `sg-...`; empty for the subnet's default one.
-    pub security_groups: Vec<String>,
-    /// The name of the key pair.
-    pub key_name: Option<String>,
-    /// The name of the instance profile.
-    pub instance_profile: Option<String>,
-    /// The size of the root volume in GiB; without it the image decides.
-    pub root_volume_gib: Option<u32>,
-}
+use crate::{InstanceId, LaunchSpec, Observed, Timestamp, UserData};
 
 /// One step on EC2, with everything the call needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Launch the instance (`RunInstances`, with the worker's id as `ClientToken`).
+    /// Launch the instance (`RunInstances`).
     Launch {
         /// What to launch.
-        spec: LaunchSpec,
+        spec: Box<LaunchSpec>,
+        /// The `ClientToken`: the same for the same launch.
+        token: String,
         /// The tags to launch it with, ours included.
         tags: BTreeMap<String, String>,
+        /// Its user data; whoever plans does not know it.
+        user_data: Option<UserData>,
     },
     /// Find out whether a launch whose answer was lost made an instance (`DescribeInstances` by our tag).
     Locate,
@@ -127,6 +111,14 @@ impl ActionKind {
         SignedDuration::from_secs((30_i64 << number.saturating_sub(1).min(5)).min(900))
     }
 
+    /// It changes something on EC2, and not only reads.
+    pub const fn changes_ec2(self) -> bool {
+        match self {
+            Self::Launch | Self::Start | Self::Stop | Self::Reboot | Self::Terminate | Self::Tag => true,
+            Self::Locate => false,
+        }
+    }
+
     /// Without it EC2 does not get where it was asked to go. Reboots and tags are beside that way.
     pub const fn drives(self) -> bool {
         match self {
@@ -157,12 +149,14 @@ impl ActionKind {
 pub struct Attempt {
     /// What is being tried.
     pub action: ActionKind,
-    /// The how-manieth try it is, from 1.
+    /// The how-manieth try it is, from 1; 0 once the tries before no longer count.
     pub number: u32,
     /// When it was recorded, just before the call.
     pub issued_at: Timestamp,
     /// When the instance must have got there.
     pub deadline: Timestamp,
+    /// By which alternative a launch is tried, if there are any; 0 is the spec itself.
+    pub alternative: Option<u32>,
     /// EC2 has accepted the call. Accepted is not done.
     pub accepted: bool,
     /// How it failed, and when to try again.
@@ -193,8 +187,12 @@ pub struct Failure {
 pub enum FailureKind {
     /// EC2 asks to slow down.
     Throttled,
-    /// EC2 has no room, or the account's quota is used up.
+    /// EC2 has no room.
     Capacity,
+    /// The account's quota is used up.
+    Quota,
+    /// EC2 does not offer it, or not in this zone.
+    Unsupported,
     /// We are not allowed to.
     Denied,
     /// EC2 knows no such instance.
@@ -207,6 +205,8 @@ pub enum FailureKind {
     Invalid,
     /// EC2 refused, in words that are none of these; nothing was done.
     Refused,
+    /// We did not make the call: just before it the worker was held, or its record could not be read.
+    Withheld,
     /// The call was accepted and the instance did not get there in time.
     Overdue,
     /// Anything else, such as a lost connection.
@@ -216,12 +216,15 @@ pub enum FailureKind {
 words!(FailureKind {
     Throttled => "throttled",
     Capacity => "capacity",
+    Quota => "quota",
+    Unsupported => "unsupported",
     Denied => "denied",
     NotFound => "not_found",
     IncorrectState => "incorrect_state",
     AlreadyLaunched => "already_launched",
     Invalid => "invalid",
     Refused => "refused",
+    Withheld => "withheld",
     Overdue => "overdue",
     Other => "other",
 });
@@ -233,12 +236,20 @@ impl FailureKind {
             Self::Overdue | Self::AlreadyLaunched | Self::Other => true,
             Self::Throttled
             | Self::Capacity
+            | Self::Quota
+            | Self::Unsupported
             | Self::Denied
             | Self::NotFound
             | Self::IncorrectState
             | Self::Invalid
-            | Self::Refused => false,
+            | Self::Refused
+            | Self::Withheld => false,
         }
+    }
+
+    /// Another instance type may do, or the same in another zone.
+    pub const fn is_elsewhere(self) -> bool {
+        matches!(self, Self::Capacity | Self::Quota | Self::Unsupported)
     }
 
     /// Trying again later may help.
@@ -246,154 +257,15 @@ impl FailureKind {
         match self {
             Self::Throttled
             | Self::Capacity
+            | Self::Quota
             | Self::NotFound
             | Self::IncorrectState
             | Self::Refused
+            | Self::Withheld
             | Self::AlreadyLaunched
             | Self::Overdue
             | Self::Other => true,
-            Self::Denied | Self::Invalid => false,
-        }
-    }
-}
-
-/// The next step, and why. Without an action, `reason` says why there is none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// The step, if one is due now.
-    pub action: Option<Action>,
-    /// Why this, or why nothing.
-    pub reason: Reason,
-}
-
-/// Why something is done, or is not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// The worker has ended.
-    Ended,
-    /// The worker was forgotten: we no longer answer for its instance.
-    Forgotten,
-    /// EC2 is as it was asked to be.
-    AsDesired,
-    /// An operator asked for it.
-    Requested,
-    /// The instance was never launched.
-    NotLaunched,
-    /// A launch was called for and its answer is not known.
-    LaunchUnresolved,
-    /// EC2 has not told us about the instance yet.
-    Unobserved,
-    /// EC2 is still moving the instance.
-    InTransition(Observed),
-    /// EC2 repeatedly says it knows no such instance.
-    Missing,
-    /// Drift, and the policy is to bring EC2 back.
-    DriftReverted,
-    /// Drift, and the policy is to say so and change nothing.
-    DriftLeft,
-    /// Drift, and the policy is that what is asked for follows.
-    DriftAdopted,
-    /// An operator asked for a reboot.
-    RebootRequested,
-    /// The instance does not carry our tags yet, and we may not act on it before it does.
-    Adoption,
-    /// The instance's tags are not the worker's.
-    TagsDiffer,
-    /// An attempt is under way.
-    InFlight {
-        /// What is being tried.
-        action: ActionKind,
-        /// The how-manieth try.
-        number: u32,
-        /// Until when we wait for it.
-        until: Timestamp,
-    },
-    /// The last attempt failed and the next one is not due yet.
-    BackingOff {
-        /// What is being tried.
-        action: ActionKind,
-        /// The tries so far.
-        number: u32,
-        /// When the next one is due.
-        until: Timestamp,
-    },
-    /// EC2 takes only so many at a time, and others were first.
-    Queued {
-        /// What waits.
-        action: ActionKind,
-        /// Its turn.
-        until: Timestamp,
-    },
-    /// The tries are used up, or trying again cannot help.
-    Exhausted {
-        /// What was tried.
-        action: ActionKind,
-        /// How often.
-        number: u32,
-    },
-    /// We gave up earlier what is left to do; a command starts afresh.
-    GaveUp,
-}
-
-impl Reason {
-    /// The word for the reason, without its particulars: stable, for filters and metrics.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Ended => "ended",
-            Self::Forgotten => "forgotten",
-            Self::AsDesired => "as_desired",
-            Self::Requested => "requested",
-            Self::NotLaunched => "not_launched",
-            Self::LaunchUnresolved => "launch_unresolved",
-            Self::Unobserved => "unobserved",
-            Self::InTransition(_) => "in_transition",
-            Self::Missing => "missing",
-            Self::DriftReverted => "drift_reverted",
-            Self::DriftLeft => "drift_left",
-            Self::DriftAdopted => "drift_adopted",
-            Self::RebootRequested => "reboot_requested",
-            Self::Adoption => "adoption",
-            Self::TagsDiffer => "tags_differ",
-            Self::InFlight { .. } => "in_flight",
-            Self::BackingOff { .. } => "backing_off",
-            Self::Queued { .. } => "queued",
-            Self::Exhausted { .. } => "exhausted",
-            Self::GaveUp => "gave_up",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ended => f.write_str("the worker has ended"),
-            Self::Forgotten => f.write_str("the worker was forgotten and its instance is left alone"),
-            Self::AsDesired => f.write_str("EC2 is as it was asked to be"),
-            Self::Requested => f.write_str("an operator asked for it"),
-            Self::NotLaunched => f.write_str("the instance was never launched"),
-            Self::LaunchUnresolved => f.write_str("a launch was called for and its answer is not known"),
-            Self::Unobserved => f.write_str("EC2 has not told us about the instance yet"),
-            Self::InTransition(observed) => write!(f, "EC2 is still moving the instance ({observed})"),
-            Self::Missing => f.write_str("EC2 says, repeatedly, that it knows no such instance"),
-            Self::DriftReverted => f.write_str("EC2 drifted, and the policy is to bring it back"),
-            Self::DriftLeft => f.write_str("EC2 drifted, and the policy is to say so and change nothing"),
-            Self::DriftAdopted => f.write_str("EC2 drifted, and the policy is to accept it"),
-            Self::RebootRequested => f.write_str("an operator asked for a reboot"),
-            Self::Adoption => f.write_str("the instance must carry our tags before we may act on it"),
-            Self::TagsDiffer => f.write_str("the instance's tags are not the worker's"),
-            Self::InFlight { action, number, until } => {
-                write!(f, "waiting until {until} for attempt {number} to {action}")
-            }
-            Self::BackingOff { action, number, until } => {
-                write!(f, "attempt {number} to {action} failed; trying again from {until}")
-            }
-            Self::Queued { action, until } => {
-                write!(f, "EC2 is asked for {} in one region; this one waits until {until}", action.pace())
-            }
-            Self::Exhausted { action, number } => {
-                write!(f, "gave up trying to {action} after {number} attempts")
-            }
-            Self::GaveUp => f.write_str("we gave up earlier; a command starts afresh"),
+            Self::Denied | Self::Invalid | Self::Unsupported => false,
         }
     }
 }

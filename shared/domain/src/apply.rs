@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::evidence::{Sighting, Source, effective, is_since, later};
 use crate::worker::{BLIND_AFTER, LAUNCH_GRACE};
 use crate::{
-    ActionKind, Attempt, Desired, Details, Event, FailureKind, GivenUp, Observed, Origin, Queued, Snapshot,
-    TagKey, Timestamp, Worker,
+    ActionKind, Attempt, Desired, Details, Event, FailureKind, GivenUp, Held, Observed, Origin, Queued,
+    Snapshot, TagKey, Timestamp, Worker,
 };
 
 impl Worker {
@@ -28,6 +28,8 @@ impl Worker {
                     instance: None,
                     launch_called: false,
                     already_launched: false,
+                    alternative: 0,
+                    launch_shows_until: None,
                     launched_at: None,
                     sighting: None,
                     has_run: false,
@@ -43,6 +45,8 @@ impl Worker {
                     tags: BTreeMap::new(),
                     applied_tags: BTreeMap::new(),
                     overrides,
+                    held: None,
+                    protected: false,
                     drift: None,
                     attempt: None,
                     queued: None,
@@ -103,6 +107,13 @@ impl Worker {
                 self.start_afresh(ActionKind::Tag);
             }
             Event::SettingsChanged { to, .. } => self.0.overrides = *to,
+            Event::Held { reason, at, by } => {
+                // Nothing is due any more, so it has no place either.
+                self.0.queued = None;
+                self.0.held = Some(Held { reason: reason.clone(), at: *at, by: by.clone() });
+            }
+            Event::Released { at, .. } => self.release(*at),
+            Event::ProtectionChanged { protected, .. } => self.0.protected = *protected,
             Event::DesiredChanged { to, at, .. } => self.desire(*to, *at),
             Event::RebootRequested { at, .. } => {
                 self.0.reboot_requested_at = Some(*at);
@@ -141,7 +152,8 @@ impl Worker {
             Event::ActionQueued { action, not_before, .. } => {
                 self.0.queued = Some(Queued { action: *action, not_before: *not_before });
             }
-            Event::ActionIssued { action, number, at, deadline, reason: _ } => {
+            Event::ActionIssued { action, number, at, deadline, alternative, reason: _ } => {
+                self.doubt_launch();
                 self.0.queued = None;
                 self.0.launch_called |= *action == ActionKind::Launch;
                 self.0.attempt = Some(Attempt {
@@ -149,15 +161,20 @@ impl Worker {
                     number: *number,
                     issued_at: *at,
                     deadline: *deadline,
+                    alternative: *alternative,
                     accepted: false,
                     failed: None,
                 });
             }
             Event::ActionAccepted { action, .. } => self.accept(*action),
-            Event::ActionFailed { action, failure, retry_at, .. } => {
+            Event::ActionFailed { action, failure, retry_at, next_alternative, .. } => {
                 self.0.already_launched |= failure.kind == FailureKind::AlreadyLaunched;
                 if let Some(attempt) = self.0.attempt.as_mut().filter(|attempt| attempt.action == *action) {
                     attempt.failed = Some((failure.clone(), *retry_at));
+                }
+                if let Some(next) = next_alternative {
+                    self.0.alternative = *next;
+                    self.0.launch_shows_until = None;
                 }
             }
             Event::GaveUp { action, reason, at, .. } => {
@@ -183,6 +200,7 @@ impl Worker {
                 self.0.terminated_at = Some(*at);
                 self.0.attempt = None;
                 self.0.queued = None;
+                self.0.held = None;
                 self.0.drift = None;
                 self.0.stray = None;
                 self.0.reboot_requested_at = None;
@@ -192,7 +210,41 @@ impl Worker {
         }
     }
 
+    /// The clock of an attempt stood still meanwhile: what may be tried again is due and begins to count afresh, what EC2
+    /// was at has its whole time again.
+    fn release(&mut self, at: Timestamp) {
+        let metal = self.is_metal();
+        self.0.held = None;
+        let Some(attempt) = self.0.attempt.as_mut().filter(|attempt| attempt.action.changes_ec2()) else {
+            return;
+        };
+        match &mut attempt.failed {
+            None => {
+                let afresh = later(at, attempt.action.time_limit(metal));
+                attempt.deadline = attempt.deadline.max(afresh);
+            }
+            Some((failure, retry_at)) if attempt.action.may_repeat(failure.kind) => {
+                attempt.number = 0;
+                *retry_at = at.min(*retry_at);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// What is about to take the place of a launch: its instance may still show within the time EC2 needs to know it.
+    fn doubt_launch(&mut self) {
+        let open = |attempt: &&Attempt| attempt.action == ActionKind::Launch && attempt.may_take_effect();
+        if self.0.instance.is_some() {
+            return;
+        }
+        if let Some(attempt) = self.0.attempt.as_ref().filter(open) {
+            let until = later(attempt.issued_at, LAUNCH_GRACE);
+            self.0.launch_shows_until = self.0.launch_shows_until.max(Some(until));
+        }
+    }
+
     fn desire(&mut self, to: Desired, at: Timestamp) {
+        self.doubt_launch();
         // Tags that were given up are no obstacle, unless they are those that let us act.
         let adopted = self.is_adopted();
         let s = &mut self.0;

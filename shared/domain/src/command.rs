@@ -1,11 +1,12 @@
 //! Requests, and why one may be refused.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use crate::policy::{AlertDuration, Percent, PollInterval};
 use crate::{
-    AccountId, Desired, DriftPolicy, Event, Evidence, InstanceId, LaunchSpec, Name, Overrides, Region,
-    TagKey, TagValue,
+    AccountId, Desired, DriftPolicy, Event, Evidence, Held, HoldReason, InstanceId, LaunchSpec, Name,
+    Overrides, Region, TagKey, TagValue,
 };
 
 /// Who asked.
@@ -15,6 +16,15 @@ pub enum Actor {
     Caller(String),
     /// cml-fleet itself, following a policy.
     Policy,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Caller(identity) => f.write_str(identity),
+            Self::Policy => f.write_str("cml-fleet"),
+        }
+    }
 }
 
 /// A request to create a worker and its instance.
@@ -32,6 +42,8 @@ pub struct CreateWorker {
     pub tags: BTreeMap<TagKey, TagValue>,
     /// Its own settings.
     pub overrides: Overrides,
+    /// To terminate it takes its name.
+    pub protected: bool,
 }
 
 /// A request to answer for an instance that exists.
@@ -51,6 +63,10 @@ pub struct ImportWorker {
     pub tags: BTreeMap<TagKey, TagValue>,
     /// Its own settings.
     pub overrides: Overrides,
+    /// To terminate it takes its name.
+    pub protected: bool,
+    /// Hold it from the first moment: not even its tags are set.
+    pub held: Option<HoldReason>,
 }
 
 /// A change of settings. The outer `None` leaves a setting, `Some(None)` makes it follow the fleet again.
@@ -96,6 +112,15 @@ pub struct TagsPatch {
     pub remove: BTreeSet<TagKey>,
 }
 
+/// A change of what keeps others, and us, from a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GuardsPatch {
+    /// The outer `None` leaves it as it is, `Some(None)` releases it.
+    pub held: Option<Option<HoldReason>>,
+    /// To terminate it takes its name, from now on or no longer.
+    pub protected: Option<bool>,
+}
+
 /// A request to an existing worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -106,12 +131,15 @@ pub enum Command {
     /// Reboot it.
     Reboot,
     /// End it, and its instance.
-    Terminate,
-    /// Try again to bring its tags in line, if that was given up. A reboot must be asked for by name.
+    Terminate {
+        /// The worker's name, as whoever asks believes it to be. A protected worker needs it.
+        confirm: Option<String>,
+    },
+    /// Try again to bring its tags in line, if that was given up and nobody holds it. A reboot must be asked for by name.
     Sync,
     /// Stop answering for its instance, and leave the instance alone.
     Forget,
-    /// Change name, tags and settings, all or none.
+    /// Change name, tags, settings and guards, all or none.
     Patch {
         /// The new name.
         name: Option<Name>,
@@ -119,6 +147,8 @@ pub enum Command {
         tags: TagsPatch,
         /// The settings to change.
         settings: SettingsPatch,
+        /// The guards to change.
+        guards: GuardsPatch,
     },
 }
 
@@ -155,6 +185,21 @@ pub enum Rejection {
     InstanceEnding {
         /// What EC2 told us.
         observed: crate::Observed,
+    },
+    /// The worker is held.
+    #[error("the worker is {0}; release it first: PATCH it with `held` null")]
+    Held(Held),
+    /// The worker is protected.
+    #[error("the worker is protected; to terminate it all the same, pass its name: confirm={name}")]
+    Protected {
+        /// Its name.
+        name: Name,
+    },
+    /// What was to confirm that this worker is meant names another one.
+    #[error("the worker is called {name}, and the confirmation says otherwise; pass confirm={name} or none")]
+    Misnamed {
+        /// Its name.
+        name: Name,
     },
     /// Too many tags.
     #[error("a worker can have at most {max} tags of its own")]

@@ -1,6 +1,8 @@
 //! What a command means for a worker, or why it is refused.
 
-use crate::command::{Actor, Command, CreateWorker, Decision, ImportWorker, Rejection, TagsPatch};
+use crate::command::{
+    Actor, Command, CreateWorker, Decision, GuardsPatch, ImportWorker, Rejection, TagsPatch,
+};
 use crate::{
     ActionKind, Desired, Details, Event, Finding, MAX_TAGS, Observed, Overrides, Sighting, Timestamp, Worker,
     WorkerId,
@@ -12,11 +14,14 @@ impl Worker {
     /// # Errors
     /// [`Rejection::TooManyTags`].
     pub fn create(id: WorkerId, command: CreateWorker, by: Actor, now: Timestamp) -> Decision {
-        let CreateWorker { name, account, region, spec, tags, overrides } = command;
+        let CreateWorker { name, account, region, spec, tags, overrides, protected } = command;
         if tags.len() > MAX_TAGS {
             return Err(Rejection::TooManyTags { max: MAX_TAGS });
         }
-        Ok(vec![Event::Created { id, name, account, region, spec, tags, overrides, at: now, by }])
+        let protection = protected.then(|| Event::ProtectionChanged { protected, by: by.clone() });
+        let spec = Box::new(spec);
+        let created = Event::Created { id, name, account, region, spec, tags, overrides, at: now, by };
+        Ok(std::iter::once(created).chain(protection).collect())
     }
 
     /// The facts of an import. What the instance is becomes what it is to be.
@@ -25,7 +30,8 @@ impl Worker {
     /// [`Rejection::InstanceEnding`] unless the instance is pending, running, stopping or stopped;
     /// [`Rejection::TooManyTags`].
     pub fn import(id: WorkerId, command: ImportWorker, by: Actor, now: Timestamp) -> Decision {
-        let ImportWorker { name, account, region, instance, evidence, tags, overrides } = command;
+        let ImportWorker { name, account, region, instance, evidence, tags, overrides, protected, held } =
+            command;
         if tags.len() > MAX_TAGS {
             return Err(Rejection::TooManyTags { max: MAX_TAGS });
         }
@@ -47,6 +53,10 @@ impl Worker {
             state_reason: details.state_reason.clone(),
         };
         let health = details.health.filter(|_| observed == Observed::Running);
+        let guards = [
+            protected.then(|| Event::ProtectionChanged { protected, by: by.clone() }),
+            held.map(|reason| Event::Held { reason, at: now, by: by.clone() }),
+        ];
         let mut events = vec![
             Event::Imported { id, name, account, region, instance, desired, tags, overrides, at: now, by },
             Event::InstanceObserved {
@@ -59,6 +69,7 @@ impl Worker {
             events.push(Event::DesiredReached { at: now });
         }
         events.extend(health.map(|to| Event::HealthChanged { from: None, to }));
+        events.extend(guards.into_iter().flatten());
         Ok(events)
     }
 
@@ -69,7 +80,7 @@ impl Worker {
     /// A [`Rejection`]; nothing has changed then.
     pub fn decide(&self, command: Command, by: Actor, now: Timestamp) -> Decision {
         match command {
-            Command::Terminate if self.is_over() => {
+            Command::Terminate { .. } if self.is_over() => {
                 if self.0.terminated_at.is_some() {
                     Ok(Vec::new())
                 } else {
@@ -78,16 +89,23 @@ impl Worker {
             }
             Command::Forget if self.0.forgotten_at.is_some() => Ok(Vec::new()),
             _ if self.is_over() => Err(Rejection::Ended),
+            Command::Start | Command::Stop | Command::Reboot | Command::Terminate { .. }
+                if let Some(held) = &self.0.held =>
+            {
+                Err(Rejection::Held(held.clone()))
+            }
             Command::Start => self.change_desired(Desired::Running, by, now),
             Command::Stop => self.change_desired(Desired::Stopped, by, now),
-            Command::Terminate => Ok(self.terminate(by, now)),
+            Command::Terminate { confirm } => self.terminate(confirm.as_deref(), by, now),
             Command::Reboot => self.reboot(by, now),
             Command::Sync if self.0.instance.is_none() => Err(Rejection::NotLaunched),
+            // The look goes on; tags are a change of EC2.
+            Command::Sync if self.is_held() => Ok(Vec::new()),
             Command::Sync => Ok(self.retry_tags(by, now).into_iter().collect()),
             // Its instance would run on, and nothing would say whose it was. Who gave up knows.
             Command::Forget if self.may_be_launching() => Err(Rejection::Launching),
             Command::Forget => Ok(vec![Event::Forgotten { at: now, by }]),
-            Command::Patch { name, tags, settings } => {
+            Command::Patch { name, tags, settings, guards } => {
                 let mut events = Vec::new();
                 let about_tags = name.is_some() || tags != TagsPatch::default();
                 if let Some(to) = name.filter(|to| *to != self.0.name) {
@@ -99,8 +117,9 @@ impl Worker {
                 }
                 let to: Overrides = settings.applied_to(&self.0.overrides);
                 if to != self.0.overrides {
-                    events.push(Event::SettingsChanged { from: self.0.overrides, to, by });
+                    events.push(Event::SettingsChanged { from: self.0.overrides, to, by: by.clone() });
                 }
+                events.extend(self.change_guards(guards, &by, now));
                 self.with_status(events)
             }
         }
@@ -122,16 +141,43 @@ impl Worker {
         self.with_status(vec![Event::DesiredChanged { from: self.0.desired, to, at: now, by }])
     }
 
-    fn terminate(&self, by: Actor, now: Timestamp) -> Vec<Event> {
+    fn terminate(&self, confirm: Option<&str>, by: Actor, now: Timestamp) -> Decision {
         if self.0.desired == Desired::Terminated && !self.is_stuck() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
+        self.confirmed(confirm)?;
         let changed = Event::DesiredChanged { from: self.0.desired, to: Desired::Terminated, at: now, by };
         if self.0.instance.is_none() && !self.0.launch_called {
             let reason = "it was terminated before its instance was launched".to_owned();
-            return vec![changed, Event::Terminated { at: now, expected: true, reason }];
+            return Ok(vec![changed, Event::Terminated { at: now, expected: true, reason }]);
         }
-        self.with_status(vec![changed]).unwrap_or_default()
+        self.with_status(vec![changed])
+    }
+
+    /// Whoever terminates a protected worker has to name it, and whoever names one has to name this one. One that is to
+    /// end already has no way back that this could keep open.
+    fn confirmed(&self, confirm: Option<&str>) -> Result<(), Rejection> {
+        let name = || self.0.name.clone();
+        match confirm {
+            _ if self.0.desired == Desired::Terminated => Ok(()),
+            Some(said) if said == self.0.name.as_str() => Ok(()),
+            _ if self.0.protected => Err(Rejection::Protected { name: name() }),
+            Some(_) => Err(Rejection::Misnamed { name: name() }),
+            None => Ok(()),
+        }
+    }
+
+    fn change_guards(&self, patch: GuardsPatch, by: &Actor, now: Timestamp) -> Vec<Event> {
+        let (at, by) = (now, || by.clone());
+        let known = self.0.held.as_ref().map(|held| &held.reason);
+        let hold = match patch.held {
+            Some(Some(reason)) if known != Some(&reason) => Some(Event::Held { reason, at, by: by() }),
+            Some(None) if known.is_some() => Some(Event::Released { at, by: by() }),
+            Some(_) | None => None,
+        };
+        let protection = patch.protected.filter(|protected| *protected != self.0.protected);
+        let protection = protection.map(|protected| Event::ProtectionChanged { protected, by: by() });
+        hold.into_iter().chain(protection).collect()
     }
 
     fn reboot(&self, by: Actor, now: Timestamp) -> Decision {

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     AccountId, ActionKind, Actor, Alert, AlertKind, Desired, Details, Drift, DriftPolicy, Failure, Health,
-    InstanceId, LaunchSpec, Name, Overrides, Reason, Region, Sighting, Status, TagKey, TagValue, Timestamp,
-    WorkerId,
+    HoldReason, InstanceId, LaunchSpec, Name, Overrides, Reason, Region, Sighting, Status, TagKey, TagValue,
+    Timestamp, WorkerId,
 };
 
 /// How a worker came to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// Created by us, from this.
-    Created(LaunchSpec),
+    Created(Box<LaunchSpec>),
     /// An instance that existed before.
     Imported,
 }
@@ -31,7 +31,7 @@ pub enum Event {
         /// Its region.
         region: Region,
         /// What to launch.
-        spec: LaunchSpec,
+        spec: Box<LaunchSpec>,
         /// The operator's own tags.
         tags: BTreeMap<TagKey, TagValue>,
         /// Its own settings.
@@ -88,6 +88,29 @@ pub enum Event {
         from: Overrides,
         /// The overrides from now on.
         to: Overrides,
+        /// Who asked.
+        by: Actor,
+    },
+    /// Somebody holds the worker, or for another reason than before: nothing of ours changes its instance.
+    Held {
+        /// Why.
+        reason: HoldReason,
+        /// When.
+        at: Timestamp,
+        /// Who holds it.
+        by: Actor,
+    },
+    /// The worker is held no longer, and what has waited is due.
+    Released {
+        /// When.
+        at: Timestamp,
+        /// Who asked.
+        by: Actor,
+    },
+    /// It takes the worker's name to terminate it, from now on or no longer.
+    ProtectionChanged {
+        /// Whether it does.
+        protected: bool,
         /// Who asked.
         by: Actor,
     },
@@ -173,6 +196,8 @@ pub enum Event {
         drift: Drift,
         /// What the policy says about it.
         policy: DriftPolicy,
+        /// The worker is held, so nothing changes EC2, whatever the policy says.
+        held: bool,
     },
     /// EC2 is where it was asked to be again.
     DriftResolved {
@@ -209,6 +234,8 @@ pub enum Event {
         at: Timestamp,
         /// When the instance must have got there.
         deadline: Timestamp,
+        /// By which alternative a launch is tried, if there are any; 0 is the spec itself.
+        alternative: Option<u32>,
         /// Why.
         reason: Reason,
     },
@@ -231,6 +258,8 @@ pub enum Event {
         at: Timestamp,
         /// When it may be tried again.
         retry_at: Timestamp,
+        /// The alternative by which a launch is tried then, if the one in use was refused; 0 is the spec itself.
+        next_alternative: Option<u32>,
     },
     /// We stopped trying this action. What else is due is done all the same.
     GaveUp {
@@ -291,6 +320,9 @@ impl Event {
             Self::Renamed { .. } => "renamed",
             Self::TagsChanged { .. } => "tags_changed",
             Self::SettingsChanged { .. } => "settings_changed",
+            Self::Held { .. } => "held",
+            Self::Released { .. } => "released",
+            Self::ProtectionChanged { .. } => "protection_changed",
             Self::DesiredChanged { .. } => "desired_changed",
             Self::RebootRequested { .. } => "reboot_requested",
             Self::RetryRequested { .. } => "retry_requested",

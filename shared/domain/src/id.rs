@@ -78,6 +78,14 @@ text_id! {
 }
 
 text_id! {
+    /// Whose images are meant: the account's own, Amazon's, the marketplace's, or those of another account (EC2 API
+    /// reference, "`DescribeImages`").
+    ImageOwner, "self, amazon, aws-marketplace or a 12-digit AWS account id", |text| {
+        matches!(text, "self" | "amazon" | "aws-marketplace") || text.parse::<AccountId>().is_ok()
+    }
+}
+
+text_id! {
     /// What operators call a worker: 1 to 63 letters, digits, `-`, `_` or `.`, starting and ending with a letter or
     /// digit. Unique among living workers.
     Name, "1 to 63 letters, digits, '-', '_' or '.', starting and ending with a letter or digit", |text| {
@@ -109,12 +117,27 @@ text_id! {
     }
 }
 
+text_id! {
+    /// Why a worker is held: 1 to 200 characters on one line, all of which can be seen.
+    HoldReason, "1 to 200 characters on one line, none of them a control or invisible character, without spaces at the ends", |text| {
+        (1..=200).contains(&text.chars().count())
+            && text.trim() == text
+            && !text.chars().any(|c| c.is_control() || is_hidden(c) || (c.is_whitespace() && c != ' '))
+    }
+}
+
+/// Characters that show nothing but change how the others are shown: zero-width ones, and those that set the
+/// direction of writing (Unicode technical report 36, "Bidirectional text spoofing").
+pub const fn is_hidden(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{061c}')
+}
+
 /// EC2's tag alphabet: letters, digits and spaces of any script, and `_.:/=+-@`.
 fn tag_char(c: char) -> bool {
     c.is_alphanumeric() || c == ' ' || matches!(c, '_' | '.' | ':' | '/' | '=' | '+' | '-' | '@')
 }
 
-/// The identity of a worker. It is also EC2's `ClientToken` at launch, so a repeated launch is the same launch.
+/// The identity of a worker. It is also in EC2's `ClientToken` at launch, so a repeated launch is the same launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(Uuid);
 
@@ -122,6 +145,12 @@ impl WorkerId {
     /// The worker with this identifier.
     pub const fn new(id: Uuid) -> Self {
         Self(id)
+    }
+
+    /// EC2's `ClientToken` for a launch by this alternative; 0 is the spec itself. EC2 takes a token for one request only,
+    /// of at most 64 ASCII characters (EC2 API reference, "Ensuring idempotency").
+    pub fn client_token(self, alternative: u32) -> String {
+        if alternative == 0 { self.to_string() } else { format!("{self}-{alternative}") }
     }
 
     /// A number that is the same for this worker on every machine and in every release: it spreads workers over the

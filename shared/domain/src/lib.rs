@@ -14,9 +14,11 @@ mod event;
 mod evidence;
 mod health;
 mod id;
+mod launch;
 mod observe;
 mod plan;
 mod policy;
+mod reason;
 mod snapshot;
 mod state;
 mod status;
@@ -25,26 +27,29 @@ mod tests;
 mod vitals;
 mod worker;
 
-pub use action::{
-    Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, LaunchSpec, MAX_ATTEMPTS, Plan, Reason,
-};
+pub use action::{Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, MAX_ATTEMPTS};
 pub use alert::{Alert, AlertKind};
 pub use bucket::{Admission, Ask, Level, Limits, Queued, Rate, Turns};
 pub use command::{
-    Actor, Command, CreateWorker, Decision, ImportWorker, Rejection, SettingsPatch, TagsPatch,
+    Actor, Command, CreateWorker, Decision, GuardsPatch, ImportWorker, Rejection, SettingsPatch, TagsPatch,
 };
 pub use event::{Event, Origin};
 pub use evidence::{Details, Evidence, Finding, Sighting, Source};
 pub use health::{CheckStatus, Health};
-pub use id::{AccountId, InstanceId, InvalidId, Name, Region, TagKey, TagValue, WorkerId, Zone};
+pub use id::{
+    AccountId, HoldReason, ImageOwner, InstanceId, InvalidId, Name, Region, TagKey, TagValue, WorkerId, Zone,
+    is_hidden,
+};
+pub use launch::{Alternative, LaunchSpec, LaunchTemplate, UserData, VolumeType};
 pub use policy::{
     AlertDuration, DriftPolicy, OutOfRange, Overrides, Percent, Policy, PollInterval, Settings, Threshold,
 };
+pub use reason::{Plan, Reason};
 pub use snapshot::Snapshot;
 pub use state::{Desired, Observed, UnknownWord};
 pub use status::Status;
 pub use vitals::{Datapoint, Metric, Vitals};
-pub use worker::{Drift, GivenUp, Worker};
+pub use worker::{Drift, GivenUp, Held, Worker};
 
 /// A point in time, UTC, to the nanosecond. Stored and compared at millisecond precision.
 pub use jiff::Timestamp;

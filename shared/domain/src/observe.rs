@@ -286,7 +286,8 @@ impl Draft<'_> {
                 detected_by: sighting.source,
                 reason: sighting.state_reason.clone(),
             };
-            self.record(Event::DriftDetected { drift, policy: policy.drift });
+            let held = state.held.is_some();
+            self.record(Event::DriftDetected { drift, policy: policy.drift, held });
         }
         let follows = match observed {
             Observed::Running => Some(Desired::Running),

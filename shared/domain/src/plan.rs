@@ -1,11 +1,12 @@
 //! The next step on EC2, and why.
 
-use crate::action::{
-    Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, LaunchSpec, MAX_ATTEMPTS, Plan, Reason,
-};
+use crate::action::{Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, MAX_ATTEMPTS};
 use crate::bucket::{Queued, why_queued};
 use crate::evidence::later;
-use crate::{Desired, DriftPolicy, Event, InstanceId, Observed, Origin, Policy, Timestamp, Worker};
+use crate::{
+    Desired, DriftPolicy, Event, InstanceId, LaunchSpec, Observed, Origin, Plan, Policy, Reason, Timestamp,
+    Worker,
+};
 
 impl Plan {
     const fn none(reason: Reason) -> Self {
@@ -36,7 +37,7 @@ impl Worker {
         let wanted = self.step(policy);
         let Some(attempt) = &self.0.attempt else { return wanted };
         match &wanted.action {
-            Some(action) if action.kind() == attempt.action => match pace(attempt, now) {
+            Some(action) if action.kind() == attempt.action => match self.pace(attempt, now) {
                 Some(reason) => Plan::none(reason),
                 None => wanted,
             },
@@ -48,8 +49,23 @@ impl Worker {
         }
     }
 
-    /// What is due without regard to what is under way already.
+    /// What is due without regard to what is under way already. Whatever changes EC2 waits while the worker is held: this
+    /// is the one way to every call.
     fn step(&self, policy: &Policy) -> Plan {
+        let plan = self.free_step(policy);
+        match &plan.action {
+            Some(action) if self.waits(action.kind()) => Plan::none(Reason::Held),
+            Some(_) | None => plan,
+        }
+    }
+
+    /// The worker is held, and this would change EC2.
+    const fn waits(&self, action: ActionKind) -> bool {
+        self.is_held() && action.changes_ec2()
+    }
+
+    /// What is due if nobody holds the worker.
+    fn free_step(&self, policy: &Policy) -> Plan {
         let s = &self.0;
         if s.forgotten_at.is_some() {
             return Plan::none(Reason::Forgotten);
@@ -169,7 +185,13 @@ impl Worker {
     }
 
     fn launch(&self, spec: &LaunchSpec) -> Action {
-        Action::Launch { spec: spec.clone(), tags: self.wanted_tags() }
+        let alternative = self.0.alternative;
+        Action::Launch {
+            spec: Box::new(spec.by(alternative)),
+            token: self.0.id.client_token(alternative),
+            tags: self.wanted_tags(),
+            user_data: None,
+        }
     }
 
     /// The facts to record before the planned call is made, or before nothing is: an attempt that has run out of time
@@ -199,12 +221,14 @@ impl Worker {
             (Some(action), reason) => {
                 let kind = action.kind();
                 events.extend(worker.overtaken(kind));
-                let tried = worker.0.attempt.as_ref().filter(|a| a.action == kind).map_or(0, |a| a.number);
+                let tried = |attempt: &Attempt| attempt.number - u32::from(worker.moves_on_from(attempt));
+                let tried = worker.0.attempt.as_ref().filter(|a| a.action == kind).map_or(0, tried);
                 events.push(Event::ActionIssued {
                     action: kind,
                     number: tried.saturating_add(1),
                     at: now,
                     deadline: later(now, kind.time_limit(worker.is_metal())),
+                    alternative: worker.alternative().filter(|_| kind == ActionKind::Launch),
                     reason: reason.clone(),
                 });
             }
@@ -220,7 +244,12 @@ impl Worker {
         }
         let (from, to) = (self.status(), self.with(&events).status());
         if from != to {
-            events.push(Event::StatusChanged { from, to, reason: plan.reason.to_string() });
+            let given_up = events.iter().find_map(|event| match event {
+                Event::GaveUp { reason, .. } => Some(format!("{}: {reason}", plan.reason)),
+                _ => None,
+            });
+            let reason = given_up.unwrap_or_else(|| plan.reason.to_string());
+            events.push(Event::StatusChanged { from, to, reason });
         }
         (events, plan)
     }
@@ -233,10 +262,11 @@ impl Worker {
             .then(|| Event::ActionOvertook { at: sighting.counted() })
     }
 
-    /// What it means that the time of an attempt is up: that it failed, unless EC2 is where it leads.
+    /// What it means that the time of an attempt is up: that it failed, unless EC2 is where it leads. While the worker is
+    /// held its time does not run out, as we could not try again.
     fn lapse(&self, now: Timestamp) -> Option<Event> {
         let attempt = self.0.attempt.as_ref()?;
-        if attempt.failed.is_some() || now < attempt.deadline {
+        if attempt.failed.is_some() || now < attempt.deadline || self.waits(attempt.action) {
             return None;
         }
         if attempt.action.leads_to() == Some(self.observed()) {
@@ -255,13 +285,13 @@ impl Worker {
             failure.message += "; it is not known whether EC2 rebooted the instance";
         }
         let number = self.0.attempt.as_ref().filter(|a| a.action == action).map_or(1, |a| a.number);
-        Event::ActionFailed {
-            action,
-            number,
-            failure,
-            at: now,
-            retry_at: later(now, action.back_off(number)),
-        }
+        let next_alternative = self.next_alternative(action, failure.kind, now);
+        let (before, after) = self.explain(action, failure.kind, next_alternative);
+        failure.message = before + &failure.message + &after;
+        // There is nothing to wait for before something else is tried.
+        let at_once = next_alternative.is_some_and(|next| next != 0);
+        let retry_at = if at_once { now } else { later(now, action.back_off(number)) };
+        Event::ActionFailed { action, number, failure, at: now, retry_at, next_alternative }
     }
 
     /// What it means that no instance carries the worker's tag. EC2 may not know its own new instance for a while, so a
@@ -285,6 +315,26 @@ impl Worker {
         }
     }
 
+    /// Why an attempt is not to be repeated now; `None` if it is.
+    fn pace(&self, attempt: &Attempt, now: Timestamp) -> Option<Reason> {
+        let (action, number) = (attempt.action, attempt.number);
+        // What EC2 does not offer is no end where there are alternatives: their turn comes, or comes again.
+        let has_turn = |kind: FailureKind| attempt.alternative.is_some() && kind.is_elsewhere();
+        let failed = attempt.failed.as_ref().filter(|(failure, _)| !has_turn(failure.kind));
+        if failed.is_some_and(|(failure, _)| !action.may_repeat(failure.kind)) {
+            return Some(Reason::Exhausted { action, number });
+        }
+        let until = due_at(attempt);
+        if now < until {
+            return Some(match attempt.failed {
+                Some(_) => Reason::BackingOff { action, number, until },
+                None => in_flight(attempt),
+            });
+        }
+        let used_up = number >= MAX_ATTEMPTS && !self.moves_on_from(attempt);
+        (used_up || is_final(attempt)).then_some(Reason::Exhausted { action, number })
+    }
+
     fn give_up(&self, action: ActionKind, attempts: u32, now: Timestamp) -> Event {
         let failure = self.0.attempt.as_ref().and_then(|attempt| attempt.failed.as_ref());
         let reason =
@@ -303,7 +353,8 @@ impl Worker {
             Reason::InFlight { until, .. }
             | Reason::BackingOff { until, .. }
             | Reason::Queued { until, .. } => Some(until),
-            // Nothing is due; but an attempt that is still open must be closed when its time is up.
+            // Nothing is due; but an attempt that is still open must be closed when its time is up. What waits for a
+            // release is planned afresh when that comes.
             Reason::AsDesired
             | Reason::Requested
             | Reason::NotLaunched
@@ -317,11 +368,12 @@ impl Worker {
             | Reason::RebootRequested
             | Reason::Adoption
             | Reason::TagsDiffer
-            | Reason::GaveUp => self
+            | Reason::GaveUp
+            | Reason::Held => self
                 .0
                 .attempt
                 .as_ref()
-                .filter(|attempt| attempt.failed.is_none())
+                .filter(|attempt| attempt.failed.is_none() && !self.waits(attempt.action))
                 .map(|attempt| attempt.deadline),
         }
     }
@@ -334,23 +386,6 @@ fn due_at(attempt: &Attempt) -> Timestamp {
         None if attempt.accepted || is_final(attempt) => attempt.deadline,
         None => later(attempt.issued_at, CALL_LEASE),
     }
-}
-
-/// Why an attempt is not to be repeated now; `None` if it is.
-fn pace(attempt: &Attempt, now: Timestamp) -> Option<Reason> {
-    let (action, number) = (attempt.action, attempt.number);
-    let hopeless = attempt.failed.as_ref().is_some_and(|(failure, _)| !action.may_repeat(failure.kind));
-    if hopeless {
-        return Some(Reason::Exhausted { action, number });
-    }
-    let until = due_at(attempt);
-    if now < until {
-        return Some(match attempt.failed {
-            Some(_) => Reason::BackingOff { action, number, until },
-            None => in_flight(attempt),
-        });
-    }
-    (number >= MAX_ATTEMPTS || is_final(attempt)).then_some(Reason::Exhausted { action, number })
 }
 
 /// There is no answer, and without one the call must not be repeated.

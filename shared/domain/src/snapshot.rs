@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::{
-    AccountId, ActionKind, Alert, AlertKind, Attempt, Desired, Drift, GivenUp, Health, InstanceId, Name,
-    Origin, Overrides, Queued, Region, Sighting, TagKey, TagValue, Timestamp, WorkerId, Zone,
+    AccountId, ActionKind, Alert, AlertKind, Attempt, Desired, Drift, GivenUp, Health, Held, InstanceId,
+    Name, Origin, Overrides, Queued, Region, Sighting, TagKey, TagValue, Timestamp, WorkerId, Zone,
 };
 
 /// Everything a [`crate::Worker`] knows. Plain data: it can be read and rebuilt, and only [`crate::Worker::apply`]
@@ -37,6 +37,10 @@ pub struct Snapshot {
     /// EC2 refused to repeat a launch because it had launched an instance: as long as that one is not found it is searched
     /// for, as another launch might make a second one.
     pub already_launched: bool,
+    /// By which alternative it is launched; 0 is the spec itself.
+    pub alternative: u32,
+    /// Until when a launch by that one whose answer is not known may still show: no other is tried before.
+    pub launch_shows_until: Option<Timestamp>,
     /// When the instance was launched, if by us.
     pub launched_at: Option<Timestamp>,
     /// The newest sighting of the instance.
@@ -68,6 +72,10 @@ pub struct Snapshot {
     pub applied_tags: BTreeMap<String, String>,
     /// Its own settings.
     pub overrides: Overrides,
+    /// Who holds it and why: nothing changes its instance until it is released.
+    pub held: Option<Held>,
+    /// To terminate it takes its name.
+    pub protected: bool,
     /// The drift EC2 is in.
     pub drift: Option<Drift>,
     /// The action under way, or the last one that failed.

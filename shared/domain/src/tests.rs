@@ -1,6 +1,7 @@
 //! Tests of the core. `tests/specification.txt` is the specification: what each state calls for.
 
 mod alerts;
+mod alternatives;
 mod attempts;
 mod bucket;
 mod convergence;
@@ -8,6 +9,7 @@ mod decide;
 mod drift;
 mod evidence;
 mod given_up;
+mod guards;
 mod laws;
 mod plan;
 mod support;

@@ -1,13 +1,14 @@
 //! The aggregate: one EC2 instance we answer for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use jiff::SignedDuration;
 
 use crate::evidence::{Source, later};
 use crate::{
-    ActionKind, Desired, Event, LaunchSpec, MANAGED_TAG, NAME_TAG, Observed, Origin, Overrides, Snapshot,
-    Status, Timestamp, WORKER_TAG, WorkerId,
+    ActionKind, Actor, Desired, Event, HoldReason, MANAGED_TAG, NAME_TAG, Observed, Origin, Overrides,
+    Snapshot, Status, Timestamp, WORKER_TAG, WorkerId,
 };
 
 /// Two misses must be this far apart before they mean anything (EC2 API reference, "Eventual consistency").
@@ -43,6 +44,23 @@ pub struct GivenUp {
     pub reason: String,
 }
 
+/// A hand on a worker: as long as it is held, nothing of ours changes its instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Why.
+    pub reason: HoldReason,
+    /// Since when.
+    pub at: Timestamp,
+    /// Who holds it.
+    pub by: Actor,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "held by {} since {:.0} ({})", self.by, self.at, self.reason)
+    }
+}
+
 /// One EC2 instance we answer for. Only [`Worker::apply`] changes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Worker(pub(crate) Snapshot);
@@ -67,6 +85,16 @@ impl Worker {
     /// The worker has ended, or is not ours any more: nothing will ever happen to it again.
     pub const fn is_over(&self) -> bool {
         self.0.terminated_at.is_some() || self.0.forgotten_at.is_some()
+    }
+
+    /// It is held: nothing of ours changes its instance.
+    pub const fn is_held(&self) -> bool {
+        self.0.held.is_some()
+    }
+
+    /// It drifted, and nobody holds it: a policy may bring it back.
+    pub const fn may_be_reverted(&self) -> bool {
+        self.0.drift.is_some() && self.0.held.is_none()
     }
 
     /// What EC2 last told us, misses included.
@@ -196,11 +224,12 @@ impl Worker {
 
     /// The instance type is a bare-metal one, which takes long to start and to end.
     pub(crate) fn is_metal(&self) -> bool {
-        let wanted = match &self.0.origin {
-            Origin::Created(LaunchSpec { instance_type, .. }) => Some(instance_type),
-            Origin::Imported => None,
-        };
-        self.0.instance_type.as_ref().or(wanted).is_some_and(|name| name.contains(".metal"))
+        if let Some(known) = &self.0.instance_type {
+            return known.contains(".metal");
+        }
+        // A launch template may say anything: better to wait too long.
+        let wanted = self.spec().map(|spec| spec.by(self.0.alternative).instance_type);
+        wanted.is_some_and(|name| name.is_none_or(|name| name.contains(".metal")))
     }
 
     /// The latest time at which evidence is known to be true: when EC2 last told us something that changed the record.

@@ -36,9 +36,12 @@ pub async fn a_launch_with_the_same_token_is_the_same_launch(subject: &impl Subj
 /// reference, "Ensuring idempotency": `IdempotentParameterMismatch`).
 pub async fn a_token_is_good_for_one_launch_only(subject: &impl Subject) {
     let (worker, id) = launched(subject).await;
-    let Action::Launch { spec, mut tags } = launch(subject, worker) else { panic!("a launch") };
+    let Action::Launch { spec, token, mut tags, user_data } = launch(subject, worker) else {
+        panic!("a launch")
+    };
     tags.insert("course".to_owned(), "CCNA".to_owned());
-    let refused = call(subject, worker, &Action::Launch { spec, tags }).await.expect_err("refused");
+    let refused =
+        call(subject, worker, &Action::Launch { spec, token, tags, user_data }).await.expect_err("refused");
     assert_eq!(refused.kind, FailureKind::AlreadyLaunched, "{refused:?}");
     let found = subject.compute().locate(&subject.region(), worker).await.expect("answered");
     assert!(found.iter().map(|instance| &instance.instance).eq([&id]), "{found:?}");

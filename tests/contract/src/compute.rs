@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use app::ports::{Actuator, Answered, Compute, Instance};
+use app::ports::{Actuator, Answered, Compute, ImageQuery, Instance, WantedImage};
 use domain::{Action, InstanceId, Observed, WORKER_TAG, WorkerId};
 
 use crate::Subject;
@@ -16,7 +16,8 @@ pub(crate) fn tags(worker: WorkerId) -> BTreeMap<String, String> {
 
 /// The call that launches the instance of a worker.
 pub(crate) fn launch(subject: &impl Subject, worker: WorkerId) -> Action {
-    Action::Launch { spec: spec(subject.image()), tags: tags(worker) }
+    let spec = Box::new(spec(subject.image()));
+    Action::Launch { spec, token: worker.to_string(), tags: tags(worker), user_data: None }
 }
 
 /// A new instance, and the worker it was launched for. It may still be pending.
@@ -118,4 +119,17 @@ pub async fn the_instances_of_a_worker_are_found_by_its_tag(subject: &impl Subje
     let found = subject.compute().locate(&region, worker).await.expect("answered");
     let found: Vec<_> = found.iter().map(|instance| (&instance.instance, instance.observed)).collect();
     assert_eq!(found, [(&id, Observed::Terminated)]);
+}
+
+/// Without it a worker would be created that can never be launched, or an outage would be taken for a wrong name (EC2 API
+/// reference, "`DescribeImages`", and "Error codes", `InvalidAMIID.NotFound`).
+pub async fn an_image_that_is_not_there_is_none(subject: &impl Subject) {
+    let ask = async |image, owners: &[&str]| {
+        let owners = owners.iter().map(|owner| owner.parse().expect("an owner")).collect();
+        subject.compute().image(&subject.region(), &ImageQuery { image, owners }).await.expect("answered")
+    };
+    assert_eq!(ask(WantedImage::Id(subject.image()), &[]).await, Some(subject.image()));
+    assert_eq!(ask(WantedImage::Id("ami-00000000000000000".to_owned()), &[]).await, None);
+    let nobodys = WantedImage::Newest(format!("{}-*", subject.new_name()));
+    assert_eq!(ask(nobodys, &["self"]).await, None);
 }

@@ -21,12 +21,13 @@ pub mod samples;
 pub mod saving;
 pub mod sweeps;
 pub mod topic;
+pub mod vault;
 
 use std::panic::AssertUnwindSafe;
 
 use app::ports::{
     Actuator, Buckets, Bus, Clock, Compute, Deliveries, Idempotency, Ids, Metrics, Samples, Sweeps, Topic,
-    Workers,
+    UserDataVault, Workers,
 };
 use domain::{AccountId, InstanceId, Name, Region, Timestamp, WorkerId};
 use futures_util::FutureExt;
@@ -48,6 +49,8 @@ pub trait Subject: Sync {
     type Buckets: Buckets;
     /// Idempotency records.
     type Idempotency: Idempotency;
+    /// User data until the launch.
+    type UserData: UserDataVault;
     /// The delivery ledger.
     type Deliveries: Deliveries;
     /// Reading EC2.
@@ -75,6 +78,8 @@ pub trait Subject: Sync {
     fn buckets(&self) -> &Self::Buckets;
     /// Idempotency records.
     fn idempotency(&self) -> &Self::Idempotency;
+    /// User data until the launch.
+    fn user_data(&self) -> &Self::UserData;
     /// The delivery ledger.
     fn deliveries(&self) -> &Self::Deliveries;
     /// Reading EC2.
@@ -220,6 +225,10 @@ macro_rules! every_law {
             callers_do_not_share_keys,
             a_key_means_a_request_for_a_day,
         }
+        $each! { vault:
+            user_data_is_kept_until_it_is_forgotten,
+            the_longest_user_data_fits,
+        }
         $each! { deliveries:
             a_delivery_is_claimed_once_while_the_lease_lasts,
             of_many_who_claim_a_delivery_one_gets_it,
@@ -238,6 +247,7 @@ macro_rules! every_law {
             no_question_has_no_answer,
             a_new_instance_is_described_as_it_was_launched,
             the_instances_of_a_worker_are_found_by_its_tag,
+            an_image_that_is_not_there_is_none,
         }
         $each! { actuator:
             a_launch_with_the_same_token_is_the_same_launch,

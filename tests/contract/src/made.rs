@@ -36,15 +36,7 @@ fn by() -> Actor {
 
 /// What to launch, from an image.
 pub(crate) fn spec(image: String) -> LaunchSpec {
-    LaunchSpec {
-        image,
-        instance_type: "m5zn.metal".to_owned(),
-        subnet: None,
-        security_groups: Vec::new(),
-        key_name: None,
-        instance_profile: None,
-        root_volume_gib: None,
-    }
+    LaunchSpec { image: Some(image), instance_type: Some("m5zn.metal".to_owned()), ..LaunchSpec::default() }
 }
 
 /// The birth of a worker without an instance.
@@ -58,6 +50,7 @@ pub(crate) fn created(subject: &impl Subject, id: WorkerId, name: Name) -> Chang
         spec: spec(subject.image()),
         tags: BTreeMap::from([tag]),
         overrides: Overrides::default(),
+        protected: false,
     };
     let events = Worker::create(id, command, by(), now).expect("allowed");
     Stored::next(None, events, &policy(), now).expect("a birth")
@@ -93,6 +86,8 @@ pub(crate) fn imported(
         },
         tags: BTreeMap::new(),
         overrides,
+        protected: false,
+        held: None,
     };
     let events = Worker::import(subject.new_worker(), command, by(), now).expect("allowed");
     Stored::next(None, events, &policy(), now).expect("a birth")
@@ -112,7 +107,12 @@ pub(crate) fn told(subject: &impl Subject, before: &Stored, events: Vec<Event>) 
 
 /// The command to call a worker something else.
 pub(crate) fn rename(name: Name) -> Command {
-    Command::Patch { name: Some(name), tags: TagsPatch::default(), settings: SettingsPatch::default() }
+    Command::Patch {
+        name: Some(name),
+        tags: TagsPatch::default(),
+        settings: SettingsPatch::default(),
+        guards: domain::GuardsPatch::default(),
+    }
 }
 
 /// Saves a change that nothing is in the way of.

@@ -65,7 +65,8 @@ pub async fn creating_twice_conflicts_and_changes_nothing(subject: &impl Subject
 pub async fn a_stale_version_conflicts_and_writes_nothing(subject: &impl Subject) {
     let workers = subject.workers();
     let (first, other) = (born(subject).await, born(subject).await);
-    let second = saved(workers, Some(&first), &commanded(subject, &first, Command::Terminate)).await;
+    let second =
+        saved(workers, Some(&first), &commanded(subject, &first, Command::Terminate { confirm: None })).await;
     let free = subject.new_name();
     for name in [free.clone(), other.worker.state().name.clone()] {
         let late = commanded(subject, &first, rename(name));

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use app::config::Config;
 use aws::{
     Aws, CloudWatchMetrics, DynamoBuckets, DynamoDeliveries, DynamoIdempotency, DynamoSamples, DynamoSweeps,
-    DynamoWorkers, Ec2Actuator, Ec2Compute, Environment, EventBridgeBus, RandomIds, SnsTopic, SystemClock,
+    DynamoUserData, DynamoWorkers, Ec2Actuator, Ec2Compute, Environment, EventBridgeBus, RandomIds, SnsTopic,
+    SystemClock,
 };
 use contract::Subject;
 use domain::{AccountId, InstanceId, Region};
@@ -34,6 +35,7 @@ struct Adapters {
     sweeps: DynamoSweeps,
     buckets: DynamoBuckets,
     idempotency: DynamoIdempotency,
+    user_data: DynamoUserData,
     deliveries: DynamoDeliveries,
     compute: Ec2Compute,
     actuator: Ec2Actuator,
@@ -94,6 +96,7 @@ impl Adapters {
             sweeps: aws.sweeps(&config),
             buckets: aws.buckets(&config),
             idempotency: aws.idempotency(&config),
+            user_data: aws.user_data(&config),
             deliveries: aws.deliveries(&config),
             compute: aws.compute(),
             actuator: aws.actuator(),
@@ -113,6 +116,7 @@ impl Subject for Adapters {
     type Sweeps = DynamoSweeps;
     type Buckets = DynamoBuckets;
     type Idempotency = DynamoIdempotency;
+    type UserData = DynamoUserData;
     type Deliveries = DynamoDeliveries;
     type Compute = Ec2Compute;
     type Actuator = Ec2Actuator;
@@ -140,6 +144,10 @@ impl Subject for Adapters {
 
     fn idempotency(&self) -> &DynamoIdempotency {
         &self.idempotency
+    }
+
+    fn user_data(&self) -> &DynamoUserData {
+        &self.user_data
     }
 
     fn deliveries(&self) -> &DynamoDeliveries {

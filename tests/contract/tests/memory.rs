@@ -15,6 +15,7 @@ impl Subject for Memory {
         sweeps: Sweeps,
         buckets: Buckets,
         idempotency: Idempotency,
+        user_data: UserData,
         deliveries: Deliveries,
         compute: Compute,
         actuator: Actuator,

@@ -3,10 +3,11 @@
 use app::error::StoreError;
 use app::ports::{
     Answer, Begun, BucketKey, Buckets, Claim, Deliveries, Delivery, DeliveryKey, Heartbeat, Idempotency,
-    InstanceKey, Outcome, Page, RequestKey, Sample, Samples, Sweeps, Watch, Workers,
+    InstanceKey, Outcome, Page, RequestKey, Sample, Samples, Sweeps, UserDataVault, Watch, Workers,
 };
 use app::record::{EventRecord, Stored};
-use domain::{Level, Region, Timestamp, WorkerId};
+use domain::{Level, Region, Timestamp, UserData, WorkerId};
+use tests::world::page;
 
 use super::{Outside, Port, refused};
 use crate::faults::Fault;
@@ -16,11 +17,10 @@ use crate::world::{MINUTE, time};
 const LAG: i64 = 400;
 
 impl Outside {
-    /// Up to when an index has seen its table.
-    fn indexed_until(&self) -> i64 {
-        let mut inner = self.world.inner();
-        let lag = if self.strikes(&mut inner, Fault::IndexLags) { MINUTE } else { LAG };
-        inner.now - lag
+    /// By how much an index is behind its table, and whether that is by a fault. It counts where it hides something.
+    fn lag(&self) -> (i64, bool) {
+        let lags = self.hits(&mut self.world.inner(), Fault::IndexLags);
+        (if lags { MINUTE } else { LAG }, lags)
     }
 }
 
@@ -71,15 +71,14 @@ impl Workers for Outside {
         limit: u32,
     ) -> Result<Page<Watch>, StoreError> {
         through!(self, Watches, {
-            let until = self.indexed_until();
-            let all = self.world.inner().indexes.watches(until);
-            debug_assert_eq!(*region, tests::world::region());
-            let mut items: Vec<Watch> =
-                all.into_iter().filter(|w| after.is_none_or(|a| w.worker.to_string().as_str() > a)).collect();
-            let more = items.len() > limit as usize;
-            items.truncate(limit as usize);
-            let next = items.last().filter(|_| more).map(|watch| watch.worker.to_string());
-            Ok(Page { items, next })
+            let (lag, by_fault) = self.lag();
+            let mut inner = self.world.inner();
+            let now = inner.now;
+            let watches = inner.indexes.watches(region, now - lag);
+            if by_fault && inner.indexes.is_behind(now - LAG) {
+                self.struck(&mut inner, Fault::IndexLags);
+            }
+            page(watches, after, limit)
         })
     }
 
@@ -94,8 +93,9 @@ impl Workers for Outside {
 
     async fn untold(&self, before: Timestamp, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
         through!(self, Untold, {
-            let before = before.min(time(self.indexed_until()));
-            self.world.tables.untold(before, limit).await
+            // What is asked for is older than an index is behind, by a fault or not.
+            let indexed = time(self.world.inner().now - LAG);
+            self.world.tables.untold(before.min(indexed), limit).await
         })
     }
 
@@ -148,6 +148,20 @@ impl Buckets for Outside {
     }
 }
 
+impl UserDataVault for Outside {
+    async fn keep(&self, worker: WorkerId, data: &UserData, now: Timestamp) -> Result<(), StoreError> {
+        through!(self, KeepUserData, self.world.tables.keep(worker, data, now).await)
+    }
+
+    async fn kept(&self, worker: WorkerId) -> Result<Option<UserData>, StoreError> {
+        through!(self, KeptUserData, self.world.tables.kept(worker).await)
+    }
+
+    async fn forget(&self, worker: WorkerId) -> Result<(), StoreError> {
+        through!(self, ForgetUserData, self.world.tables.forget(worker).await)
+    }
+}
+
 impl Idempotency for Outside {
     async fn begin(
         &self,
@@ -156,11 +170,24 @@ impl Idempotency for Outside {
         now: Timestamp,
         lease_until: Timestamp,
     ) -> Result<Begun, StoreError> {
-        through!(self, BeginRequest, self.world.tables.begin(key, reserve, now, lease_until).await)
+        through!(self, BeginRequest, {
+            let begun = self.world.tables.begin(key, reserve, now, lease_until).await;
+            if matches!(begun, Ok(Begun::Fresh { .. })) {
+                self.world.inner().people.carried_out(key);
+            }
+            begun
+        })
     }
 
     async fn finish(&self, key: &RequestKey, answer: &Answer) -> Result<(), StoreError> {
-        through!(self, FinishRequest, self.world.tables.finish(key, answer).await)
+        let entered = self.enter(Port::FinishRequest).await;
+        if entered.is_err() {
+            self.world.inner().people.answer_unstored(key);
+        }
+        entered.map_err(refused)?;
+        let answer = self.world.tables.finish(key, answer).await;
+        self.leave(Port::FinishRequest).await.map_err(refused)?;
+        answer
     }
 
     async fn abandon(&self, key: &RequestKey) -> Result<(), StoreError> {
@@ -194,13 +221,30 @@ impl Deliveries for Outside {
     }
 
     async fn record(&self, key: &DeliveryKey, now: Timestamp, outcome: &Outcome) -> Result<(), StoreError> {
-        through!(self, Record, self.world.tables.record(key, now, outcome).await)
+        let entered = self.enter(Port::Record).await;
+        if entered.is_err() {
+            self.world.inner().unrecorded(key);
+        }
+        entered.map_err(refused)?;
+        let answer = self.world.tables.record(key, now, outcome).await;
+        if answer.is_ok() {
+            self.world.inner().recorded(key, outcome, self.invocation());
+        }
+        self.leave(Port::Record).await.map_err(refused)?;
+        answer
     }
 
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Delivery>, StoreError> {
         through!(self, Due, {
-            let until = time(self.indexed_until());
-            let mut due = self.world.tables.due(now, limit).await?;
+            let due = self.world.tables.due(now, limit).await;
+            let (lag, by_fault) = self.lag();
+            let mut inner = self.world.inner();
+            let (usual, until) = (time(inner.now - LAG), time(inner.now - lag));
+            let mut due = due?;
+            due.retain(|delivery| delivery.first_at <= usual);
+            if by_fault && due.iter().any(|delivery| delivery.first_at > until) {
+                self.struck(&mut inner, Fault::IndexLags);
+            }
             due.retain(|delivery| delivery.first_at <= until);
             Ok(due)
         })

@@ -1,20 +1,95 @@
-//! The people's topic, webhook receivers, and the secret that signs.
+//! The bus, the people's topic, webhook receivers, and the secret that signs.
+//!
+//! SNS takes a message or does not: it is given one at a time, so there is nothing of it to be taken in part.
 
 use app::error::CallError;
-use app::ports::{Secrets, SigningSecret, Topic, TopicMessage, WebhookAnswer, WebhookRequest, Webhooks};
+use app::ports::{
+    Bus, CloudEvent, Request, Secrets, SigningSecret, Topic, TopicMessage, WebhookAnswer, WebhookRequest,
+    Webhooks,
+};
+use tests::world::{fits_bus, fits_topic};
 
 use super::{Outside, Port, failed};
 use crate::faults::Fault;
-use crate::listeners::SECRET;
+use crate::listeners::{SECRET, event_of, ids, receiver};
+use crate::world::Inner;
+
+/// How many entries `PutEvents` takes in one call.
+const ONE_CALL: usize = 10;
+
+impl Outside {
+    /// Which of so many entries the bus takes. The adapter puts those again that it does not take, and gives up on all that
+    /// is left when that does not help.
+    fn taken(&self, inner: &mut Inner, entries: usize) -> Vec<bool> {
+        let mut taken = vec![true; entries];
+        if entries < 2 || !self.hits(inner, Fault::BusPartial) {
+            return taken;
+        }
+        let calls = entries.div_ceil(ONE_CALL);
+        let fails = inner.chance.below(calls as u64) as usize;
+        for (call, entries) in taken.chunks_mut(ONE_CALL).enumerate().skip(fails) {
+            for entry in entries {
+                *entry = call == fails && inner.chance.hits(500_000);
+            }
+        }
+        if taken.contains(&true) && taken.contains(&false) {
+            self.struck(inner, Fault::BusPartial);
+        }
+        taken
+    }
+}
+
+fn in_part() -> CallError {
+    CallError { message: "events PutEvents: InternalFailure".to_owned(), retryable: true, cause: None }
+}
+
+impl Bus for Outside {
+    async fn request(&self, requests: &[Request]) -> Result<(), CallError> {
+        self.enter(Port::PutEvents).await.map_err(failed)?;
+        let all = {
+            let mut inner = self.world.inner();
+            let taken = self.taken(&mut inner, requests.len());
+            let put = requests.iter().zip(&taken).filter(|(_, taken)| **taken);
+            put.for_each(|(request, _)| inner.put(request));
+            !taken.contains(&false)
+        };
+        self.leave(Port::PutEvents).await.map_err(failed)?;
+        if all { Ok(()) } else { Err(in_part()) }
+    }
+
+    async fn publish(&self, events: &[CloudEvent]) -> Result<(), CallError> {
+        fits_bus(events)?;
+        self.enter(Port::Publish).await.map_err(failed)?;
+        let ids = || events.iter().flat_map(|event| ids(&event.json));
+        let all = {
+            let mut inner = self.world.inner();
+            let taken = self.taken(&mut inner, events.len());
+            let put = events.iter().zip(&taken).filter(|(_, taken)| **taken);
+            put.for_each(|(event, _)| inner.told("bus", &event.json, self.invocation()));
+            !taken.contains(&false)
+        };
+        if !all {
+            self.world.inner().lose("bus", ids());
+        }
+        let answered = self.leave(Port::Publish).await;
+        if answered.is_err() {
+            self.world.inner().lose("bus", ids());
+        }
+        answered.map_err(failed)?;
+        if all { Ok(()) } else { Err(in_part()) }
+    }
+}
 
 impl Topic for Outside {
     async fn publish(&self, message: &TopicMessage) -> Result<(), CallError> {
+        fits_topic(message)?;
         self.enter(Port::Topic).await.map_err(failed)?;
-        {
-            let mut inner = self.world.inner();
-            inner.published(message);
+        self.world.inner().published(message, self.invocation());
+        let answered = self.leave(Port::Topic).await;
+        if answered.is_err() {
+            self.world.inner().lose("topic", event_of(message).iter().flat_map(ids));
         }
-        self.leave(Port::Topic).await.map_err(failed)
+        answered.map_err(failed)
     }
 }
 
@@ -22,7 +97,7 @@ impl Webhooks for Outside {
     async fn send(&self, request: &WebhookRequest) -> Result<WebhookAnswer, CallError> {
         let until = self.world.inner().now + i64::try_from(request.timeout_millis).unwrap_or(i64::MAX / 4);
         self.enter(Port::Webhook).await.map_err(failed)?;
-        let moody = request.url.contains("moody");
+        let moody = receiver(request) == "moody";
         let strikes = |fault| moody && self.strikes(&mut self.world.inner(), fault);
         let answer = if strikes(Fault::HookHangs) {
             None
@@ -33,8 +108,11 @@ impl Webhooks for Outside {
         } else if strikes(Fault::HookDeclines) {
             Some(WebhookAnswer { status: 400, retry_after: None })
         } else {
-            self.world.inner().received(request);
+            self.world.inner().received(request, self.invocation());
             let lost = strikes(Fault::HookLosesReply);
+            if lost {
+                self.world.inner().reply_lost(request);
+            }
             (!lost).then_some(WebhookAnswer { status: 204, retry_after: None })
         };
         match answer {

@@ -1,15 +1,29 @@
-//! EC2 and CloudWatch.
+//! EC2.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::error::CallError;
-use app::ports::{Accepted, Actuator, Answered, Compute, Instance, InstanceStatus, Metrics};
+use app::ports::{Accepted, Actuator, Answered, Compute, ImageQuery, Instance, InstanceStatus, WantedImage};
 use domain::{
-    Action, ActionKind, CheckStatus, Datapoint, Failure, FailureKind, InstanceId, Metric, Observed, Region,
-    Timestamp, Vitals, WORKER_TAG, WorkerId, Zone,
+    Action, ActionKind, CheckStatus, Failure, FailureKind, InstanceId, LaunchSpec, Observed, Region,
+    UserData, WORKER_TAG, WorkerId, Zone,
 };
+use wildmatch::WildMatch;
 
 use super::{State, World, account};
+
+/// One image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ami {
+    /// Its id.
+    pub id: String,
+    /// What it is called.
+    pub name: String,
+    /// Whose it is: an account, `self`, or another word of EC2's.
+    pub owner: String,
+    /// When it was made.
+    pub created: String,
+}
 
 /// One instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +36,10 @@ pub struct Machine {
     pub tags: BTreeMap<String, String>,
     /// The state it will be in the next time somebody looks.
     pub next: Option<Observed>,
-    /// The token it was launched with, and the tags: the token is good for these only.
-    pub token: Option<(WorkerId, BTreeMap<String, String>)>,
+    /// The token it was launched with, and what else was asked for: the token is good for that only.
+    pub token: Option<(String, LaunchSpec, BTreeMap<String, String>)>,
+    /// The user data it was launched with.
+    pub user_data: Option<UserData>,
     /// A status check fails.
     pub impaired: bool,
     /// Where it is.
@@ -32,7 +48,7 @@ pub struct Machine {
     pub unseen: bool,
 }
 
-fn broken(name: &str) -> CallError {
+pub(super) fn broken(name: &str) -> CallError {
     CallError { message: format!("ec2 {name}: RequestLimitExceeded"), retryable: true, cause: None }
 }
 
@@ -75,6 +91,7 @@ impl State {
             tags: BTreeMap::new(),
             next: None,
             token: None,
+            user_data: None,
             impaired: false,
             zone: "us-east-1a".parse().expect("a zone"),
             unseen: false,
@@ -95,21 +112,26 @@ impl State {
     /// The instance launched with the token, made if there is none.
     fn launch_once(
         &mut self,
-        token: WorkerId,
+        token: &str,
+        spec: &LaunchSpec,
         tags: &BTreeMap<String, String>,
     ) -> Result<InstanceId, Failure> {
         let launches = self.machines.iter().filter_map(|(id, machine)| Some((id, machine.token.as_ref()?)));
-        let earlier = launches.into_iter().find(|(_, (known, _))| *known == token);
-        if let Some((id, (_, launched_with))) = earlier {
-            if launched_with == tags {
+        let earlier = launches.into_iter().find(|(_, (known, ..))| known == token);
+        if let Some((id, (_, launched_from, launched_with))) = earlier {
+            if launched_from == spec && launched_with == tags {
                 return Ok(id.clone());
             }
             let message = "IdempotentParameterMismatch: the token was used with other parameters".to_owned();
             return Err(Failure { kind: FailureKind::AlreadyLaunched, message });
         }
+        let asked = [spec.instance_type.as_ref(), spec.subnet.as_ref()];
+        if let Some((kind, message)) = asked.into_iter().flatten().find_map(|part| self.no_room.get(part)) {
+            return Err(Failure { kind: *kind, message: (*message).to_owned() });
+        }
         let id = self.launch(Observed::Pending);
         if let Some(machine) = self.machines.get_mut(&id) {
-            machine.token = Some((token, tags.clone()));
+            machine.token = Some((token.to_owned(), spec.clone(), tags.clone()));
             machine.tags.clone_from(tags);
             machine.next = Some(Observed::Running);
         }
@@ -133,7 +155,7 @@ impl State {
         }
     }
 
-    fn carry_out(&mut self, worker: WorkerId, action: &Action) -> Result<Accepted, Failure> {
+    fn carry_out(&mut self, action: &Action) -> Result<Accepted, Failure> {
         self.now += self.slow;
         let name = action.kind().as_str();
         let works = self.call(name);
@@ -146,8 +168,9 @@ impl State {
             return Err(Failure { kind: FailureKind::Capacity, message });
         }
         let answer = match action {
-            Action::Launch { tags, .. } => {
-                let id = self.launch_once(worker, tags)?;
+            Action::Launch { spec, token, tags, user_data } => {
+                let id = self.launch_once(token, spec, tags)?;
+                self.machines.entry(id.clone()).and_modify(|machine| machine.user_data.clone_from(user_data));
                 let launched = self.machines.get(&id).map(|machine| machine.describe(&id));
                 let observed = launched.as_ref().map(|instance| instance.observed);
                 Ok(Accepted { instance: id, observed, launched })
@@ -285,11 +308,28 @@ impl Compute for World {
             .filter(|(_, machine)| !machine.unseen && machine.tags.get(WORKER_TAG) == Some(&tag));
         Ok(carriers.map(|(id, machine)| machine.describe(id)).collect())
     }
+
+    async fn image(&self, _: &Region, query: &ImageQuery) -> Result<Option<String>, CallError> {
+        let mut state = self.state();
+        if !state.call("image") {
+            return Err(broken("image"));
+        }
+        let is_meant = |image: &&Ami| {
+            let owned = query.owners.iter().any(|owner| owner.as_str() == image.owner);
+            (owned || query.owners.is_empty())
+                && match &query.image {
+                    WantedImage::Id(id) => *id == image.id,
+                    WantedImage::Newest(name) => WildMatch::new(name).matches(&image.name),
+                }
+        };
+        let newest = state.images.iter().filter(is_meant).max_by_key(|image| (&image.created, &image.id));
+        Ok(newest.map(|image| image.id.clone()))
+    }
 }
 
 impl Actuator for World {
-    async fn call(&self, _: &Region, worker: WorkerId, action: &Action) -> Result<Accepted, Failure> {
-        let answer = self.state().carry_out(worker, action);
+    async fn call(&self, _: &Region, _: WorkerId, action: &Action) -> Result<Accepted, Failure> {
+        let answer = self.state().carry_out(action);
         self.survive(action.kind().as_str()).await;
         answer
     }
@@ -311,42 +351,22 @@ impl Actuator for World {
         if let Some(id) = ids.iter().find(|id| !state.machines.contains_key(*id)) {
             return Err(unknown(id));
         }
+        // All of them or none.
+        let (room, started) = (state.room.clone(), state.starts.len());
+        let before: Vec<(InstanceId, Machine)> =
+            ids.iter().filter_map(|id| Some((id.clone(), state.machines.get(id)?.clone()))).collect();
         if kind == ActionKind::Start {
             state.has_room(ids)?;
         }
-        let answer = ids.iter().map(|id| state.change(kind, id)).collect();
+        let answer: Result<Vec<Accepted>, Failure> = ids.iter().map(|id| state.change(kind, id)).collect();
+        if answer.is_err() {
+            state.room = room;
+            state.starts.truncate(started);
+            state.machines.extend(before);
+        }
         if state.unanswered.contains("call_many") {
             return Err(unanswered());
         }
         answer
-    }
-}
-
-impl Metrics for World {
-    async fn read(
-        &self,
-        _: &Region,
-        wanted: &[(InstanceId, Metric)],
-        from: Timestamp,
-        to: Timestamp,
-        _: u32,
-    ) -> Result<BTreeMap<InstanceId, Vitals>, CallError> {
-        let mut state = self.state();
-        if !state.call("metrics") {
-            return Err(broken("metrics"));
-        }
-        let mut answer = BTreeMap::new();
-        for (id, metric) in wanted {
-            let within = (id.clone(), *metric, from)..(id.clone(), *metric, to);
-            let points: Vec<Datapoint> = state
-                .measured
-                .range(within)
-                .filter_map(|((.., at), value)| Datapoint::new(*at, *value))
-                .collect();
-            if !points.is_empty() {
-                answer.entry(id.clone()).or_insert_with(Vitals::default).insert(*metric, points);
-            }
-        }
-        Ok(answer)
     }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use app::error::StoreError;
 use app::ports::{
     Answer, Begun as Beginning, BucketKey, Buckets, Claim, Deliveries, Delivery, DeliveryKey, Heartbeat,
-    Idempotency, Outcome, RequestKey, Sample, Samples, Sweeps,
+    Idempotency, Outcome, RequestKey, Sample, Samples, Sweeps, UserDataVault,
 };
-use domain::{Level, Region, Timestamp, WorkerId};
+use domain::{Level, Region, Timestamp, UserData, WorkerId};
 use jiff::SignedDuration;
 
 use super::World;
@@ -139,6 +139,34 @@ impl Buckets for World {
         }
         self.survive("draw").await;
         Ok(true)
+    }
+}
+
+impl UserDataVault for World {
+    async fn keep(&self, worker: WorkerId, data: &UserData, _: Timestamp) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if !state.call("keep") {
+            return Err(StoreError::Unavailable("keep is out of order".into()));
+        }
+        state.user_data.insert(worker, data.clone());
+        Ok(())
+    }
+
+    async fn kept(&self, worker: WorkerId) -> Result<Option<UserData>, StoreError> {
+        let mut state = self.state();
+        if !state.call("kept") {
+            return Err(StoreError::Unavailable("kept is out of order".into()));
+        }
+        Ok(state.user_data.get(&worker).cloned())
+    }
+
+    async fn forget(&self, worker: WorkerId) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if !state.call("forget") {
+            return Err(StoreError::Unavailable("forget is out of order".into()));
+        }
+        state.user_data.remove(&worker);
+        Ok(())
     }
 }
 

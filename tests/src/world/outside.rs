@@ -19,6 +19,24 @@ fn too_large(name: &str) -> CallError {
     CallError { message: format!("{name}: more than {MOST_BYTES} bytes"), retryable: false, cause: None }
 }
 
+/// What EventBridge says of facts that are too large for it.
+///
+/// # Errors
+/// One of them is.
+pub fn fits_bus(events: &[CloudEvent]) -> Result<(), CallError> {
+    let large = events.iter().any(|event| event.kind.len() + event.json.to_string().len() > MOST_BYTES);
+    if large { Err(too_large("events PutEvents")) } else { Ok(()) }
+}
+
+/// What SNS says of a message that is too large for it.
+///
+/// # Errors
+/// It is.
+pub fn fits_topic(message: &TopicMessage) -> Result<(), CallError> {
+    let large = serde_json::to_string(&message.bodies).is_ok_and(|bodies| bodies.len() > MOST_BYTES);
+    if large { Err(too_large("sns Publish")) } else { Ok(()) }
+}
+
 impl Bus for World {
     async fn request(&self, requests: &[Request]) -> Result<(), CallError> {
         let mut state = self.state();
@@ -34,9 +52,7 @@ impl Bus for World {
         if !state.call("publish") {
             return Err(broken("events PutEvents"));
         }
-        if events.iter().any(|event| event.kind.len() + event.json.to_string().len() > MOST_BYTES) {
-            return Err(too_large("events PutEvents"));
-        }
+        fits_bus(events)?;
         state.published.extend_from_slice(events);
         Ok(())
     }
@@ -48,9 +64,7 @@ impl Topic for World {
         if !state.call("topic") {
             return Err(broken("sns Publish"));
         }
-        if serde_json::to_string(&message.bodies).is_ok_and(|bodies| bodies.len() > MOST_BYTES) {
-            return Err(too_large("sns Publish"));
-        }
+        fits_topic(message)?;
         state.topic.push(message.clone());
         Ok(())
     }

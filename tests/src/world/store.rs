@@ -38,9 +38,24 @@ pub fn watch(stored: &Stored) -> Option<Watch> {
         monitoring: worker.overrides.monitoring,
         interval: worker.overrides.interval.map(|interval| interval.get()),
         drift_policy: worker.overrides.drift,
-        drifted: worker.drift.is_some(),
+        drifted: stored.worker.may_be_reverted(),
         act_by: stored.act_by,
     })
+}
+
+/// A page of the index of living workers of one region, in its order.
+///
+/// # Errors
+/// A cursor that is none of this listing.
+pub fn page(mut items: Vec<Watch>, after: Option<&str>, limit: u32) -> Result<Page<Watch>, StoreError> {
+    let after = after.map(place).transpose()?;
+    let place = |watch: &Watch| (watch.zone.clone(), watch.worker);
+    items.sort_by_key(place);
+    items.retain(|watch| after.as_ref().is_none_or(|after| place(watch) > *after));
+    let more = items.len() > limit as usize;
+    items.truncate(limit as usize);
+    let next = items.last().filter(|_| more).map(|watch| region_sk(watch.zone.as_ref(), watch.worker));
+    Ok(Page { items, next })
 }
 
 impl State {
@@ -154,17 +169,8 @@ impl Workers for World {
         if !state.call("watches") {
             return Err(refused("watches"));
         }
-        let after = after.map(place).transpose()?;
-        let living =
-            state.workers.values().filter(|s| !s.worker.is_over() && s.worker.state().region == *region);
-        let mut items: Vec<Watch> = living.filter_map(watch).collect();
-        let place = |watch: &Watch| (watch.zone.clone(), watch.worker);
-        items.sort_by_key(place);
-        items.retain(|watch| after.as_ref().is_none_or(|after| place(watch) > *after));
-        let more = items.len() > limit as usize;
-        items.truncate(limit as usize);
-        let next = items.last().filter(|_| more).map(|watch| region_sk(watch.zone.as_ref(), watch.worker));
-        Ok(Page { items, next })
+        let of_region = state.workers.values().filter(|s| s.worker.state().region == *region);
+        page(of_region.filter_map(watch).collect(), after, limit)
     }
 
     async fn events(

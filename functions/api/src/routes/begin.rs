@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use app::error::{Error, StoreError};
-use app::ports::{Clock, Compute, Instance, InstanceKey, Workers};
+use app::ports::{Clock, Compute, ImageQuery, Instance, InstanceKey, UserDataVault, WantedImage, Workers};
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::{
-    Actor, CreateWorker, Details, Evidence, Finding, ImportWorker, InstanceId, NAME_TAG, Name, Overrides,
-    Region, Source, TagKey, TagValue, WORKER_TAG, WorkerId,
+    Actor, CreateWorker, Details, Evidence, Finding, HoldReason, ImageOwner, ImportWorker, InstanceId,
+    NAME_TAG, Name, Overrides, Region, Source, TagKey, TagValue, UserData, WORKER_TAG, WorkerId,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use crate::body::{Entries, Object};
 use crate::headers::unconditional;
 use crate::input::{Faults, SettingsBody, tags};
-use crate::launch::{SpecBody, launch_spec};
+use crate::launch::{SpecBody, Wanted, wanted};
 use crate::order::{Order, Payload};
 use crate::params::NoParams;
 use crate::problem::{Kind, Problem};
@@ -32,6 +32,7 @@ pub(crate) struct CreateBody {
     spec: Option<Object<SpecBody>>,
     tags: Option<Entries<String>>,
     settings: Option<Object<SettingsBody>>,
+    protected: Option<bool>,
 }
 
 impl Payload for CreateBody {
@@ -48,6 +49,8 @@ pub(crate) struct ImportBody {
     name: Option<String>,
     tags: Option<Entries<String>>,
     settings: Option<Object<SettingsBody>>,
+    held: Option<String>,
+    protected: Option<bool>,
 }
 
 impl Payload for ImportBody {
@@ -61,11 +64,26 @@ pub(crate) async fn create<P: Ports>(
     order: Order<CreateBody>,
 ) -> Result<Reply, Problem> {
     unconditional(order.expected)?;
-    let command = api.checked_creation(&order.body)?;
+    let Creation { mut command, image, user_data } = api.checked_creation(&order.body)?;
     let (api, by) = (&*api, order.by);
     api.once(order.key, |id| async move {
-        let created = api.fleet().create(id, command, by).await.map_err(under_reserved_identity)?;
-        api.show(StatusCode::CREATED, &created.stored)
+        if let Some(query) = image {
+            // What is launched is fixed here: every try of the launch has to ask for the same.
+            command.spec.image = Some(api.find_image(&command.region, &query).await?);
+        }
+        if let Some(data) = &user_data {
+            api.keep_user_data(id, data).await?;
+        }
+        match api.fleet().create(id, command, by).await.map_err(under_reserved_identity) {
+            Ok(created) => api.show(StatusCode::CREATED, &created.stored),
+            Err(problem) => {
+                // Whether there is a worker that needs it may not be known.
+                if user_data.is_some() && !problem.uncertain {
+                    api.forget_user_data(id).await;
+                }
+                Err(problem)
+            }
+        }
     })
     .await
 }
@@ -81,51 +99,66 @@ pub(crate) async fn import<P: Ports>(
     api.once(order.key, |id| api.carry_out_import(id, wanted, by)).await
 }
 
+/// A creation, checked as far as its body goes.
+#[derive(Debug)]
+struct Creation {
+    command: CreateWorker,
+    /// The image that EC2 has to be asked for.
+    image: Option<ImageQuery>,
+    user_data: Option<UserData>,
+}
+
 /// An import, checked as far as its body goes.
 #[derive(Debug)]
-struct Wanted {
+struct Importing {
     key: InstanceKey,
     name: Option<Name>,
     tags: BTreeMap<TagKey, TagValue>,
     overrides: Overrides,
+    held: Option<HoldReason>,
+    protected: bool,
 }
 
 impl<P: Ports> Api<P> {
-    fn checked_creation(&self, body: &CreateBody) -> Result<CreateWorker, Problem> {
+    fn checked_creation(&self, body: &CreateBody) -> Result<Creation, Problem> {
         let mut faults = Faults::default();
         let name = faults.require::<Name>("name", body.name.as_deref());
         let region = faults.region(body.region.as_deref(), &self.regions);
-        let spec = launch_spec(&mut faults, body.spec.as_ref().map(|spec| &spec.0));
+        let wanted = wanted(&mut faults, body.spec.as_ref().map(|spec| &spec.0), &self.allowed);
         let tags = tags(&mut faults, body.tags.as_ref());
         let overrides = overrides(&mut faults, body.settings.as_ref());
-        match (name, region, spec) {
-            (Some(name), Some(region), Some(spec)) => {
+        match (name, region, wanted) {
+            (Some(name), Some(region), Some(Wanted { spec, image, user_data })) => {
                 faults.check(Kind::InvalidValue)?;
-                Ok(CreateWorker { name, account: self.account.clone(), region, spec, tags, overrides })
+                let (account, protected) = (self.account.clone(), body.protected.unwrap_or_default());
+                let command = CreateWorker { name, account, region, spec, tags, overrides, protected };
+                Ok(Creation { command, image, user_data })
             }
             _ => Err(faults.problem(Kind::InvalidValue)),
         }
     }
 
-    fn checked_import(&self, body: &ImportBody) -> Result<Wanted, Problem> {
+    fn checked_import(&self, body: &ImportBody) -> Result<Importing, Problem> {
         let mut faults = Faults::default();
         let instance = faults.require::<InstanceId>("instance_id", body.instance_id.as_deref());
         let region = faults.region(body.region.as_deref(), &self.regions);
         let name = body.name.as_deref().and_then(|name| faults.parse("name", name));
         let tags = tags(&mut faults, body.tags.as_ref());
         let overrides = overrides(&mut faults, body.settings.as_ref());
+        let held = body.held.as_deref().and_then(|reason| faults.parse("held", reason));
+        let protected = body.protected.unwrap_or_default();
         match (instance, region) {
             (Some(instance), Some(region)) => {
                 faults.check(Kind::InvalidValue)?;
                 let key = InstanceKey { account: self.account.clone(), region, instance };
-                Ok(Wanted { key, name, tags, overrides })
+                Ok(Importing { key, name, tags, overrides, held, protected })
             }
             _ => Err(faults.problem(Kind::InvalidValue)),
         }
     }
 
-    async fn carry_out_import(&self, id: WorkerId, wanted: Wanted, by: Actor) -> Result<Reply, Problem> {
-        let Wanted { key, name, tags, overrides } = wanted;
+    async fn carry_out_import(&self, id: WorkerId, wanted: Importing, by: Actor) -> Result<Reply, Problem> {
+        let Importing { key, name, tags, overrides, held, protected } = wanted;
         match self.ports.workers().owner(&key).await? {
             // An earlier try of this very request got as far as this.
             Some(owner) if owner == id => return self.show(StatusCode::CREATED, &self.load(id).await?),
@@ -146,7 +179,8 @@ impl<P: Ports> Api<P> {
             seen_at: self.ports.clock().now(),
         };
         let InstanceKey { account, region, instance } = key.clone();
-        let command = ImportWorker { name, account, region, instance, evidence, tags, overrides };
+        let command =
+            ImportWorker { name, account, region, instance, evidence, tags, overrides, protected, held };
         match self.fleet().import(id, command, by).await {
             Ok(imported) => self.show(StatusCode::CREATED, &imported.stored),
             Err(Error::Store(StoreError::InstanceTaken)) => {
@@ -174,6 +208,43 @@ impl<P: Ports> Api<P> {
             Some(_) => Err(Problem::from(StoreError::InstanceTaken).about(named)),
             None => Err(claimed(&format!("worker {named}"))),
         }
+    }
+
+    /// Keeps user data for the launch, before there is a worker that could be launched without it. If an earlier try of
+    /// this request got as far as the worker, its user data was kept then, and may have been used since.
+    async fn keep_user_data(&self, id: WorkerId, data: &UserData) -> Result<(), Problem> {
+        if self.ports.workers().load(id).await?.is_none() {
+            self.ports.user_data().keep(id, data, self.ports.clock().now()).await?;
+        }
+        Ok(())
+    }
+
+    /// Nobody needs it. If that fails it is forgotten when its time is up.
+    async fn forget_user_data(&self, id: WorkerId) {
+        if let Err(error) = self.ports.user_data().forget(id).await {
+            tracing::warn!(worker.id = %id, error = %error, "user data not forgotten");
+        }
+    }
+
+    /// The id of the image that is meant, or a problem that names the field.
+    async fn find_image(&self, region: &Region, query: &ImageQuery) -> Result<String, Problem> {
+        if let Some(image) = self.ports.compute().image(region, query).await? {
+            return Ok(image);
+        }
+        let owners: Vec<&str> = query.owners.iter().map(ImageOwner::as_str).collect();
+        let owners = owners.join(", ");
+        let detail = match &query.image {
+            WantedImage::Id(id) => {
+                format!("EC2 has no image {id} in {region} that is available and of the owners {owners}")
+            }
+            WantedImage::Newest(_) => {
+                format!("EC2 has no image with such a name in {region} that is available and of {owners}")
+            }
+        };
+        let mut faults = Faults::default();
+        let allowed = format!("an image that is available in {region}, of: {owners}");
+        faults.add("spec.image", detail, Some(allowed));
+        Err(faults.problem(Kind::InvalidValue))
     }
 
     async fn look_up(&self, key: &InstanceKey) -> Result<Instance, Problem> {

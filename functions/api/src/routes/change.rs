@@ -5,7 +5,7 @@ use std::sync::Arc;
 use app::ports::{Bus, Clock, CollectionRequested, Request};
 use axum::extract::State;
 use axum::http::StatusCode;
-use domain::{Command, Name, SettingsPatch, TagsPatch};
+use domain::{Command, GuardsPatch, HoldReason, Name, SettingsPatch, TagsPatch};
 use serde::Deserialize;
 
 use crate::body::{Entries, Object, Patch};
@@ -23,6 +23,8 @@ pub(crate) struct PatchBody {
     name: Patch<String>,
     tags: Patch<Entries<Option<String>>>,
     settings: Patch<Object<SettingsBody>>,
+    held: Patch<String>,
+    protected: Patch<bool>,
 }
 
 impl Payload for PatchBody {
@@ -46,8 +48,20 @@ impl PatchBody {
             Some(None) => removed_whole(&mut faults, "settings"),
             None => SettingsPatch::default(),
         };
+        let held = self.held.0.as_ref().map(|reason| {
+            let reason = reason.as_deref();
+            reason.and_then(|reason| faults.parse::<HoldReason>("held", reason))
+        });
+        let protected = match self.protected.0 {
+            Some(None) => {
+                faults.add("protected", "must be true or false, not null", Some("true, false".to_owned()));
+                None
+            }
+            Some(protected) => protected,
+            None => None,
+        };
         faults.check(Kind::InvalidValue)?;
-        Ok(Command::Patch { name, tags, settings })
+        Ok(Command::Patch { name, tags, settings, guards: GuardsPatch { held, protected } })
     }
 }
 
@@ -66,7 +80,7 @@ fn removed_whole<T: Default>(faults: &mut Faults, field: &str) -> T {
 pub(crate) struct Ending;
 
 impl Known for Ending {
-    const NAMES: &'static [&'static str] = &["forget"];
+    const NAMES: &'static [&'static str] = &["forget", "confirm"];
 }
 
 /// `DELETE /workers/{id}` takes no body.
@@ -79,7 +93,7 @@ impl Payload for NoBody {
     type Params = Ending;
 }
 
-/// Changes name, tags and settings, all or none.
+/// Changes name, tags, settings and guards, all or none.
 pub(crate) async fn patch<P: Ports>(
     State(api): State<Arc<Api<P>>>,
     named: Named,
@@ -89,21 +103,27 @@ pub(crate) async fn patch<P: Ports>(
     api.carry_out(named, order, command, StatusCode::OK).await
 }
 
-/// Ends a worker and its instance, or only forgets it.
+/// Ends a worker and its instance, or only forgets it. What ends may have to be named, what is only forgotten lives on.
 pub(crate) async fn delete<P: Ports>(
     State(api): State<Arc<Api<P>>>,
     named: Named,
     order: Order<NoBody>,
 ) -> Result<Reply, Problem> {
+    let confirm = order.params.text("confirm").map(str::to_owned);
+    let mut faults = Faults::default();
     match order.params.text("forget") {
-        None | Some("false") => api.carry_out(named, order, Command::Terminate, StatusCode::ACCEPTED).await,
-        Some("true") => api.carry_out(named, order, Command::Forget, StatusCode::OK).await,
-        Some(_) => {
-            let mut faults = Faults::default();
-            faults.add("forget", "must be true or false", Some("true, false".to_owned()));
-            Err(faults.problem(Kind::InvalidParameter))
+        None | Some("false") => {
+            return api.carry_out(named, order, Command::Terminate { confirm }, StatusCode::ACCEPTED).await;
         }
+        Some("true") if confirm.is_none() => {
+            return api.carry_out(named, order, Command::Forget, StatusCode::OK).await;
+        }
+        Some("true") => {
+            faults.add("confirm", "is for what ends the instance, and forgetting does not", None);
+        }
+        Some(_) => faults.add("forget", "must be true or false", Some("true, false".to_owned())),
     }
+    Err(faults.problem(Kind::InvalidParameter))
 }
 
 /// Lets a worker run.

@@ -13,6 +13,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::cursor::Query;
+use crate::failure::bad_cursor;
 use crate::order::Named;
 use crate::params::{Known, Params};
 use crate::problem::{Kind, Problem};
@@ -87,16 +88,23 @@ impl From<&EventRecord> for EventsView {
 pub(crate) struct Telemetry;
 
 impl Known for Telemetry {
-    const NAMES: &'static [&'static str] = &["from", "to", "limit"];
+    const NAMES: &'static [&'static str] = &["from", "to", "limit", "cursor"];
 }
 
-/// A page of telemetry. `next`, if there is more, is the `to` of the next page.
+/// A page of telemetry.
 #[derive(Debug, Serialize)]
 struct TelemetryJson {
     from: String,
     to: String,
     items: Vec<PointView>,
     next: Option<String>,
+}
+
+/// What is left of a time span, in milliseconds since the epoch: what has been shown ends where the next page begins.
+#[derive(Debug, Serialize, Deserialize)]
+struct Span {
+    from: i64,
+    to: i64,
 }
 
 /// One point in time. A metric that was not measured is absent.
@@ -122,13 +130,28 @@ pub(crate) async fn telemetry<P: Ports>(
         params.faults.add("from", "must not be after to", Some(format!("up to {}", time(to))));
     }
     params.check(Kind::InvalidParameter)?;
+    let bounds = ["from", "to"].map(|name| (name, params.text(name)));
+    let worker = id.to_string();
+    let query = Query::new("telemetry", &[("worker", Some(worker.as_str())), bounds[0], bounds[1]]);
+    let (from, to) = match params.text("cursor") {
+        Some(cursor) => query.position::<Span>(cursor)?.bounds()?,
+        None => (from, to),
+    };
     api.load(id).await?;
     // One more than asked for tells whether there is more.
     let mut samples = api.ports.samples().samples(id, from, to, limit + 1).await?;
-    let next = samples.get(limit as usize).map(|sample| time(sample.at));
+    let rest = |sample: &Sample| Span { from: from.as_millisecond(), to: sample.at.as_millisecond() };
+    let next = samples.get(limit as usize).map(|sample| query.cursor(rest(sample)));
     samples.truncate(limit as usize);
     let items = samples.iter().map(PointView::from).collect();
     Reply::json(StatusCode::OK, &TelemetryJson { from: time(from), to: time(to), items, next })
+}
+
+impl Span {
+    fn bounds(&self) -> Result<(Timestamp, Timestamp), Problem> {
+        let at = |millis| Timestamp::from_millisecond(millis).map_err(|_| bad_cursor());
+        Ok((at(self.from)?, at(self.to)?))
+    }
 }
 
 impl From<&Sample> for PointView {

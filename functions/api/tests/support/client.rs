@@ -1,7 +1,7 @@
 //! A client of the API, as API Gateway would put its requests to the function.
 
 use api::{Api, router};
-use app::config::{Access, Role};
+use app::config::{Access, Allowed, Role};
 use aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -10,7 +10,7 @@ use domain::{AlertDuration, DriftPolicy, Percent, PollInterval, Settings, Thresh
 use serde_json::Value;
 use tower::ServiceExt;
 
-use super::World;
+use super::{World, creation};
 
 pub(crate) const ALICE: &str = "arn:aws:iam::123456789012:user/alice";
 
@@ -73,6 +73,11 @@ impl Clone for Client {
 impl Client {
     /// Alice, before an API of her own with nothing in it.
     pub(crate) fn new() -> Self {
+        Self::allowing(Allowed::default())
+    }
+
+    /// The same where only this may be launched.
+    pub(crate) fn allowing(allowed: Allowed) -> Self {
         super::log::listen();
         let world = World::default();
         let threshold = Threshold {
@@ -98,7 +103,8 @@ impl Client {
                 principals("arn:aws:iam::999999999999:user/v*", Role::Viewer),
             ],
         };
-        let router = router(Api { ports: world.clone(), settings, regions: regions.into(), account, access });
+        let router =
+            router(Api { ports: world.clone(), settings, regions: regions.into(), account, access, allowed });
         Self { world, router, authorizer: Some(iam(ALICE)), headers: Vec::new(), keyed: true }
     }
 
@@ -185,12 +191,4 @@ impl Client {
 /// What the authorizer says of an IAM principal.
 fn iam(arn: &str) -> Value {
     serde_json::json!({ "iam": { "userArn": arn } })
-}
-
-/// The smallest body that creates a worker.
-pub(crate) fn creation(name: &str) -> Value {
-    serde_json::json!({
-        "name": name, "region": "eu-central-1",
-        "spec": { "image": "ami-0123456789abcdef0", "instance_type": "m5zn.metal" },
-    })
 }

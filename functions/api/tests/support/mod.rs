@@ -3,5 +3,6 @@ mod client;
 pub(crate) mod log;
 mod world;
 
-pub(crate) use client::{Client, creation};
+pub(crate) use crate::bad_input::creation;
+pub(crate) use client::{Answer, Client};
 pub(crate) use world::World;

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use api::Ports;
 use app::error::{CallError, StoreError};
 use app::ports::{
-    self, Answered, Begun, CloudEvent, Instance, InstanceKey, InstanceStatus, Page, Request, RequestKey,
-    Sample, Watch,
+    self, Answered, Begun, CloudEvent, ImageQuery, Instance, InstanceKey, InstanceStatus, Page, Request,
+    RequestKey, Sample, Watch,
 };
 use app::record::{EventRecord, Stored};
-use domain::{InstanceId, Observed, Region, Timestamp, WorkerId};
+use domain::{InstanceId, Observed, Region, Timestamp, UserData, WorkerId};
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
@@ -19,12 +19,16 @@ pub(crate) struct State {
     pub(crate) samples: Vec<Sample>,
     pub(crate) requests: Vec<Request>,
     pub(crate) instances: Vec<Instance>,
+    /// The image every question for one is answered with, and the questions.
+    pub(crate) image: Option<String>,
+    pub(crate) image_queries: Vec<ImageQuery>,
     /// What the next saves fail with, before they are tried.
     pub(crate) failing_saves: VecDeque<StoreError>,
     /// What the next describes fail with.
     pub(crate) failing_describes: VecDeque<CallError>,
     /// By caller and key.
     pub(crate) keys: BTreeMap<(String, String), Begin>,
+    pub(crate) user_data: BTreeMap<WorkerId, UserData>,
     pub(crate) writes: usize,
     pub(crate) aws_calls: usize,
     ids: u64,
@@ -307,6 +311,31 @@ impl ports::Compute for World {
     async fn locate(&self, _: &Region, _: WorkerId) -> Result<Vec<Instance>, CallError> {
         unreachable!("the API does not look for launches")
     }
+
+    async fn image(&self, _: &Region, query: &ImageQuery) -> Result<Option<String>, CallError> {
+        let mut state = self.call().await;
+        if let Some(error) = state.failing_describes.pop_front() {
+            return Err(error);
+        }
+        state.image_queries.push(query.clone());
+        Ok(state.image.clone())
+    }
+}
+
+impl ports::UserDataVault for World {
+    async fn keep(&self, worker: WorkerId, data: &UserData, _: Timestamp) -> Result<(), StoreError> {
+        self.write().await.user_data.insert(worker, data.clone());
+        Ok(())
+    }
+
+    async fn kept(&self, _: WorkerId) -> Result<Option<UserData>, StoreError> {
+        unreachable!("the API does not read user data")
+    }
+
+    async fn forget(&self, worker: WorkerId) -> Result<(), StoreError> {
+        self.write().await.user_data.remove(&worker);
+        Ok(())
+    }
 }
 
 impl ports::Bus for World {
@@ -325,6 +354,7 @@ impl Ports for World {
     type Samples = Self;
     type Idempotency = Self;
     type Compute = Self;
+    type UserData = Self;
     type Bus = Self;
     type Clock = Self;
     type Ids = Self;
@@ -342,6 +372,10 @@ impl Ports for World {
     }
 
     fn compute(&self) -> &Self {
+        self
+    }
+
+    fn user_data(&self) -> &Self {
         self
     }
 

@@ -232,7 +232,7 @@ pub(crate) fn drifted(number: u64) -> EventRecord {
         detected_by: Source::Event,
         reason: None,
     };
-    record(number, vec![Event::DriftDetected { drift, policy: DriftPolicy::Alert }])
+    record(number, vec![Event::DriftDetected { drift, policy: DriftPolicy::Alert, held: false }])
 }
 
 pub(crate) fn ended_unasked(number: u64) -> EventRecord {

@@ -32,9 +32,8 @@ impl Role {
     /// The highest role a claim gives, if any. API Gateway hands a claim on as text: a list becomes `[one two]`, so that
     /// a value with a blank in it looks like two. Words that are no roles count for nothing.
     pub fn in_claim(claim: &str) -> Option<Self> {
-        let list = claim.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(claim);
-        let words = list.split(|c: char| c.is_whitespace() || c == ',');
-        words.filter_map(|word| word.trim_matches('"').parse().ok()).max()
+        let list = claim.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(claim);
+        list.split(' ').filter_map(|word| word.parse().ok()).max()
     }
 }
 
@@ -73,15 +72,28 @@ impl Access {
     }
 }
 
-/// IAM principals, by the pattern of their ARNs: `*` stands for any text, `?` for one character.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Principals(WildMatch);
-
-impl Eq for Principals {}
+/// IAM principals, by the pattern of their ARNs: `*` stands for any text, `?` for one character, within one of an ARN's
+/// six parts (as IAM's own `ArnLike` has it).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Principals(String);
 
 impl Principals {
+    /// Whether these are all whom IAM lets in.
+    pub fn are_all(&self) -> bool {
+        self.0 == "*"
+    }
+
     fn include(&self, arn: &str) -> bool {
-        self.0.matches(arn) || role_of_session(arn).is_some_and(|role| self.0.matches(&role))
+        if self.are_all() {
+            return !arn.is_empty();
+        }
+        let fits = |arn: &str| {
+            let both = parts(&self.0).zip(parts(arn));
+            both.is_some_and(|(patterns, parts)| {
+                patterns.iter().zip(parts).all(|(pattern, part)| WildMatch::new(pattern).matches(part))
+            })
+        };
+        fits(arn) || role_of_session(arn).is_some_and(|role| fits(&role))
     }
 }
 
@@ -89,20 +101,29 @@ impl FromStr for Principals {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let is_arn = text.splitn(6, ':').count() == 6 && text.starts_with("arn:");
+        if text == "*" {
+            return Ok(Self(text.to_owned()));
+        }
+        let parts = parts(text).filter(|parts| parts[0] == "arn" && !parts[5].is_empty()).ok_or(())?;
+        // Nobody calls with the path of a role in the ARN, so a pattern with one would fit nobody.
+        let has_path = parts[5].strip_prefix("role/").is_some_and(|role| role.contains('/'));
         let printable = text.bytes().all(|b| b.is_ascii_graphic());
-        if printable && (text == "*" || is_arn) { Ok(Self(WildMatch::new(text))) } else { Err(()) }
+        if has_path || !printable { Err(()) } else { Ok(Self(text.to_owned())) }
     }
 }
 
-/// Who has assumed a role calls as `arn:aws:sts::<account>:assumed-role/<role>/<session>`, while people know the role as
-/// `arn:aws:iam::<account>:role/<role>`. The path of a role is not part of the session's ARN (IAM user guide, "IAM
-/// identifiers").
-fn role_of_session(arn: &str) -> Option<String> {
-    let (before, session) = arn.split_once(":assumed-role/")?;
-    let (role, _) = session.split_once('/')?;
-    let (partition, account) = before.strip_prefix("arn:")?.split_once(":sts::")?;
-    Some(format!("arn:{partition}:iam::{account}:role/{role}"))
+/// `arn:<partition>:<service>:<region>:<account>:<resource>`.
+fn parts(arn: &str) -> Option<[&str; 6]> {
+    arn.splitn(6, ':').collect::<Vec<_>>().try_into().ok()
+}
+
+/// The role of whoever has assumed one. The caller is `arn:aws:sts::<account>:assumed-role/<role>/<session>`, while people
+/// know the role as `arn:aws:iam::<account>:role/<role>`. The path of a role is not part of the session's ARN, and the
+/// session's name is whatever the caller chose (IAM user guide, "IAM identifiers").
+pub fn role_of_session(arn: &str) -> Option<String> {
+    let [arn, partition, service, _, account, resource] = parts(arn)?;
+    let (role, _) = resource.strip_prefix("assumed-role/")?.split_once('/')?;
+    (arn == "arn" && service == "sts").then(|| format!("arn:{partition}:iam::{account}:role/{role}"))
 }
 
 #[cfg(test)]
@@ -116,13 +137,14 @@ mod tests {
             ("[viewer operator]", Some(Role::Operator)),
             ("[everyone operator us-east-1_abc_google]", Some(Role::Operator)),
             ("openid viewer email", Some(Role::Viewer)),
-            ("viewer,admin", Some(Role::Admin)),
-            (r#"["viewer","operator"]"#, Some(Role::Operator)),
-            (r#"["viewer", "operator"]"#, Some(Role::Operator)),
+            // Cognito's groups may have these in their names, and no blanks.
+            ("viewer,admin", None),
+            (r#"["admin"]"#, None),
             ("[]", None),
             ("", None),
             ("Admin administrators super-admin admin2", None),
             ("[admin", None),
+            ("[[admin]]", None),
         ] {
             assert_eq!(Role::in_claim(claim), role, "{claim}");
         }
@@ -146,6 +168,10 @@ mod tests {
             ("arn:aws:sts::123456789012:assumed-role/dev/ops-night", Some(Role::Viewer)),
             ("arn:aws:sts::999999999999:assumed-role/ops-night/bob", None),
             ("arn:aws:iam::999999999999:user/alice", None),
+            // What somebody may call a user or a session that should not be taken for a role.
+            ("arn:aws:iam::999999999999:user/x:sts::123456789012:assumed-role/ops-night/y", None),
+            ("arn:aws:sts::999999999999:assumed-role/x/arn:aws:sts::123456789012:assumed-role/ops-a/y", None),
+            ("arn:aws:sts::999999999999:federated-user/x", None),
             ("", None),
         ] {
             assert_eq!(access.of_principal(arn), role, "{arn}");
@@ -153,11 +179,30 @@ mod tests {
     }
 
     #[test]
+    fn a_wildcard_ends_at_a_colon() {
+        let those = "arn:aws:*::123456789012:*/admin".parse::<Principals>().expect("a pattern");
+        let ops = "arn:*:iam::*:role/admin".parse::<Principals>().expect("a pattern");
+        assert!(those.include("arn:aws:iam::123456789012:user/admin"));
+        assert!(ops.include("arn:aws:sts::111111111111:assumed-role/admin/y"));
+        assert!(!ops.include("arn:aws:iam::111111111111:user/x:sts::222222222222:assumed-role/admin/y"));
+        assert!(!ops.include("arn:aws:iam::111111111111:user/x:iam::2:role/admin"));
+    }
+
+    #[test]
     fn only_arns_and_everybody_are_patterns() {
-        for good in ["*", "arn:aws:iam::123456789012:root", "arn:*:iam::*:role/x?"] {
+        for good in ["*", "arn:aws:iam::123456789012:root", "arn:*:iam::*:role/x?", "arn:aws:iam::1:user/a/b"]
+        {
             assert!(good.parse::<Principals>().is_ok(), "{good}");
         }
-        for bad in ["", "alice", "arn:aws:iam", "arn:aws:iam::1:user/a b", "**"] {
+        for bad in [
+            "",
+            "alice",
+            "arn:aws:iam",
+            "arn:aws:iam::1:",
+            "arn:aws:iam::1:user/a b",
+            "**",
+            "arn:aws:iam::1:role/path/x",
+        ] {
             assert!(bad.parse::<Principals>().is_err(), "{bad}");
         }
     }

@@ -12,10 +12,14 @@ pub(super) const TABLE: &str =
     "must be the name of a DynamoDB table: 3 to 255 letters, digits, '-', '_' or '.'";
 pub(super) const BUS: &str =
     "must be the name of an event bus: 1 to 256 letters, digits, '-', '_', '.' or '/'";
+pub(super) const TYPES: &str =
+    "must be instance types such as m5zn.metal or c5.*, separated by commas, each once";
+pub(super) const OWNERS: &str =
+    "must be self, amazon, aws-marketplace or 12-digit AWS account ids, separated by commas, each once";
 
 pub(super) const CLAIM: &str = "must be the name of a claim: 1 to 128 printable characters without blanks";
-pub(super) const PRINCIPALS: &str = "must be ARNs of IAM principals, in which * stands for any text, or a single *; \
-                                     separated by commas";
+pub(super) const PRINCIPALS: &str = "must be a single *, or ARNs of IAM principals separated by commas, roles without \
+                                     their path, in which * stands for any text between two colons";
 
 pub(super) fn is_claim(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
@@ -129,16 +133,19 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A list that may be empty.
-    pub(super) fn list<T: FromStr>(&mut self, variable: &'static str, rule: &str) -> Option<Vec<T>> {
-        let Some(text) = self.variables.get(variable) else {
+    /// A list of anything else, each once. May be empty.
+    pub(super) fn list<T: FromStr + Ord>(&mut self, variable: &'static str, rule: &str) -> Option<Vec<T>> {
+        let Some(list) = self.variables.get(variable) else {
             return self.refuse(variable, "is not set; it may be empty".to_owned());
         };
-        if text.trim().is_empty() {
+        if list.trim().is_empty() {
             return Some(Vec::new());
         }
-        let list: Option<Vec<T>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
-        list.or_else(|| self.refuse(variable, rule.to_owned()))
+        let items: Option<Vec<T>> = list.split(',').map(|part| part.trim().parse().ok()).collect();
+        match items.filter(|items| all_different(items)) {
+            Some(items) => Some(items),
+            None => self.refuse(variable, rule.to_owned()),
+        }
     }
 
     /// A list of webhooks, each once. May be empty.

@@ -1,13 +1,13 @@
 //! Good settings, and every way in which each variable can be bad.
 
-mod api;
-
 use std::collections::BTreeMap;
 
 use domain::DriftPolicy;
 use expect_test::expect;
 
 use super::{Config, InvalidUrl, NotifyConfig, WebhookUrl};
+
+mod api;
 
 const GOOD: &[(&str, &str)] = &[
     ("FLEET_TABLE", "cml-fleet-FleetTable-1ABC"),

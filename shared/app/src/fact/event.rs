@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     AccountId, ActionKind, Actor, Alert, AlertKind, Desired, Details, Drift, DriftPolicy, Event, Failure,
-    Health, InstanceId, LaunchSpec, Name, Overrides, Reason, Region, Sighting, Status, TagKey, TagValue,
-    Timestamp, WorkerId,
+    Health, HoldReason, InstanceId, LaunchSpec, Name, Overrides, Reason, Region, Sighting, Status, TagKey,
+    TagValue, Timestamp, WorkerId,
 };
 use serde::{Deserialize, Serialize};
 use serde_with::{DisplayFromStr, FromInto, serde_as, skip_serializing_none};
@@ -28,8 +28,8 @@ pub(crate) enum EventShape {
         account: AccountId,
         #[serde_as(as = "DisplayFromStr")]
         region: Region,
-        #[serde_as(as = "LaunchSpecShape")]
-        spec: LaunchSpec,
+        #[serde_as(as = "Box<LaunchSpecShape>")]
+        spec: Box<LaunchSpec>,
         #[serde_as(as = "BTreeMap<DisplayFromStr, DisplayFromStr>")]
         tags: BTreeMap<TagKey, TagValue>,
         #[serde_as(as = "OverridesShape")]
@@ -82,6 +82,25 @@ pub(crate) enum EventShape {
         from: Overrides,
         #[serde_as(as = "OverridesShape")]
         to: Overrides,
+        #[serde_as(as = "FromInto<ActorShape>")]
+        by: Actor,
+    },
+    Held {
+        #[serde_as(as = "DisplayFromStr")]
+        reason: HoldReason,
+        #[serde_as(as = "Rfc3339")]
+        at: Timestamp,
+        #[serde_as(as = "FromInto<ActorShape>")]
+        by: Actor,
+    },
+    Released {
+        #[serde_as(as = "Rfc3339")]
+        at: Timestamp,
+        #[serde_as(as = "FromInto<ActorShape>")]
+        by: Actor,
+    },
+    ProtectionChanged {
+        protected: bool,
         #[serde_as(as = "FromInto<ActorShape>")]
         by: Actor,
     },
@@ -153,6 +172,8 @@ pub(crate) enum EventShape {
         drift: Drift,
         #[serde_as(as = "DisplayFromStr")]
         policy: DriftPolicy,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        held: bool,
     },
     DriftResolved {
         #[serde_as(as = "DriftShape")]
@@ -181,6 +202,7 @@ pub(crate) enum EventShape {
         at: Timestamp,
         #[serde_as(as = "Rfc3339")]
         deadline: Timestamp,
+        alternative: Option<u32>,
         #[serde_as(as = "ReasonShape")]
         reason: Reason,
     },
@@ -200,6 +222,7 @@ pub(crate) enum EventShape {
         at: Timestamp,
         #[serde_as(as = "Rfc3339")]
         retry_at: Timestamp,
+        next_alternative: Option<u32>,
     },
     GaveUp {
         #[serde_as(as = "DisplayFromStr")]

@@ -3,25 +3,52 @@
 use std::net::IpAddr;
 
 use domain::{
-    ActionKind, Actor, AlertDuration, CheckStatus, Desired, DriftPolicy, Failure, FailureKind, LaunchSpec,
-    Observed, Overrides, Percent, PollInterval, Reason, Source, Timestamp, Zone,
+    ActionKind, Actor, AlertDuration, Alternative, CheckStatus, Desired, DriftPolicy, Failure, FailureKind,
+    LaunchSpec, LaunchTemplate, Observed, Overrides, Percent, PollInterval, Reason, Source, Timestamp,
+    VolumeType, Zone,
 };
 use serde::{Deserialize, Serialize};
 use serde_with::{DisplayFromStr, FromInto, serde_as, skip_serializing_none};
 
 use super::form::{Ranged, stands_for};
 
+#[serde_as]
 #[skip_serializing_none]
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "LaunchSpec")]
 pub(crate) struct LaunchSpecShape {
-    image: String,
-    instance_type: String,
+    image: Option<String>,
+    instance_type: Option<String>,
+    #[serde_as(as = "Option<LaunchTemplateShape>")]
+    launch_template: Option<LaunchTemplate>,
     subnet: Option<String>,
     security_groups: Vec<String>,
     key_name: Option<String>,
     instance_profile: Option<String>,
     root_volume_gib: Option<u32>,
+    #[serde_as(as = "Option<DisplayFromStr>")]
+    root_volume_type: Option<VolumeType>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    user_data: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde_as(as = "Vec<AlternativeShape>")]
+    alternatives: Vec<Alternative>,
+}
+
+#[skip_serializing_none]
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Alternative")]
+struct AlternativeShape {
+    instance_type: Option<String>,
+    subnet: Option<String>,
+}
+
+/// Told apart by the member that names it.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "LaunchTemplate", untagged)]
+enum LaunchTemplateShape {
+    Id { id: String, version: String },
+    Name { name: String, version: String },
 }
 
 #[serde_as]
@@ -99,7 +126,13 @@ impl From<ObservedShape> for Observed {
     }
 }
 
-stands_for!(LaunchSpecShape => LaunchSpec, OverridesShape => Overrides, FailureShape => Failure);
+stands_for!(
+    LaunchSpecShape => LaunchSpec,
+    LaunchTemplateShape => LaunchTemplate,
+    AlternativeShape => Alternative,
+    OverridesShape => Overrides,
+    FailureShape => Failure,
+);
 
 /// What holds a time is written in two forms: for the world in [`Rfc3339`](super::form::Rfc3339), in the table's own
 /// state in [`Millis`](super::form::Millis). `Moment` is the form of the module that uses this.
@@ -244,6 +277,7 @@ pub(crate) mod rfc3339 {
             number: u32,
         },
         GaveUp,
+        Held,
     }
 
     stands_for!(DetailsShape => domain::Details, ReasonShape => Reason);

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    ActionKind, Actor, Alert, AlertKind, CheckStatus, Desired, Details, Drift, DriftPolicy, Event, Failure,
-    FailureKind, Health, LaunchSpec, Observed, Overrides, Reason, Sighting, Source, Status, Timestamp,
+    ActionKind, Actor, Alert, AlertKind, Alternative, CheckStatus, Desired, Details, Drift, DriftPolicy,
+    Event, Failure, FailureKind, Health, LaunchSpec, LaunchTemplate, Observed, Overrides, Reason, Sighting,
+    Source, Status, Timestamp,
 };
 use expect_test::{expect, expect_file};
 use serde_json::{Value, json};
@@ -25,13 +26,25 @@ fn caller() -> Actor {
 
 fn spec() -> LaunchSpec {
     LaunchSpec {
-        image: "ami-0123456789abcdef0".to_owned(),
-        instance_type: "m5zn.metal".to_owned(),
+        image: Some("ami-0123456789abcdef0".to_owned()),
+        instance_type: Some("m5zn.metal".to_owned()),
         subnet: Some("subnet-0a1b2c3d".to_owned()),
         security_groups: vec!["sg-0a1b2c3d".to_owned()],
         key_name: Some("ops".to_owned()),
-        instance_profile: None,
         root_volume_gib: Some(200),
+        ..LaunchSpec::default()
+    }
+}
+
+/// From a launch template alone.
+fn templated() -> LaunchSpec {
+    LaunchSpec {
+        launch_template: Some(LaunchTemplate::Name { name: "cml".to_owned(), version: "$Latest".to_owned() }),
+        alternatives: vec![
+            Alternative { instance_type: Some("c5.metal".to_owned()), subnet: None },
+            Alternative { instance_type: None, subnet: Some("subnet-0a1b2c3e".to_owned()) },
+        ],
+        ..LaunchSpec::default()
     }
 }
 
@@ -88,6 +101,7 @@ fn issued(reason: Reason) -> Event {
         number: 1,
         at: at("12:00:00"),
         deadline: at("12:30:00"),
+        alternative: None,
         reason,
     }
 }
@@ -104,8 +118,19 @@ fn samples() -> Vec<Event> {
             name: parse("lab-1"),
             account: parse("123456789012"),
             region: parse("us-east-1"),
-            spec: spec(),
+            spec: Box::new(spec()),
             tags: tags.clone(),
+            overrides: Overrides::default(),
+            at: at("12:00:00"),
+            by: caller(),
+        },
+        Event::Created {
+            id,
+            name: parse("lab-1"),
+            account: parse("123456789012"),
+            region: parse("us-east-1"),
+            spec: Box::new(templated()),
+            tags: BTreeMap::new(),
             overrides: Overrides::default(),
             at: at("12:00:00"),
             by: caller(),
@@ -125,6 +150,9 @@ fn samples() -> Vec<Event> {
         Event::Renamed { from: parse("lab-1"), to: parse("lab-2"), by: caller() },
         Event::TagsChanged { set: tags, removed: [parse("owner")].into(), by: caller() },
         Event::SettingsChanged { from, to, by: caller() },
+        Event::Held { reason: parse("the disk is swapped by hand"), at: at("12:00:00"), by: caller() },
+        Event::Released { at: at("12:00:00"), by: caller() },
+        Event::ProtectionChanged { protected: true, by: caller() },
         Event::DesiredChanged {
             from: Desired::Running,
             to: Desired::Terminated,
@@ -149,7 +177,8 @@ fn samples() -> Vec<Event> {
         Event::HealthChanged { from: None, to: health(CheckStatus::Initializing) },
         Event::HealthChanged { from: Some(health(CheckStatus::Ok)), to: health(CheckStatus::Impaired) },
         Event::DesiredReached { at: at("12:00:00") },
-        Event::DriftDetected { drift: drift(), policy: DriftPolicy::Alert },
+        Event::DriftDetected { drift: drift(), policy: DriftPolicy::Alert, held: false },
+        Event::DriftDetected { drift: drift(), policy: DriftPolicy::Revert, held: true },
         Event::DriftResolved { drift: Drift { reason: None, ..drift() }, at: at("12:05:00") },
         Event::ActionOvertook { at: at("12:00:00") },
         Event::ActionQueued {
@@ -169,6 +198,23 @@ fn samples() -> Vec<Event> {
             },
             at: at("12:00:00"),
             retry_at: at("12:01:00"),
+            next_alternative: None,
+        },
+        Event::ActionIssued {
+            action: ActionKind::Launch,
+            number: 1,
+            at: at("12:00:00"),
+            deadline: at("12:30:00"),
+            alternative: Some(0),
+            reason: Reason::NotLaunched,
+        },
+        Event::ActionFailed {
+            action: ActionKind::Launch,
+            number: 1,
+            failure: Failure { kind: FailureKind::Unsupported, message: text("Unsupported: not here") },
+            at: at("12:00:00"),
+            retry_at: at("12:00:00"),
+            next_alternative: Some(1),
         },
         Event::GaveUp {
             action: ActionKind::Launch,
@@ -218,6 +264,7 @@ fn reasons() -> Vec<Reason> {
         Reason::Queued { action, until },
         Reason::Exhausted { action, number },
         Reason::GaveUp,
+        Reason::Held,
     ]
 }
 

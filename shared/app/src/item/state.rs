@@ -4,23 +4,23 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use domain::{
-    AccountId, ActionKind, Alert, AlertKind, Attempt, Desired, Drift, Failure, GivenUp, Health, InstanceId,
-    LaunchSpec, Name, Origin, Overrides, Queued, Region, Sighting, Snapshot, TagKey, TagValue, Timestamp,
-    WorkerId, Zone,
+    AccountId, ActionKind, Actor, Alert, AlertKind, Attempt, Desired, Drift, Failure, GivenUp, Health, Held,
+    HoldReason, InstanceId, LaunchSpec, Name, Origin, Overrides, Queued, Region, Sighting, Snapshot, TagKey,
+    TagValue, Timestamp, WorkerId, Zone,
 };
 use serde::{Deserialize, Serialize};
 use serde_dynamo::AttributeValue;
-use serde_with::{DisplayFromStr, serde_as, skip_serializing_none};
+use serde_with::{DisplayFromStr, FromInto, serde_as, skip_serializing_none};
 
 use crate::fact::form::{Millis, stands_for};
 use crate::fact::shape::millis::{AlertShape, DriftShape, HealthShape, SightingShape};
-use crate::fact::shape::{FailureShape, LaunchSpecShape, OverridesShape};
+use crate::fact::shape::{ActorShape, FailureShape, LaunchSpecShape, OverridesShape};
 
 #[serde_as]
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Origin", rename_all = "snake_case")]
 enum OriginShape {
-    Created(#[serde_as(as = "LaunchSpecShape")] LaunchSpec),
+    Created(#[serde_as(as = "Box<LaunchSpecShape>")] Box<LaunchSpec>),
     Imported,
 }
 
@@ -36,6 +36,7 @@ struct AttemptShape {
     issued_at: Timestamp,
     #[serde_as(as = "Millis")]
     deadline: Timestamp,
+    alternative: Option<u32>,
     accepted: bool,
     #[serde_as(as = "Option<(FailureShape, Millis)>")]
     failed: Option<(Failure, Timestamp)>,
@@ -58,6 +59,18 @@ struct GivenUpShape {
     #[serde_as(as = "Millis")]
     tried_at: Timestamp,
     reason: String,
+}
+
+#[serde_as]
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Held")]
+struct HeldShape {
+    #[serde_as(as = "DisplayFromStr")]
+    reason: HoldReason,
+    #[serde_as(as = "Millis")]
+    at: Timestamp,
+    #[serde_as(as = "FromInto<ActorShape>")]
+    by: Actor,
 }
 
 #[serde_as]
@@ -88,6 +101,10 @@ pub(super) struct SnapshotShape {
     launch_called: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     already_launched: bool,
+    #[serde(default, skip_serializing_if = "is_first")]
+    alternative: u32,
+    #[serde_as(as = "Option<Millis>")]
+    launch_shows_until: Option<Timestamp>,
     #[serde_as(as = "Option<Millis>")]
     launched_at: Option<Timestamp>,
     #[serde_as(as = "Option<SightingShape>")]
@@ -112,6 +129,10 @@ pub(super) struct SnapshotShape {
     applied_tags: BTreeMap<String, String>,
     #[serde_as(as = "OverridesShape")]
     overrides: Overrides,
+    #[serde_as(as = "Option<HeldShape>")]
+    held: Option<Held>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    protected: bool,
     #[serde_as(as = "Option<DriftShape>")]
     drift: Option<Drift>,
     #[serde_as(as = "Option<AttemptShape>")]
@@ -138,8 +159,14 @@ stands_for!(
     AttemptShape => Attempt,
     QueuedShape => Queued,
     GivenUpShape => GivenUp,
+    HeldShape => Held,
     SnapshotShape => Snapshot,
 );
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over like that")]
+const fn is_first(alternative: &u32) -> bool {
+    *alternative == 0
+}
 
 /// Brings a state of the first release into today's form: it said only why it gave up, and the attempt beside that
 /// what was. Names differ, so that either release reads what the other wrote.

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    ActionKind, Alert, AlertKind, Attempt, CheckStatus, Desired, Details, Drift, Event, Failure, FailureKind,
-    GivenUp, Health, LaunchSpec, Observed, Origin, Overrides, Queued, Sighting, Snapshot, Source, Timestamp,
-    Worker, WorkerId,
+    ActionKind, Actor, Alert, AlertKind, Alternative, Attempt, CheckStatus, Desired, Details, Drift, Event,
+    Failure, FailureKind, GivenUp, Health, Held, LaunchSpec, LaunchTemplate, Observed, Origin, Overrides,
+    Queued, Sighting, Snapshot, Source, Timestamp, VolumeType, Worker, WorkerId,
 };
 use expect_test::{expect, expect_file};
 use serde_dynamo::{AttributeValue, Item};
@@ -44,15 +44,22 @@ fn full() -> Stored {
         name: parse("lab-1"),
         account: parse("123456789012"),
         region: parse("us-east-1"),
-        origin: Origin::Created(LaunchSpec {
-            image: text("ami-0123456789abcdef0"),
-            instance_type: text("m5zn.metal"),
+        origin: Origin::Created(Box::new(LaunchSpec {
+            image: Some(text("ami-0123456789abcdef0")),
+            instance_type: Some(text("m5zn.metal")),
             subnet: Some(text("subnet-0a1b2c3d4e5f60718")),
             security_groups: vec![text("sg-0a1b2c3d4e5f60718"), text("sg-0a1b2c3d4e5f60719")],
             key_name: Some(text("ops")),
             instance_profile: Some(text("cml-worker")),
             root_volume_gib: Some(200),
-        }),
+            root_volume_type: Some(VolumeType::Gp3),
+            launch_template: Some(LaunchTemplate::Id {
+                id: text("lt-0a1b2c3d4e5f60718"),
+                version: text("3"),
+            }),
+            user_data: true,
+            alternatives: vec![Alternative { instance_type: Some(text("c5.metal")), subnet: None }],
+        })),
         created_at: at("08:00:00"),
         desired: Desired::Running,
         desired_since: at("08:00:00"),
@@ -60,6 +67,8 @@ fn full() -> Stored {
         instance: Some(parse("i-0123456789abcdef0")),
         launch_called: true,
         already_launched: true,
+        alternative: 1,
+        launch_shows_until: Some(at("08:05:00")),
         launched_at: Some(at("08:00:02")),
         sighting: Some(Sighting {
             observed: Observed::Stopped,
@@ -94,6 +103,12 @@ fn full() -> Stored {
             disk: domain::Percent::new(82).ok(),
             alert_duration: domain::AlertDuration::new(300).ok(),
         },
+        held: Some(Held {
+            reason: parse("the disk is swapped by hand"),
+            at: at("12:04:30"),
+            by: Actor::Caller(text("ana@example.com")),
+        }),
+        protected: true,
         drift: Some(Drift {
             desired: Desired::Running,
             observed: Observed::Stopped,
@@ -106,6 +121,7 @@ fn full() -> Stored {
             number: 2,
             issued_at: at("12:04:00"),
             deadline: at("12:34:00"),
+            alternative: Some(1),
             accepted: true,
             failed: Some((
                 Failure { kind: FailureKind::Overdue, message: text("still stopped") },
@@ -272,10 +288,15 @@ fn what_the_index_projects_is_a_watch() {
         monitoring: Some(false),
         interval: Some(120),
         drift_policy: Some(domain::DriftPolicy::Revert),
-        drifted: true,
+        // It has drifted, and nobody is to be asked to put that right.
+        drifted: false,
         act_by: Some(at("12:35:00")),
     };
     assert_eq!(watch, expected);
+    let by = Actor::Caller(text("ana@example.com"));
+    let released = full().worker.with(&[Event::Released { at: at("12:36:00"), by }]);
+    let watch = decode_watch(worker_item(&Stored { worker: released, ..full() })).expect("a watch");
+    assert_eq!(watch, Watch { drifted: true, ..expected });
 }
 
 #[test]
@@ -353,5 +374,5 @@ fn items_are_small() {
         bytes(&worker_item(&full())),
         bytes(&event_item(&self::record())),
     );
-    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 1846; a start 494"].assert_eq(&sizes);
+    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 2124; a start 494"].assert_eq(&sizes);
 }

@@ -38,10 +38,15 @@ pub(super) fn reach(event: &Event, all: &[Event]) -> Option<Reach> {
             Some(everyone_if(*by != Actor::Policy && !ended))
         }
 
+        // What a worker is born with is no change.
+        Event::ProtectionChanged { .. } => Some(everyone_if(!all.iter().any(is_birth))),
+
         Event::Created { .. }
         | Event::Imported { .. }
         | Event::Renamed { .. }
         | Event::SettingsChanged { .. }
+        | Event::Held { .. }
+        | Event::Released { .. }
         | Event::RebootRequested { .. }
         | Event::Forgotten { .. }
         | Event::DriftDetected { .. }
@@ -51,6 +56,10 @@ pub(super) fn reach(event: &Event, all: &[Event]) -> Option<Reach> {
         | Event::AlertResolved { .. }
         | Event::Terminated { .. } => Some(Reach::Everyone),
     }
+}
+
+const fn is_birth(event: &Event) -> bool {
+    matches!(event, Event::Created { .. } | Event::Imported { .. })
 }
 
 const fn everyone_if(everyone: bool) -> Reach {
@@ -74,6 +83,9 @@ const fn explains_status(event: &Event) -> bool {
         Event::Renamed { .. }
         | Event::TagsChanged { .. }
         | Event::SettingsChanged { .. }
+        | Event::Held { .. }
+        | Event::Released { .. }
+        | Event::ProtectionChanged { .. }
         | Event::RebootRequested { .. }
         | Event::RetryRequested { .. }
         | Event::Forgotten { .. }
@@ -114,6 +126,9 @@ pub(super) fn severity(event: &Event) -> Severity {
         | Event::Renamed { .. }
         | Event::TagsChanged { .. }
         | Event::SettingsChanged { .. }
+        | Event::Held { .. }
+        | Event::Released { .. }
+        | Event::ProtectionChanged { .. }
         | Event::DesiredChanged { .. }
         | Event::RebootRequested { .. }
         | Event::RetryRequested { .. }
@@ -139,6 +154,8 @@ pub(super) const fn happened_at(event: &Event) -> Option<Timestamp> {
     match event {
         Event::Created { at, .. }
         | Event::Imported { at, .. }
+        | Event::Held { at, .. }
+        | Event::Released { at, .. }
         | Event::DesiredChanged { at, .. }
         | Event::RebootRequested { at, .. }
         | Event::RetryRequested { at, .. }
@@ -163,6 +180,7 @@ pub(super) const fn happened_at(event: &Event) -> Option<Timestamp> {
         Event::Renamed { .. }
         | Event::TagsChanged { .. }
         | Event::SettingsChanged { .. }
+        | Event::ProtectionChanged { .. }
         | Event::StatusChanged { .. }
         | Event::TagsApplied { .. } => None,
     }

@@ -117,6 +117,19 @@ fn a_stop_that_was_asked_for_is_told_quietly() {
 }
 
 #[test]
+fn a_protection_is_told_when_it_changes_and_a_hold_always() {
+    let protected = || Event::ProtectionChanged { protected: true, by: alice() };
+    let held = || {
+        let reason = "the disk is swapped by hand".parse().expect("a reason");
+        Event::Held { reason, at: time("10:00:00"), by: alice() }
+    };
+    told(vec![protected(), held()], "info protection_changed, info held");
+    told(vec![created(), protected()], "info created, [protection_changed]");
+    told(vec![facts::imported(), protected(), held()], "info imported, [protection_changed], info held");
+    told(vec![Event::Released { at: time("10:00:00"), by: alice() }], "info released");
+}
+
+#[test]
 fn giving_up_is_one_message() {
     told(
         vec![actions().remove(2), actions().remove(5), status(Status::Starting, Status::Failed)],

@@ -1,5 +1,7 @@
 //! Texts from outside, made safe to put into a message.
 
+use domain::is_hidden;
+
 /// The longest text from outside that is repeated in a notice, in characters.
 const LONGEST: usize = 600;
 
@@ -20,12 +22,6 @@ pub(super) fn clean(text: &str) -> String {
         length += 1;
     }
     cleaned
-}
-
-/// Characters that show nothing but change how the others are shown: zero-width ones, and those that set the
-/// direction of writing (Unicode technical report 36, "Bidirectional text spoofing").
-const fn is_hidden(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{061c}')
 }
 
 /// The first characters of a text; an ellipsis says that there is more.

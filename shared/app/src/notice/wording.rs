@@ -1,8 +1,8 @@
 //! The words for each fact, for people.
 
 use domain::{
-    ActionKind, Actor, AlertKind, Desired, Drift, DriftPolicy, Event, FailureKind, Health, Observed,
-    Overrides, Source,
+    ActionKind, Actor, AlertKind, Desired, Drift, DriftPolicy, Event, FailureKind, Health, LaunchSpec,
+    LaunchTemplate, Observed, Overrides, Source,
 };
 
 use super::text::clean;
@@ -23,12 +23,7 @@ pub(super) fn say(event: &Event, record: &EventRecord) -> Said {
     let name = &record.name;
     match event {
         Event::Created { spec, by, .. } => said(format!("{name} was created"))
-            .happened(format!(
-                "{} asked for a new worker: {}, from {}.",
-                who(by),
-                clean(&spec.instance_type),
-                clean(&spec.image)
-            ))
+            .happened(format!("{} asked for a new worker: {}.", who(by), made_of(spec)))
             .response("It launches the instance and monitors it from now on."),
         Event::Imported { instance, desired, by, .. } => said(format!("{name} was imported"))
             .happened(format!(
@@ -41,9 +36,20 @@ pub(super) fn say(event: &Event, record: &EventRecord) -> Said {
         }
         Event::TagsChanged { by, .. } => said(format!("the tags of {name} were changed"))
             .happened(format!("{} changed the worker's tags.", who(by)))
-            .response("It brings the instance's tags in line."),
+            .response("It brings the instance's tags in line as soon as it may change the instance."),
         Event::SettingsChanged { from, to, by } => said(format!("the settings of {name} were changed"))
             .happened(format!("{} changed the worker's own settings: {}.", who(by), difference(from, to))),
+        Event::Held { reason, by, .. } => said(format!("{name} is held"))
+            .happened(format!("{} holds the worker.", who(by)))
+            .why(Some(reason.as_str()))
+            .response("It changes nothing about the instance until the worker is released, and goes on watching it."),
+        Event::Released { by, .. } => said(format!("{name} is no longer held"))
+            .happened(format!("{} released the worker.", who(by)))
+            .response("It does what has waited, if EC2 is not as it was asked to be."),
+        Event::ProtectionChanged { protected: true, by } => said(format!("{name} is protected"))
+            .happened(format!("{} protected the worker: to terminate it takes its name.", who(by))),
+        Event::ProtectionChanged { protected: false, by } => said(format!("{name} is no longer protected"))
+            .happened(format!("{} took the protection from the worker.", who(by))),
         Event::DesiredChanged { from, to, by, .. } => desired_changed(name, *from, *to, by),
         Event::RebootRequested { by, .. } => said(format!("{name} is to be rebooted"))
             .happened(format!("{} asked for a reboot.", who(by)))
@@ -68,7 +74,7 @@ pub(super) fn say(event: &Event, record: &EventRecord) -> Said {
             .why(Some(reason)),
         Event::HealthChanged { from, to } => health(name, from.as_ref(), to),
         Event::DesiredReached { .. } => said(format!("{name} is as it was asked to be")),
-        Event::DriftDetected { drift, policy } => drifted(record, drift, *policy),
+        Event::DriftDetected { drift, policy, held } => drifted(record, drift, *policy, *held),
         Event::DriftResolved { drift, .. } => {
             said(format!("{name} is {} again, as it should be", drift.desired)).happened(format!(
                 "EC2 reports the instance {}. It had been {} since {:.0}.",
@@ -81,18 +87,27 @@ pub(super) fn say(event: &Event, record: &EventRecord) -> Said {
                 .happened(format!("Its turn is at {not_before:.0}."))
                 .why(Some(reason))
         }
-        Event::ActionIssued { action, number, deadline, reason, .. } => {
+        Event::ActionIssued { action, number, deadline, alternative, reason, .. } => {
+            let way = alternative.filter(|number| *number != 0);
+            let way = way.map_or_else(String::new, |number| format!(" by alternative {number}"));
             said(format!("cml-fleet is about to {} {name}", on_ec2(*action)))
-                .happened(format!("Attempt {number}, with time until {deadline:.0}."))
+                .happened(format!("Attempt {number}{way}, with time until {deadline:.0}."))
                 .why(Some(&reason.to_string()))
         }
         Event::ActionAccepted { action, .. } => said(format!("EC2 accepted to {} {name}", on_ec2(*action)))
             .happened("Accepted is not done yet.".to_owned()),
-        Event::ActionFailed { action, number, failure, retry_at, .. } => {
+        Event::ActionFailed { action, number, failure, retry_at, next_alternative, .. } => {
             said(format!("an attempt to {} {name} failed", on_ec2(*action)))
                 .happened(format!("Attempt {number} failed ({}).", failure.kind))
                 .why(Some(&failure.message))
                 .response(match failure.kind {
+                    FailureKind::Withheld => "It tries again once nobody holds the worker.".to_owned(),
+                    _ if next_alternative.is_some_and(|next| next != 0) => {
+                        "It tries the next alternative at once.".to_owned()
+                    }
+                    _ if next_alternative.is_some() => {
+                        format!("Unless the attempts are used up, it tries all again from {retry_at:.0}.")
+                    }
                     FailureKind::AlreadyLaunched => "It searches for that instance.".to_owned(),
                     kind if action.may_repeat(kind) => {
                         format!("Unless the attempts are used up, it tries again from {retry_at:.0}.")
@@ -143,6 +158,18 @@ fn who(by: &Actor) -> String {
         Actor::Caller(identity) => clean(identity),
         Actor::Policy => "The drift policy".to_owned(),
     }
+}
+
+/// What a new worker is made of.
+fn made_of(spec: &LaunchSpec) -> String {
+    let kind = spec.instance_type.as_deref().map(clean);
+    let image = spec.image.as_deref().map(|image| format!("from {}", clean(image)));
+    let template = spec.launch_template.as_ref().map(|template| match template {
+        LaunchTemplate::Id { id: which, version } | LaunchTemplate::Name { name: which, version } => {
+            format!("by launch template {}, version {}", clean(which), clean(version))
+        }
+    });
+    [kind, image, template].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 const fn source(source: Source) -> &'static str {
@@ -200,7 +227,7 @@ fn health(name: &domain::Name, from: Option<&Health>, to: &Health) -> Said {
     said(format!("status checks of {name} changed")).happened(checks)
 }
 
-fn drifted(record: &EventRecord, drift: &Drift, policy: DriftPolicy) -> Said {
+fn drifted(record: &EventRecord, drift: &Drift, policy: DriftPolicy, held: bool) -> Said {
     let Drift { desired, observed, since, detected_by, reason } = drift;
     let said = said(format!("{} is {observed} and should be {desired}", record.name))
         .happened(format!(
@@ -212,13 +239,20 @@ fn drifted(record: &EventRecord, drift: &Drift, policy: DriftPolicy) -> Said {
         Observed::Running => "start",
         _ => "stop",
     };
+    // A held worker takes no such commands.
+    let first = if held { "Release the worker first, then: " } else { "" };
     match policy {
         DriftPolicy::Alert => said
             .response("It changes nothing, as the drift policy is `alert`.")
             .advice(format!(
-                "`{}` the worker to bring it back, or `{accepting}` it to accept this. Drift policy `revert` would do \
+                "{first}`{}` the worker to bring it back, or `{accepting}` it to accept this. Drift policy `revert` would do \
                  the former by itself, `adopt` the latter.",
                 verb(*desired)
+            )),
+        DriftPolicy::Revert if held => said
+            .response("It changes nothing, as the worker is held, whatever the drift policy `revert` says.")
+            .advice(format!(
+                "Release the worker when you are done: it is brought back to {desired} then, unless its policy is another."
             )),
         DriftPolicy::Revert => said
             .response(match desired {
@@ -232,7 +266,7 @@ fn drifted(record: &EventRecord, drift: &Drift, policy: DriftPolicy) -> Said {
             )),
         DriftPolicy::Adopt => said
             .response(format!("It accepts this, as the drift policy is `adopt`: the worker is to be {observed} now."))
-            .advice(format!("`{}` the worker if this was wrong.", verb(*desired))),
+            .advice(format!("{first}`{}` the worker if this was wrong.", verb(*desired))),
     }
 }
 

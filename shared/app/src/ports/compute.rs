@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use domain::{
-    Action, CheckStatus, Failure, Health, InstanceId, Metric, Observed, Region, Timestamp, Vitals, WorkerId,
-    Zone,
+    Action, CheckStatus, Failure, Health, ImageOwner, InstanceId, Metric, Observed, Region, Timestamp,
+    Vitals, WorkerId, Zone,
 };
 
 use crate::error::CallError;
@@ -66,6 +66,24 @@ pub struct Answered<T> {
     pub unknown: Vec<InstanceId>,
 }
 
+/// Which image is meant, and whose it may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageQuery {
+    /// The image.
+    pub image: WantedImage,
+    /// The owners it may have; empty for any.
+    pub owners: Vec<ImageOwner>,
+}
+
+/// How an image is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WantedImage {
+    /// By its id, `ami-...`.
+    Id(String),
+    /// The newest whose name is like this: `*` stands for any text, `?` for any one character.
+    Newest(String),
+}
+
 /// Reading EC2. Never changes anything.
 pub trait Compute: Sync {
     /// State and status checks of up to 100 instances; one unknown id does not spoil the others.
@@ -88,6 +106,13 @@ pub trait Compute: Sync {
         region: &Region,
         worker: WorkerId,
     ) -> impl Future<Output = Result<Vec<Instance>, CallError>> + Send;
+
+    /// The id of an image that can be launched; `None` if there is none like it.
+    fn image(
+        &self,
+        region: &Region,
+        query: &ImageQuery,
+    ) -> impl Future<Output = Result<Option<String>, CallError>> + Send;
 }
 
 /// EC2's answer to a mutating call: the state it now reports for the instance, if it said one.
@@ -103,7 +128,7 @@ pub struct Accepted {
 
 /// Changing EC2. Only `act` is given one.
 pub trait Actuator: Sync {
-    /// Makes one call. `worker` is the `ClientToken` of a launch. Not for [`Action::Locate`], which only reads.
+    /// Makes one call for a worker. Not for [`Action::Locate`], which only reads.
     fn call(
         &self,
         region: &Region,

@@ -11,7 +11,7 @@ use domain::{Action, ActionKind, Ask, Failure, FailureKind, InstanceId, Timestam
 
 use super::answer::{Answer, facts, liveliest};
 use super::{Issued, Reconciler, Run, Step};
-use crate::ports::{Accepted, Actuator, BucketKey, Buckets, Clock, Compute, Workers};
+use crate::ports::{Accepted, Actuator, BucketKey, Buckets, Clock, Compute, UserDataVault, Workers};
 use crate::record::Stored;
 
 /// Where EC2 has room or has none: an instance type in a zone.
@@ -20,13 +20,14 @@ type Pool = (Option<String>, Option<Zone>);
 /// Recorded intents for one call, and how a call failed that was for these and others.
 type Batch = (Vec<Issued>, Option<Failure>);
 
-impl<W, K, C, A, B> Reconciler<'_, W, K, C, A, B>
+impl<W, K, C, A, B, U> Reconciler<'_, W, K, C, A, B, U>
 where
     W: Workers,
     K: Clock,
     C: Compute,
     A: Actuator,
     B: Buckets,
+    U: UserDataVault,
 {
     /// Records the intents of a batch and calls for it. `true` if EC2 throttled us.
     pub(super) async fn carry_out(&self, key: &BucketKey, batch: Vec<Stored>, run: &mut Run) -> bool {
@@ -56,6 +57,13 @@ where
                 self.settle_all(asked, &not_asked(failed), self.fleet.clock.now(), run).await;
                 continue;
             }
+            let (asked, withheld) = self.still_free(key.action, asked).await;
+            for (issued, why) in withheld {
+                self.settle(issued, &Err(why), self.fleet.clock.now(), run).await;
+            }
+            if asked.is_empty() {
+                continue;
+            }
             let called_at = self.fleet.clock.now();
             match self.call(key, &asked).await {
                 Ok(answers) => {
@@ -65,7 +73,9 @@ where
                 }
                 Err(failure) => {
                     throttled |= failure.kind == FailureKind::Throttled;
-                    if let ([alone], FailureKind::Capacity) = (asked.as_slice(), failure.kind) {
+                    if let [alone] = asked.as_slice()
+                        && is_no_room(failure.kind)
+                    {
                         full.insert(pool(alone), failure.clone());
                     }
                     let (refused, again) = blame(key.action, asked, &failure);
@@ -117,7 +127,10 @@ where
                 Ok(instances) => Ok(Answer::Located(liveliest(instances))),
                 Err(error) => Err(Failure { kind: FailureKind::Other, message: error.message }),
             },
-            action => self.actuator.call(&key.region, worker, action).await.map(Answer::Accepted),
+            action => {
+                let action = self.complete(worker, action.clone()).await?;
+                self.actuator.call(&key.region, worker, &action).await.map(Answer::Accepted)
+            }
         }
     }
 
@@ -138,6 +151,10 @@ where
         let (worker, kind) = (issued.stored.worker.id(), issued.action.kind());
         match answer {
             Ok(_) => run.report.accepted += 1,
+            Err(failure) if failure.kind == FailureKind::Withheld => {
+                run.report.withheld += 1;
+                tracing::info!(worker.id = %worker, action = %kind, reason = %failure.message, "not called");
+            }
             Err(failure) => {
                 run.report.refused += 1;
                 tracing::warn!(worker.id = %worker, action = %kind, reason = %failure.message, "refused by EC2");
@@ -164,7 +181,7 @@ where
                     "EC2 answered about a worker that was forgotten meanwhile"
                 );
             }
-            Ok(_) => {}
+            Ok(changed) => self.forget_user_data(&changed.stored.worker, Some(kind)).await,
             Err(error) => run.fail(worker, &error, "answer not recorded"),
         }
     }
@@ -184,7 +201,7 @@ fn blame(kind: ActionKind, batch: Vec<Issued>, failure: &Failure) -> (Vec<Issued
         return (named, Vec::from_iter((!others.is_empty()).then_some(others)));
     }
     let mut parts: BTreeMap<Option<Pool>, Vec<Issued>> = BTreeMap::new();
-    let by_pool = failure.kind == FailureKind::Capacity;
+    let by_pool = is_no_room(failure.kind);
     for issued in others {
         parts.entry(by_pool.then(|| pool(&issued))).or_default().push(issued);
     }
@@ -194,6 +211,11 @@ fn blame(kind: ActionKind, batch: Vec<Issued>, failure: &Failure) -> (Vec<Issued
         parts.push(second);
     }
     (Vec::new(), parts)
+}
+
+/// EC2 has no room for some of a batch, or the account's quota has none: it has for others, or for fewer.
+const fn is_no_room(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::Capacity | FailureKind::Quota)
 }
 
 /// The instance it is for.

@@ -2,6 +2,7 @@
 
 mod buckets;
 mod journal;
+mod user_data;
 mod workers;
 
 use domain::{Timestamp, WorkerId};

@@ -6,12 +6,17 @@ use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::types::{
     BlockDeviceMapping, EbsBlockDevice, HttpTokensState, IamInstanceProfileSpecification, Image,
     InstanceMetadataEndpointState, InstanceMetadataOptionsRequest, InstanceState, InstanceStateChange,
-    ResourceType, Tag, TagSpecification,
+    InstanceType, LaunchTemplateSpecification, ResourceType, Tag, TagSpecification, VolumeType,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
-use domain::{Action, ActionKind, Failure, FailureKind, InstanceId, LaunchSpec, Region, WorkerId};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use domain::{
+    Action, ActionKind, Failure, FailureKind, InstanceId, LaunchSpec, LaunchTemplate, Region, UserData,
+    WorkerId,
+};
 
 use super::read;
 use crate::call::{Report, report};
@@ -32,13 +37,22 @@ impl Ec2Actuator {
     /// often it is called.
     async fn launch(
         client: &Client,
-        worker: WorkerId,
+        token: &str,
         spec: &LaunchSpec,
         tags: &[Tag],
+        user_data: Option<&UserData>,
     ) -> Result<Accepted, Failure> {
-        let images = client.describe_images().image_ids(&spec.image).send().await.map_err(failure)?;
-        let [image] = images.images() else {
-            return Err(invalid(format!("there is no image {}", spec.image)));
+        // Without an image of its own the launch takes its volumes from the template, and IAM sees to it that they are
+        // encrypted.
+        let volumes = match &spec.image {
+            Some(id) => {
+                let images = client.describe_images().image_ids(id).send().await.map_err(failure)?;
+                let [image] = images.images() else {
+                    return Err(invalid(format!("there is no image {id}")));
+                };
+                Some(encrypted(image, spec))
+            }
+            None => None,
         };
         let tagged =
             |kind| TagSpecification::builder().resource_type(kind).set_tags(Some(tags.to_vec())).build();
@@ -53,17 +67,19 @@ impl Ec2Actuator {
         let groups = Some(spec.security_groups.clone()).filter(|groups| !groups.is_empty());
         let answer = client
             .run_instances()
-            .client_token(worker.to_string())
+            .client_token(token)
             .min_count(1)
             .max_count(1)
-            .image_id(&spec.image)
-            .instance_type(spec.instance_type.as_str().into())
+            .set_image_id(spec.image.clone())
+            .set_instance_type(spec.instance_type.as_deref().map(InstanceType::from))
+            .set_launch_template(spec.launch_template.as_ref().map(template))
             .set_subnet_id(spec.subnet.clone())
             .set_security_group_ids(groups)
             .set_key_name(spec.key_name.clone())
             .set_iam_instance_profile(profile)
-            .set_block_device_mappings(Some(encrypted(image, spec.root_volume_gib)))
+            .set_block_device_mappings(volumes)
             .metadata_options(metadata)
+            .set_user_data(user_data.map(|data| STANDARD.encode(data.expose())))
             .tag_specifications(tagged(ResourceType::Instance))
             .tag_specifications(tagged(ResourceType::Volume))
             .send()
@@ -81,12 +97,12 @@ impl Ec2Actuator {
 }
 
 impl Actuator for Ec2Actuator {
-    async fn call(&self, region: &Region, worker: WorkerId, action: &Action) -> Result<Accepted, Failure> {
+    async fn call(&self, region: &Region, _: WorkerId, action: &Action) -> Result<Accepted, Failure> {
         let client = self.clients.at(region.as_str());
         let instance = match action {
-            Action::Launch { spec, tags } => {
+            Action::Launch { spec, token, tags, user_data } => {
                 let tags: Vec<Tag> = tags.iter().map(|(key, value)| tag(key).value(value).build()).collect();
-                return Self::launch(&client, worker, spec, &tags).await;
+                return Self::launch(&client, token, spec, &tags, user_data.as_ref()).await;
             }
             Action::Tag { instance, set, remove } => {
                 if !set.is_empty() {
@@ -172,14 +188,24 @@ impl Actuator for Ec2Actuator {
     }
 }
 
-/// The image's own volumes, each encrypted and of its own size, but for the root one of the size asked for.
-fn encrypted(image: &Image, root_gib: Option<u32>) -> Vec<BlockDeviceMapping> {
+fn template(template: &LaunchTemplate) -> LaunchTemplateSpecification {
+    let builder = LaunchTemplateSpecification::builder();
+    match template {
+        LaunchTemplate::Id { id, version } => builder.launch_template_id(id).version(version).build(),
+        LaunchTemplate::Name { name, version } => builder.launch_template_name(name).version(version).build(),
+    }
+}
+
+/// The image's own volumes, each encrypted and as the image has it, but for the root one as it is asked for.
+fn encrypted(image: &Image, spec: &LaunchSpec) -> Vec<BlockDeviceMapping> {
     let volumes = image.block_device_mappings().iter().filter(|mapping| mapping.ebs().is_some());
     let mapping = |mapping: &BlockDeviceMapping| {
         let root = mapping.device_name().is_some() && mapping.device_name() == image.root_device_name();
-        let wanted = root_gib.filter(|_| root).and_then(|gib| i32::try_from(gib).ok());
+        let wanted = spec.root_volume_gib.filter(|_| root).and_then(|gib| i32::try_from(gib).ok());
         let size = wanted.or_else(|| mapping.ebs().and_then(EbsBlockDevice::volume_size));
-        let volume = EbsBlockDevice::builder().encrypted(true).set_volume_size(size).build();
+        let kind = spec.root_volume_type.filter(|_| root).map(|kind| VolumeType::from(kind.as_str()));
+        let volume =
+            EbsBlockDevice::builder().encrypted(true).set_volume_size(size).set_volume_type(kind).build();
         BlockDeviceMapping::builder()
             .set_device_name(mapping.device_name().map(str::to_owned))
             .ebs(volume)
@@ -218,9 +244,13 @@ fn kind(code: &str, status: u16) -> FailureKind {
         "IncorrectInstanceState" | "IncorrectState" => FailureKind::IncorrectState,
         "HostLimitExceeded"
         | "InstanceLimitExceeded"
+        | "MaxIOPSLimitExceeded"
         | "MaxSpotInstanceCountExceeded"
         | "VcpuLimitExceeded"
-        | "VolumeLimitExceeded" => FailureKind::Capacity,
+        | "VolumeLimitExceeded" => FailureKind::Quota,
+        // Not in this zone, or not at all; `UnsupportedOperation` and others of that name are about something else.
+        "Unsupported" => FailureKind::Unsupported,
+        "UnfulfillableCapacity" => FailureKind::Capacity,
         // Termination and stop protection say `OperationNotPermitted`: somebody has to lift it first.
         "AccessDenied"
         | "AccessDeniedException"

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::error::CallError;
-use app::ports::{Answered, Compute, Instance, InstanceStatus};
+use app::ports::{Answered, Compute, ImageQuery, Instance, InstanceStatus, WantedImage};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_ec2::types::Filter;
+use aws_sdk_ec2::types::{Filter, Image};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_types::SdkConfig;
-use domain::{InstanceId, Region, WORKER_TAG, WorkerId};
+use domain::{ImageOwner, InstanceId, Region, WORKER_TAG, WorkerId};
 
 use super::read;
 use crate::call::failed;
@@ -91,6 +91,11 @@ fn named(message: &str) -> BTreeSet<&str> {
         .collect()
 }
 
+/// The id is none of an image that we may see.
+fn is_no_such_image(code: Option<&str>) -> bool {
+    matches!(code, Some("InvalidAMIID.NotFound" | "InvalidAMIID.Malformed" | "InvalidAMIID.Unavailable"))
+}
+
 /// Tells "I know no such instance" from failures of the call.
 fn or_unknown<T, E>(what: &'static str, error: SdkError<E, HttpResponse>) -> Tried<T>
 where
@@ -150,6 +155,41 @@ impl Compute for Ec2Compute {
             }
         }
         let message = format!("EC2 DescribeInstances: more than {MOST_PAGES} pages for one worker");
+        Err(CallError { message, retryable: false, cause: None })
+    }
+
+    async fn image(&self, region: &Region, query: &ImageQuery) -> Result<Option<String>, CallError> {
+        const WHAT: &str = "EC2 DescribeImages";
+        let client = self.clients.at(region.as_str());
+        let owners: Vec<String> = query.owners.iter().map(ImageOwner::to_string).collect();
+        let filter = |name: &str, value: &str| Filter::builder().name(name).values(value).build();
+        let request = client
+            .describe_images()
+            .set_owners(Some(owners).filter(|owners| !owners.is_empty()))
+            .filters(filter("state", "available"));
+        // One id is one image; a name may be that of many.
+        let request = match &query.image {
+            WantedImage::Id(id) => request.image_ids(id),
+            WantedImage::Newest(name) => request.filters(filter("name", name)).max_results(1000),
+        };
+        let mut newest = None;
+        let mut next = None;
+        for _ in 0..MOST_PAGES {
+            let page = match request.clone().set_next_token(next).send().await {
+                Ok(page) => page,
+                Err(error) if is_no_such_image(error.code()) => return Ok(None),
+                Err(error) => return Err(failed(WHAT, error)),
+            };
+            // EC2 writes times in one form, whose order is that of time.
+            let dated =
+                |image: &Image| Some((image.creation_date()?.to_owned(), image.image_id()?.to_owned()));
+            newest = newest.max(page.images().iter().filter_map(dated).max());
+            next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            if next.is_none() {
+                return Ok(newest.map(|(_, id)| id));
+            }
+        }
+        let message = format!("{WHAT}: more than {MOST_PAGES} pages of images with one name");
         Err(CallError { message, retryable: false, cause: None })
     }
 }

@@ -6,11 +6,14 @@ use std::time::Duration;
 use app::ports::{Accepted, Actuator, Answered, Compute};
 use aws_smithy_types::retry::RetryConfig;
 use domain::{
-    Action, ActionKind, CheckStatus, Failure, FailureKind, InstanceId, LaunchSpec, Observed, Region, WorkerId,
+    Action, ActionKind, CheckStatus, Failure, FailureKind, InstanceId, LaunchSpec, Observed, Region,
+    VolumeType, WorkerId,
 };
 
 use super::{Ec2Actuator, Ec2Compute};
 use crate::wire::{Reply, Wire};
+
+mod launching;
 
 const WORKER: &str = "0192aaaa-0000-7000-8000-000000000001";
 
@@ -195,16 +198,18 @@ async fn a_launch_is_looked_for_by_its_tag_on_every_page() {
 
 fn launch() -> Action {
     let spec = LaunchSpec {
-        image: "ami-1".to_owned(),
-        instance_type: "m5zn.metal".to_owned(),
+        image: Some("ami-1".to_owned()),
+        instance_type: Some("m5zn.metal".to_owned()),
         subnet: Some("subnet-1".to_owned()),
         security_groups: vec!["sg-1".to_owned()],
         key_name: Some("key".to_owned()),
         instance_profile: Some("cml".to_owned()),
         root_volume_gib: Some(64),
+        root_volume_type: Some(VolumeType::Gp3),
+        ..LaunchSpec::default()
     };
     let tags = BTreeMap::from([("cml-fleet:worker-id".to_owned(), WORKER.to_owned())]);
-    Action::Launch { spec, tags }
+    Action::Launch { spec: Box::new(spec), token: WORKER.to_owned(), tags, user_data: None }
 }
 
 fn image() -> Reply {
@@ -243,6 +248,7 @@ async fn a_launch_is_repeatable_tagged_encrypted_and_imdsv2_only() {
         "BlockDeviceMapping.1.DeviceName=/dev/sda1",
         "BlockDeviceMapping.1.Ebs.Encrypted=true",
         "BlockDeviceMapping.1.Ebs.VolumeSize=64",
+        "BlockDeviceMapping.1.Ebs.VolumeType=gp3",
         "BlockDeviceMapping.2.DeviceName=/dev/sdf",
         "BlockDeviceMapping.2.Ebs.Encrypted=true",
         "MetadataOptions.HttpEndpoint=enabled",
@@ -341,7 +347,10 @@ async fn error_codes_are_told_apart() {
     let cases = [
         ("RequestLimitExceeded", FailureKind::Throttled),
         ("InsufficientInstanceCapacity", FailureKind::Capacity),
-        ("VcpuLimitExceeded", FailureKind::Capacity),
+        ("InsufficientHostCapacity", FailureKind::Capacity),
+        ("VcpuLimitExceeded", FailureKind::Quota),
+        ("MaxSpotInstanceCountExceeded", FailureKind::Quota),
+        ("Unsupported", FailureKind::Unsupported),
         ("UnauthorizedOperation", FailureKind::Denied),
         ("OperationNotPermitted", FailureKind::Denied),
         ("InvalidInstanceID.NotFound", FailureKind::NotFound),

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
-use super::support::{Story, names, policy, running, stopped, t};
+use super::support::{Story, hold, names, policy, release, running, stopped, t};
 use crate::{
     ActionKind, Admission, Ask, Command, DriftPolicy, Event, FailureKind, Level, Observed, Queued, Rate,
     Timestamp, Worker,
@@ -231,7 +231,7 @@ fn a_worker_that_waits_for_its_turn_does_nothing_until_then_and_loses_no_attempt
 #[test]
 fn a_place_is_given_up_with_what_it_was_for() {
     let worker = queued();
-    for command in [Command::Stop, Command::Terminate, Command::Forget] {
+    for command in [Command::Stop, Command::Terminate { confirm: None }, Command::Forget, hold("cabling")] {
         assert_eq!(worker.clone().asked(command.clone(), 5).state().queued, None, "{command:?}");
     }
     assert_eq!(worker.clone().seeing(super::support::event(Observed::Running, 5)).state().queued, None);
@@ -243,6 +243,29 @@ fn a_place_is_given_up_with_what_it_was_for() {
         stopped.planned_under(DriftPolicy::Revert, 6),
         "start: drift_reverted",
         "nobody waits for the turn of another action"
+    );
+}
+
+#[test]
+fn a_held_worker_takes_no_place_and_queues_anew_once_it_is_released() {
+    let held = queued().asked(hold("cabling"), 5);
+    assert_eq!(held.queue(&policy(DriftPolicy::Alert), t(6), t(200)).0, [], "nothing is due");
+    assert_eq!((held.planned(6), held.planned(100)), ("-: held".to_owned(), "-: held".to_owned()));
+    assert_eq!(
+        held.act_by(&policy(DriftPolicy::Alert), t(6)),
+        None,
+        "and nobody looks when its turn would be"
+    );
+    let released = held.asked(release(), 50);
+    assert_eq!(
+        released.planned(50),
+        "start: requested",
+        "its place is gone, and it asks at once for another"
+    );
+    let again = released.with(&released.queue(&policy(DriftPolicy::Alert), t(50), t(300)).0);
+    assert_eq!(
+        (again.planned(299), again.planned(300)),
+        ("-: queued".to_owned(), "start: requested".to_owned())
     );
 }
 

@@ -99,7 +99,7 @@ fn asked(desired: Desired) -> Worker {
     match desired {
         Desired::Running => launched(),
         Desired::Stopped => launched().asked(Command::Stop, -7200),
-        Desired::Terminated => launched().asked(Command::Terminate, -7200),
+        Desired::Terminated => launched().asked(Command::Terminate { confirm: None }, -7200),
     }
 }
 

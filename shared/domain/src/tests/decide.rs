@@ -6,12 +6,12 @@ use super::support::{
 };
 use crate::{
     ActionKind, AlertDuration, CheckStatus, Command, Desired, Details, DriftPolicy, Event, Evidence,
-    FailureKind, Finding, Health, Observed, Overrides, Percent, PollInterval, Rejection, SettingsPatch,
-    Status, TagsPatch, Worker,
+    FailureKind, Finding, GuardsPatch, Health, Observed, Overrides, Percent, PollInterval, Rejection,
+    SettingsPatch, Status, TagsPatch, Worker,
 };
 
 fn patch(settings: SettingsPatch) -> Command {
-    Command::Patch { name: None, tags: TagsPatch::default(), settings }
+    Command::Patch { name: None, tags: TagsPatch::default(), settings, guards: GuardsPatch::default() }
 }
 
 fn many_tags(from: usize, count: usize) -> Command {
@@ -27,12 +27,13 @@ fn a_repeated_command_yields_no_facts() {
         name: "lab-2".parse().ok(),
         tags: TagsPatch::default(),
         settings: SettingsPatch { drift: Some(Some(DriftPolicy::Revert)), ..SettingsPatch::default() },
+        guards: GuardsPatch::default(),
     };
     let commands = [
         Command::Start,
         Command::Stop,
         Command::Reboot,
-        Command::Terminate,
+        Command::Terminate { confirm: None },
         Command::Forget,
         rename,
         patch_tags(&[("team", "labs")], &[]),
@@ -73,20 +74,23 @@ fn nothing_can_be_asked_of_a_worker_that_ended() {
         name: "x".parse().ok(),
         tags: TagsPatch::default(),
         settings: SettingsPatch::default(),
+        guards: GuardsPatch::default(),
     };
     for command in [Command::Start, Command::Stop, Command::Reboot, Command::Forget, renaming.clone()] {
         assert_eq!(ended.deciding(command.clone(), 60), Err(Rejection::Ended), "{command:?}");
     }
-    assert_eq!(ended.deciding(Command::Terminate, 60), Ok(Vec::new()));
+    assert_eq!(ended.deciding(Command::Terminate { confirm: None }, 60), Ok(Vec::new()));
     let forgotten = running().asked(Command::Forget, 0);
-    for command in [Command::Start, Command::Stop, Command::Reboot, Command::Terminate, renaming] {
+    for command in
+        [Command::Start, Command::Stop, Command::Reboot, Command::Terminate { confirm: None }, renaming]
+    {
         assert_eq!(forgotten.deciding(command.clone(), 60), Err(Rejection::Ended), "{command:?}");
     }
 }
 
 #[test]
 fn there_is_no_way_back_from_terminating() {
-    let worker = running().asked(Command::Terminate, 0);
+    let worker = running().asked(Command::Terminate { confirm: None }, 0);
     for command in [Command::Start, Command::Stop] {
         assert_eq!(worker.deciding(command, 60), Err(Rejection::Terminating));
     }
@@ -117,14 +121,14 @@ fn only_what_runs_and_is_to_run_can_be_rebooted() {
 
 #[test]
 fn what_was_never_called_for_ends_at_once() {
-    let events = created().deciding(Command::Terminate, 0).expect("allowed");
+    let events = created().deciding(Command::Terminate { confirm: None }, 0).expect("allowed");
     assert_eq!(names(&events), ["desired_changed", "terminated"]);
     assert!(matches!(events[1], Event::Terminated { expected: true, .. }));
 }
 
 #[test]
 fn what_was_called_for_may_exist_and_does_not_end_at_once() {
-    let worker = created().issuing(0).asked(Command::Terminate, 1);
+    let worker = created().issuing(0).asked(Command::Terminate { confirm: None }, 1);
     assert_eq!((worker.status(), worker.is_over()), (Status::Terminating, false));
 }
 
@@ -207,6 +211,7 @@ fn a_new_name_is_a_tag_of_the_instance_too() {
         name: "lab-2".parse().ok(),
         tags: TagsPatch::default(),
         settings: SettingsPatch::default(),
+        guards: GuardsPatch::default(),
     };
     let worker = running().asked(renaming, 0);
     assert_eq!(worker.wanted_tags()[crate::NAME_TAG], "lab-2");
@@ -216,7 +221,12 @@ fn a_new_name_is_a_tag_of_the_instance_too() {
 #[test]
 fn a_patch_that_is_refused_in_part_changes_nothing() {
     let Command::Patch { tags, .. } = many_tags(0, 48) else { panic!("a patch") };
-    let command = Command::Patch { name: "lab-2".parse().ok(), tags, settings: SettingsPatch::default() };
+    let command = Command::Patch {
+        name: "lab-2".parse().ok(),
+        tags,
+        settings: SettingsPatch::default(),
+        guards: GuardsPatch::default(),
+    };
     assert_eq!(running().deciding(command, 0), Err(Rejection::TooManyTags { max: 47 }));
 }
 
@@ -292,7 +302,7 @@ fn a_worker_whose_launch_is_not_resolved_cannot_be_forgotten() {
         launching(),
         launching().refused(FailureKind::Other, 1),
         launching().refused(FailureKind::AlreadyLaunched, 1),
-        launching().asked(Command::Terminate, 1),
+        launching().asked(Command::Terminate { confirm: None }, 1),
     ] {
         assert_eq!(
             worker.deciding(Command::Forget, 2),

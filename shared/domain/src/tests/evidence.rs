@@ -169,7 +169,7 @@ fn an_end_is_one_fact() {
 
 #[test]
 fn an_end_that_was_asked_for_is_expected_and_still_one_fact() {
-    let worker = running().asked(Command::Terminate, -60).issuing(-60).accepted(-59);
+    let worker = running().asked(Command::Terminate { confirm: None }, -60).issuing(-60).accepted(-59);
     let worker = worker.seeing(response(Observed::ShuttingDown, -59));
     let events = worker.learning(&event(Observed::Terminated, 0));
     assert_eq!(names(&events), ["instance_observed", "terminated"]);

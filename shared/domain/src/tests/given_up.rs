@@ -2,8 +2,8 @@
 
 use super::support::{Story, event, imported, names, patch_tags, policy, running, stopped, t};
 use crate::{
-    Action, ActionKind, Command, DriftPolicy, Event, FailureKind, Observed, Rejection, SettingsPatch, Status,
-    TagsPatch, Worker,
+    Action, ActionKind, Command, DriftPolicy, Event, FailureKind, GuardsPatch, Observed, Rejection,
+    SettingsPatch, Status, TagsPatch, Worker,
 };
 
 /// Runs, and EC2 does not let it have the tag that was asked for at 0.
@@ -82,6 +82,7 @@ fn tags_are_tried_again_when_they_are_asked_for_again_in_any_way() {
         name: "lab-2".parse().ok(),
         tags: TagsPatch::default(),
         settings: SettingsPatch::default(),
+        guards: GuardsPatch::default(),
     };
     for (command, facts) in [
         (patch_tags(&[("team", "core")], &[]), "tags_changed"),
@@ -103,7 +104,8 @@ fn tags_are_tried_again_when_they_are_asked_for_again_in_any_way() {
 #[test]
 fn what_has_nothing_to_do_with_tags_does_not_try_them_again() {
     let settings = SettingsPatch { monitoring: Some(Some(false)), ..SettingsPatch::default() };
-    let settings = Command::Patch { name: None, tags: TagsPatch::default(), settings };
+    let settings =
+        Command::Patch { name: None, tags: TagsPatch::default(), settings, guards: GuardsPatch::default() };
     for command in [settings, Command::Start, Command::Stop, Command::Reboot] {
         let worker = untaggable().asked(command.clone(), 60);
         assert!(worker.has_given_up(ActionKind::Tag), "{command:?}");

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::support::{
-    BIRTH, Story, created, describe, drifted, event, failed, imported, launched, launched_as, not_found,
-    patch_tags, policy, response, running, stopped, t,
+    BIRTH, Story, created, describe, drifted, event, failed, hold, imported, launched, launched_as,
+    not_found, patch_tags, policy, release, response, running, stopped, t,
 };
 use crate::{
     ActionKind, AlertKind, Command, Desired, DriftPolicy, Event, Evidence, FailureKind, Observed, Source,
@@ -91,11 +91,14 @@ fn stories() -> Vec<(&'static str, Worker)> {
         ("reverting, given up", given_up(reverting())),
         ("a stop overtaken by a start", stopping().asked(Command::Start, -1)),
         ("a start overtaken by a stop", starting().asked(Command::Stop, -1)),
-        ("terminating", running().asked(Command::Terminate, -5).issuing(-4).accepted(-3)),
+        ("terminating", running().asked(Command::Terminate { confirm: None }, -5).issuing(-4).accepted(-3)),
         ("tagging, given up", tagging_given_up()),
         ("blind", running().seeing(failed(-200)).seeing(failed(-140)).seeing(failed(-80))),
         ("missing", running().seeing(not_found(-200)).seeing(not_found(-80))),
         ("busy", busy()),
+        ("held", running().asked(hold("cabling"), -5)),
+        ("held while stopping", stopping().asked(hold("cabling"), -2)),
+        ("held, with tags to set", tagged_since(running()).asked(hold("cabling"), -2)),
     ]
 }
 
@@ -244,6 +247,32 @@ proptest! {
         let (worker, _) = tell(&worker, drift, &evidence, 2000);
         for piece in &evidence {
             prop_assert_eq!(worker.observe(piece, &policy(drift)), Vec::new());
+        }
+    }
+
+    #[test]
+    fn a_held_worker_changes_nothing_on_ec2_whatever_is_seen_and_whatever_the_policy(
+        (_, worker) in any_story(),
+        drift in prop::sample::select(DriftPolicy::ALL),
+        evidence in prop::collection::vec(piece(living()), 1..7),
+        held_after in any::<Index>(),
+        later in 0..20_000_i64,
+    ) {
+        let (before, after) = evidence.split_at(held_after.index(evidence.len()));
+        let (worker, _) = tell(&worker, drift, before, 2000);
+        prop_assume!(!worker.is_over());
+        let (held, _) = tell(&worker.asked(hold("hands off"), 3000), drift, after, 4000);
+        let plan = held.plan(&policy(drift), t(5000 + later));
+        prop_assert!(plan.action.is_none_or(|action| !action.kind().changes_ec2()));
+        let (events, _) = held.proceed(&policy(drift), t(5000 + later));
+        let told: Vec<&str> = events.iter().map(Event::name).collect();
+        prop_assert!(!told.contains(&"gave_up"), "{:?}", told);
+        // Released, it is planned as if it had been free.
+        if !held.is_over() && held.state().attempt.is_none() {
+            let released = held.clone().asked(release(), 30_000).plan(&policy(drift), t(30_000));
+            let mut free = held.state().clone();
+            free.held = None;
+            prop_assert_eq!(released, Worker::from(free).plan(&policy(drift), t(30_000)));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::support::{Story, created, drifted, patch_tags, policy, running, t};
+use super::support::{Story, created, drifted, hold, patch_tags, policy, running, t};
 use crate::{
     ActionKind, Attempt, Command, Desired, Drift, DriftPolicy, Event, Failure, FailureKind, MAX_ATTEMPTS,
     Observed, Reason, Sighting, Source, Timestamp, Worker,
@@ -19,8 +19,15 @@ fn attempts(now: Timestamp) -> Vec<Option<Attempt>> {
             for accepted in [false, true] {
                 for failure in &failures {
                     let failed = failure.clone().map(|failure| (failure, now));
-                    let attempt =
-                        Attempt { action: *action, number, issued_at: now, deadline, accepted, failed };
+                    let attempt = Attempt {
+                        action: *action,
+                        number,
+                        issued_at: now,
+                        deadline,
+                        alternative: None,
+                        accepted,
+                        failed,
+                    };
                     all.push(Some(attempt));
                 }
             }
@@ -119,11 +126,67 @@ fn commands_and_evidence_from_any_time_do_not_panic_either() {
             evidence.at = at;
             evidence.seen_at = at;
             let worker = worker.with(&worker.observe(&evidence, &policy(DriftPolicy::Adopt)));
-            for command in [Command::Start, Command::Stop, Command::Terminate] {
+            for command in [Command::Start, Command::Stop, Command::Terminate { confirm: None }] {
                 let events = worker.decide(command, super::support::operator(), at).unwrap_or_default();
                 let _ = worker.with(&events).not_located(at);
             }
         }
+    }
+}
+
+#[test]
+fn a_held_worker_never_yields_an_action_that_changes_ec2_nor_a_fact_that_says_we_stopped_trying() {
+    let located = created().issuing(0).refused(FailureKind::AlreadyLaunched, 1);
+    let rebooting = running().asked(Command::Reboot, 0);
+    let mut locating = 0;
+    for base in [created(), located, super::support::imported(Observed::Running), rebooting] {
+        let held = base.asked(patch_tags(&[("team", "labs")], &[]), 1).asked(hold("cabling"), 2);
+        every_state(&held, t(2), |worker| {
+            for drift in DriftPolicy::ALL {
+                for now in [t(60), t(100_000)] {
+                    let (events, plan) = worker.proceed(&policy(*drift), now);
+                    let kind = plan.action.as_ref().map(crate::Action::kind);
+                    assert!(kind.is_none_or(|kind| kind == ActionKind::Locate), "{kind:?}: {worker:?}");
+                    locating += u32::from(kind.is_some());
+                    for event in &events {
+                        let ours = match event {
+                            Event::ActionIssued { action, .. }
+                            | Event::ActionFailed { action, .. }
+                            | Event::GaveUp { action, .. } => *action == ActionKind::Locate,
+                            _ => matches!(event, Event::StatusChanged { .. }),
+                        };
+                        assert!(ours, "{event:?}: {worker:?}");
+                    }
+                }
+            }
+        });
+    }
+    assert!(locating > 0, "looking for an instance goes on");
+}
+
+#[test]
+fn a_held_worker_waits_for_exactly_what_a_free_one_would_do() {
+    for base in [created(), super::support::imported(Observed::Running), drifted()] {
+        let base = base.asked(patch_tags(&[("team", "labs")], &[]), 1);
+        every_state(&base, t(2), |worker| {
+            let held = worker.with(&[Event::Held {
+                reason: "cabling".parse().expect("a reason"),
+                at: t(2),
+                by: super::support::operator(),
+            }]);
+            for drift in DriftPolicy::ALL {
+                let (free, waits) =
+                    (worker.plan(&policy(*drift), t(9999)), held.plan(&policy(*drift), t(9999)));
+                match free.action {
+                    Some(crate::Action::Locate) => assert_eq!(waits.action, Some(crate::Action::Locate)),
+                    Some(_) => assert_eq!((waits.action, waits.reason), (None, Reason::Held)),
+                    None if matches!(free.reason, Reason::Exhausted { .. }) => {
+                        assert!(matches!(waits.reason, Reason::Exhausted { .. } | Reason::Held));
+                    }
+                    None => assert_eq!(waits.reason, free.reason),
+                }
+            }
+        });
     }
 }
 
@@ -136,6 +199,8 @@ fn somebody_looks_again_exactly_while_there_is_something_to_wait_for() {
         untaggable.with(&[given_up(ActionKind::Tag)]),
         running().asked(Command::Reboot, 0).with(&[given_up(ActionKind::Reboot)]),
         untaggable.with(&[given_up(ActionKind::Start)]),
+        untaggable.asked(hold("cabling"), 1),
+        created().issuing(0).asked(hold("cabling"), 1),
     ];
     bases.iter().for_each(looks_again);
 }

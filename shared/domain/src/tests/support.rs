@@ -45,13 +45,9 @@ pub(super) const INSTANCE: &str = "i-0123456789abcdef0";
 
 pub(super) fn spec(instance_type: &str) -> LaunchSpec {
     LaunchSpec {
-        image: "ami-0123456789abcdef0".to_owned(),
-        instance_type: instance_type.to_owned(),
-        subnet: None,
-        security_groups: Vec::new(),
-        key_name: None,
-        instance_profile: None,
-        root_volume_gib: None,
+        image: Some("ami-0123456789abcdef0".to_owned()),
+        instance_type: Some(instance_type.to_owned()),
+        ..LaunchSpec::default()
     }
 }
 
@@ -63,13 +59,14 @@ pub(super) fn creation(instance_type: &str) -> CreateWorker {
         spec: spec(instance_type),
         tags: BTreeMap::new(),
         overrides: Overrides::default(),
+        protected: false,
     }
 }
 
 pub(super) fn importation(evidence: Evidence) -> ImportWorker {
     let CreateWorker { name, account, region, tags, overrides, .. } = creation("m5.large");
     let instance = INSTANCE.parse().expect("an instance id");
-    ImportWorker { name, account, region, instance, evidence, tags, overrides }
+    ImportWorker { name, account, region, instance, evidence, tags, overrides, protected: false, held: None }
 }
 
 /// Created, and not launched yet.
@@ -241,5 +238,28 @@ pub(super) fn patch_tags(set: &[(&str, &str)], remove: &[&str]) -> Command {
             .collect(),
         remove: remove.iter().map(|key| key.parse().expect("a key")).collect(),
     };
-    Command::Patch { name: None, tags, settings: crate::SettingsPatch::default() }
+    Command::Patch {
+        name: None,
+        tags,
+        settings: crate::SettingsPatch::default(),
+        guards: crate::GuardsPatch::default(),
+    }
+}
+
+/// Holds it, for this reason.
+pub(super) fn hold(reason: &str) -> Command {
+    guard(crate::GuardsPatch { held: Some(Some(reason.parse().expect("a reason"))), protected: None })
+}
+
+pub(super) fn release() -> Command {
+    guard(crate::GuardsPatch { held: Some(None), protected: None })
+}
+
+pub(super) fn protect(protected: bool) -> Command {
+    guard(crate::GuardsPatch { held: None, protected: Some(protected) })
+}
+
+fn guard(guards: crate::GuardsPatch) -> Command {
+    let (tags, settings) = (crate::TagsPatch::default(), crate::SettingsPatch::default());
+    Command::Patch { name: None, tags, settings, guards }
 }

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use expect_test::expect_file;
 
 use super::support::{
-    Story, action_word, created, describe, event, launched, names, not_found, patch_tags, policy, t,
+    Story, action_word, created, describe, drifted, event, hold, imported, launched, names, not_found,
+    patch_tags, policy, release, running, stopped, t,
 };
 use crate::{Command, Desired, DriftPolicy, Event, FailureKind, Observed, Worker};
 
@@ -41,6 +42,8 @@ fn the_specification_is_this_table() {
     attempts(&mut text);
     text.push_str("\n\nWhat is still done after an action was given up.\n\n");
     given_up(&mut text);
+    text.push_str("\n\nWhat waits while a worker is held, and what is done once it is released.\n\n");
+    held(&mut text);
     expect_file!["specification.txt"].assert_eq(&text);
 }
 
@@ -75,8 +78,8 @@ fn without_instance(desired: Desired) -> Vec<(&'static str, Worker)> {
         Desired::Stopped => Vec::new(),
         Desired::Terminated => {
             vec![
-                ("not launched", created().asked(Command::Terminate, 1)),
-                ("call unanswered", called.asked(Command::Terminate, 1)),
+                ("not launched", created().asked(Command::Terminate { confirm: None }, 1)),
+                ("call unanswered", called.asked(Command::Terminate { confirm: None }, 1)),
             ]
         }
     }
@@ -86,7 +89,7 @@ fn with_instance(desired: Desired, observed: Observed) -> Vec<(&'static str, Wor
     let asked = match desired {
         Desired::Running => launched(),
         Desired::Stopped => launched().asked(Command::Stop, -3600),
-        Desired::Terminated => launched().asked(Command::Terminate, -3600),
+        Desired::Terminated => launched().asked(Command::Terminate { confirm: None }, -3600),
     };
     let plain = see(asked.clone(), observed);
     let situation = if plain.state().reached_at.is_some() { "as asked" } else { "not yet" };
@@ -182,6 +185,49 @@ fn given_up(text: &mut String) {
         let plan = worker.plan(&policy(DriftPolicy::Revert), t(NOW));
         let (action, reason) = (action_word(plan.action.as_ref()), plan.reason.as_str());
         let _ = writeln!(text, "{story:<42}  {action:<8}  {reason:<16}  {}", worker.status().as_str());
+    }
+}
+
+fn held(text: &mut String) {
+    let starting = || stopped().asked(Command::Start, 0).issuing(0);
+    let tags = || patch_tags(&[("team", "labs")], &[]);
+    let stories = [
+        ("nothing to do", running()),
+        ("not launched", created()),
+        ("launched, the answer lost", created().issuing(0)),
+        ("EC2 says that it launched one", created().issuing(0).refused(FailureKind::AlreadyLaunched, 1)),
+        ("imported, and not ours yet", imported(Observed::Running)),
+        ("other tags are asked for", running().asked(tags(), 10)),
+        ("a reboot is asked for", running().asked(Command::Reboot, 10)),
+        ("a stop is asked for", running().asked(Command::Stop, 10)),
+        ("a stop is under way", running().asked(Command::Stop, 10).issuing(10).accepted(11)),
+        ("a start was refused", starting().refused(FailureKind::Capacity, 1)),
+        ("a start was refused for good", starting().refused(FailureKind::Denied, 1)),
+        ("a start was given up", starting().refused(FailureKind::Denied, 1).issuing(2)),
+        ("the end is asked for", running().asked(Command::Terminate { confirm: None }, 10)),
+        ("it drifted", drifted()),
+        ("EC2 is moving it", running().seeing(event(Observed::Stopping, 10))),
+    ];
+    let shown = |plan: &crate::Plan| (action_word(plan.action.as_ref()), plan.reason.as_str());
+    let _ =
+        writeln!(text, "when it is held                 policy  action   reason         released   reason");
+    text.push_str(&"-".repeat(90));
+    text.push('\n');
+    for (story, worker) in stories {
+        let outcome = |drift: DriftPolicy| {
+            let plan = |worker: &Worker, at| shown(&worker.plan(&policy(drift), t(at)));
+            let worker = worker.clone().asked(hold("cabling"), 20);
+            // Long after every deadline, so that it shows if one of them was missed meanwhile.
+            let after = worker.with(&worker.proceed(&policy(drift), t(9999)).0);
+            (plan(&after, 9999), plan(&after.asked(release(), 10_000), 10_000))
+        };
+        let outcomes: Vec<_> =
+            DriftPolicy::ALL.iter().map(|drift| (drift.as_str(), outcome(*drift))).collect();
+        let same = outcomes.iter().all(|(_, other)| *other == outcomes[0].1);
+        let rows = if same { vec![("any", outcomes[0].1)] } else { outcomes };
+        for (policy, ((action, reason), (then, why))) in rows {
+            let _ = writeln!(text, "{story:<30}  {policy:<6}  {action:<7}  {reason:<13}  {then:<9}  {why}");
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use super::support::{
-    Story, created, describe, drifted, event, failed, imported, names, not_found, patch_tags, running,
-    stopped, t,
+    Story, created, describe, drifted, event, failed, hold, imported, names, not_found, patch_tags, protect,
+    release, running, stopped, t,
 };
 use crate::{
     ActionKind, AlertKind, CheckStatus, Command, Desired, DriftPolicy, Event, FailureKind, Metric, Observed,
@@ -64,12 +64,20 @@ fn one_of_each() -> Vec<Event> {
         name: "lab-2".parse().ok(),
         tags: crate::TagsPatch::default(),
         settings: crate::SettingsPatch { monitoring: Some(Some(false)), ..crate::SettingsPatch::default() },
+        guards: crate::GuardsPatch::default(),
     };
-    for command in
-        [rename, patch_tags(&[("team", "labs")], &[]), Command::Stop, Command::Reboot, Command::Forget]
-    {
+    for command in [
+        rename,
+        patch_tags(&[("team", "labs")], &[]),
+        hold("cabling"),
+        protect(true),
+        Command::Stop,
+        Command::Reboot,
+        Command::Forget,
+    ] {
         all.extend(running().deciding(command, 0).expect("allowed"));
     }
+    all.extend(running().asked(hold("cabling"), 0).deciding(release(), 1).expect("allowed"));
     all.extend(running().learning(&event(Observed::Stopped, 0)));
     all.extend(drifted().learning(&event(Observed::Running, 60)));
     all.extend(running().learning(&event(Observed::Terminated, 0)));
@@ -109,9 +117,9 @@ fn every_kind_of_fact_has_a_name_of_its_own() {
     }
     let names: BTreeSet<&str> = names(&all).into_iter().collect();
     let expected = "action_accepted action_failed action_issued action_overtook action_queued alert_raised alert_resolved created \
-                    desired_changed desired_reached drift_detected drift_resolved forgotten gave_up health_changed \
-                    imported instance_not_found instance_observed launched observation_failed reboot_requested renamed \
-                    retry_requested settings_changed status_changed tags_applied tags_changed terminated";
+                    desired_changed desired_reached drift_detected drift_resolved forgotten gave_up health_changed held \
+                    imported instance_not_found instance_observed launched observation_failed protection_changed \
+                    reboot_requested released renamed retry_requested settings_changed status_changed tags_applied tags_changed terminated";
     assert_eq!(names, expected.split_whitespace().collect());
     assert_eq!(kinds.len(), names.len());
 }

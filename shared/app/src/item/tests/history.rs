@@ -41,16 +41,17 @@ fn create() -> Vec<Event> {
         account: parse("123456789012"),
         region: parse("us-east-1"),
         spec: LaunchSpec {
-            image: text("ami-0123456789abcdef0"),
-            instance_type: text("m5zn.metal"),
+            image: Some(text("ami-0123456789abcdef0")),
+            instance_type: Some(text("m5zn.metal")),
             subnet: Some(text("subnet-0a1b2c3d4e5f60718")),
             security_groups: vec![text("sg-0a1b2c3d4e5f60718")],
-            key_name: None,
             instance_profile: Some(text("cml-worker")),
             root_volume_gib: Some(200),
+            ..LaunchSpec::default()
         },
         tags: [(parse("team"), parse("net lab")), (parse("cost-center"), parse("4711"))].into(),
         overrides: Overrides::default(),
+        protected: false,
     };
     Worker::create(worker_id(), command, ana(), at("08:00:00")).expect("created")
 }
@@ -65,6 +66,8 @@ fn import() -> Vec<Event> {
         evidence,
         tags: BTreeMap::new(),
         overrides: Overrides::default(),
+        protected: false,
+        held: None,
     };
     Worker::import(worker_id(), command, ana(), at("08:00:00")).expect("imported")
 }
@@ -120,7 +123,7 @@ fn happen(worker: &Worker, (what, choice, seconds): Step, now: Timestamp) -> Vec
         0 => command(Command::Start),
         1 => command(Command::Stop),
         2 => command(Command::Reboot),
-        3 if choice % 8 == 0 => command(Command::Terminate),
+        3 if choice % 8 == 0 => command(Command::Terminate { confirm: None }),
         3 if choice % 8 == 1 => command(Command::Forget),
         3 => command(Command::Patch {
             name: Some(parse(&format!("lab-{choice}"))),
@@ -132,6 +135,14 @@ fn happen(worker: &Worker, (what, choice, seconds): Step, now: Timestamp) -> Vec
                 monitoring: Some(Some(choice % 2 == 0)),
                 interval: Some(PollInterval::new(60 + u32::from(choice)).ok()),
                 ..SettingsPatch::default()
+            },
+            guards: domain::GuardsPatch {
+                held: match choice % 4 {
+                    0 => Some(Some(parse(&format!("round {choice}")))),
+                    1 | 2 => Some(None),
+                    _ => None,
+                },
+                protected: (choice % 3 == 0).then_some(choice % 2 == 0),
             },
         }),
         4 => worker.observe(&finding(Finding::NotFound, now), &policy),

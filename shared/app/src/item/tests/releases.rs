@@ -1,12 +1,13 @@
 //! Items of earlier and later releases, and items that nobody wrote.
 
-use domain::Status;
+use domain::{Origin, Status};
 use expect_test::expect;
 use serde_dynamo::AttributeValue;
 
 use super::{event_item, full, record, text, worker_item};
 use crate::error::StoreError;
 use crate::item::{decode_event, decode_worker};
+use crate::record::Stored;
 
 #[test]
 fn a_worker_that_the_first_release_gave_up_has_given_up_what_it_tried_last() {
@@ -18,6 +19,27 @@ fn a_worker_that_the_first_release_gave_up_has_given_up_what_it_tried_last() {
     let read = decode_worker(image).expect("a worker").worker;
     assert_eq!(read.state().gave_up, full().worker.state().gave_up);
     assert_eq!(read.status(), Status::Failed);
+}
+
+#[test]
+fn a_worker_of_a_release_without_guards_is_neither_held_nor_protected() {
+    let mut image = worker_item(&full());
+    let Some(AttributeValue::M(state)) = image.inner_mut().get_mut("worker") else { panic!("no state") };
+    assert!(state.remove("held").is_some() && state.remove("protected").is_some());
+    let read = decode_worker(image).expect("a worker").worker;
+    assert_eq!((&read.state().held, read.state().protected), (&None, false));
+    // And what is neither is written as that release did.
+    let image = worker_item(&Stored { worker: read, ..full() });
+    let Some(AttributeValue::M(state)) = image.inner().get("worker") else { panic!("no state") };
+    assert!(!state.contains_key("held") && !state.contains_key("protected"));
+}
+
+#[test]
+fn a_fact_of_a_release_without_guards_tells_of_a_drift_of_a_free_worker() {
+    let fact = r#"{"fact":"drift_detected","drift":{"desired":"running","observed":"stopped",
+        "since":"2026-03-01T12:00:00.000Z","detected_by":"event"},"policy":"revert"}"#;
+    let fact: crate::fact::Fact = serde_json::from_str(fact).expect("a fact");
+    assert!(matches!(fact.event(), domain::Event::DriftDetected { held: false, .. }));
 }
 
 #[test]
@@ -66,4 +88,24 @@ fn a_missing_or_malformed_attribute_is_an_error_that_says_so() {
         worker: the worker item is not in the form it should be in, at worker.id: must be a worker id: a lower-case UUID with hyphens
     "#]]
     .assert_eq(&said);
+}
+
+#[test]
+fn a_worker_from_before_there_were_alternatives_has_none() {
+    let mut image = worker_item(&full());
+    let Some(AttributeValue::M(state)) = image.inner_mut().get_mut("worker") else { panic!("no state") };
+    for name in ["alternative", "launch_shows_until"] {
+        state.remove(name).expect("written today");
+    }
+    let Some(AttributeValue::M(attempt)) = state.get_mut("attempt") else { panic!("no attempt") };
+    attempt.remove("alternative").expect("written today");
+    let Some(AttributeValue::M(origin)) = state.get_mut("origin") else { panic!("no origin") };
+    let Some(AttributeValue::M(spec)) = origin.get_mut("created") else { panic!("no spec") };
+    for name in ["launch_template", "root_volume_type", "user_data", "alternatives"] {
+        spec.remove(name).expect("written today");
+    }
+    let worker = decode_worker(image).expect("a worker").worker;
+    assert_eq!((worker.alternative(), worker.state().alternative), (None, 0));
+    let Origin::Created(spec) = &worker.state().origin else { panic!("created") };
+    assert_eq!((&spec.launch_template, spec.image.as_deref()), (&None, Some("ami-0123456789abcdef0")));
 }

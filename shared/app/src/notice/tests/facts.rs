@@ -39,7 +39,16 @@ pub(super) fn drift(desired: Desired, observed: Observed, detected_by: Source) -
 }
 
 pub(super) fn drift_detected(policy: DriftPolicy) -> Event {
-    Event::DriftDetected { drift: drift(Desired::Running, Observed::Stopped, Source::Event), policy }
+    Event::DriftDetected {
+        drift: drift(Desired::Running, Observed::Stopped, Source::Event),
+        policy,
+        held: false,
+    }
+}
+
+pub(super) fn drift_detected_while_held(policy: DriftPolicy) -> Event {
+    let drift = drift(Desired::Running, Observed::Stopped, Source::Event);
+    Event::DriftDetected { drift, policy, held: true }
 }
 
 pub(super) fn status(from: Status, to: Status) -> Event {
@@ -88,15 +97,11 @@ pub(super) fn created() -> Event {
         name: "web-1".parse().expect("a name"),
         account: "123456789012".parse().expect("an account"),
         region: "eu-central-1".parse().expect("a region"),
-        spec: LaunchSpec {
-            image: "ami-0abc".to_owned(),
-            instance_type: "m5zn.metal".to_owned(),
-            subnet: None,
-            security_groups: Vec::new(),
-            key_name: None,
-            instance_profile: None,
-            root_volume_gib: None,
-        },
+        spec: Box::new(LaunchSpec {
+            image: Some("ami-0abc".to_owned()),
+            instance_type: Some("m5zn.metal".to_owned()),
+            ..LaunchSpec::default()
+        }),
         tags: BTreeMap::new(),
         overrides: Overrides::default(),
         at: time("10:00:00"),
@@ -119,6 +124,18 @@ pub(super) fn imported() -> Event {
     }
 }
 
+/// EC2 does not offer what was asked for, and another alternative is next.
+fn moved_on(next: u32) -> Event {
+    Event::ActionFailed {
+        action: ActionKind::Launch,
+        number: 1,
+        failure: Failure { kind: FailureKind::Unsupported, message: "Unsupported: not here".to_owned() },
+        at: time("10:00:00"),
+        retry_at: time("10:00:00"),
+        next_alternative: Some(next),
+    }
+}
+
 pub(super) fn actions() -> Vec<Event> {
     let action = ActionKind::Start;
     let failed = |kind, message: &str| Event::ActionFailed {
@@ -127,6 +144,7 @@ pub(super) fn actions() -> Vec<Event> {
         failure: Failure { kind, message: message.to_owned() },
         at: time("10:00:00"),
         retry_at: time("10:01:00"),
+        next_alternative: None,
     };
     vec![
         Event::ActionIssued {
@@ -134,6 +152,7 @@ pub(super) fn actions() -> Vec<Event> {
             number: 2,
             at: time("10:00:00"),
             deadline: time("10:05:00"),
+            alternative: None,
             reason: Reason::DriftReverted,
         },
         Event::ActionAccepted { action, at: time("10:00:00") },
@@ -156,8 +175,12 @@ pub(super) fn actions() -> Vec<Event> {
             },
             at: time("10:00:00"),
             retry_at: time("10:01:00"),
+            next_alternative: None,
         },
+        moved_on(1),
+        moved_on(0),
         gave_up(ActionKind::Reboot, "no answer in time; it is not known whether EC2 rebooted the instance"),
+        failed(FailureKind::Withheld, "the worker was held before the call was made"),
     ]
 }
 
@@ -178,6 +201,14 @@ pub(super) fn every_fact() -> Vec<Event> {
         },
         Event::TagsChanged { set: BTreeMap::new(), removed: BTreeSet::new(), by: alice() },
         Event::SettingsChanged { from: Overrides::default(), to: own, by: alice() },
+        Event::Held {
+            reason: "the disk is swapped by hand".parse().expect("a reason"),
+            at: time("10:00:00"),
+            by: alice(),
+        },
+        Event::Released { at: time("10:00:00"), by: alice() },
+        Event::ProtectionChanged { protected: true, by: alice() },
+        Event::ProtectionChanged { protected: false, by: alice() },
         desired(Desired::Running, Desired::Stopped, alice()),
         desired(Desired::Running, Desired::Running, alice()),
         desired(Desired::Stopped, Desired::Terminated, alice()),
@@ -206,9 +237,13 @@ pub(super) fn every_fact() -> Vec<Event> {
         Event::DesiredReached { at: time("10:00:00") },
         drift_detected(DriftPolicy::Alert),
         drift_detected(DriftPolicy::Revert),
+        drift_detected_while_held(DriftPolicy::Alert),
+        drift_detected_while_held(DriftPolicy::Revert),
+        drift_detected_while_held(DriftPolicy::Adopt),
         Event::DriftDetected {
             drift: drift(Desired::Stopped, Observed::Running, Source::Describe),
             policy: DriftPolicy::Adopt,
+            held: false,
         },
         Event::DriftResolved {
             drift: drift(Desired::Running, Observed::Stopped, Source::Event),

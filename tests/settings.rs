@@ -1,0 +1,92 @@
+//! The settings: what `template.yaml` gives the functions is what they read, and what it accepts they accept.
+
+use std::collections::BTreeMap;
+
+use app::config::{ApiConfig, Config, NotifyConfig};
+use serde_json::{Value, json};
+use tests::hold;
+use tests::template::{Template, list, target, texts};
+
+/// The environment of a function as a deployment with the template's own defaults makes it.
+fn default_environment(template: &Template, function: &str) -> BTreeMap<String, String> {
+    let common = &template.section("Globals")["Function"]["Environment"]["Variables"];
+    let all = template.functions();
+    let own = all.iter().find(|f| f.name == function).map(|f| &f.property("Environment")["Variables"]);
+    let variables = [Some(common), own].into_iter().flatten().filter_map(Value::as_object).flatten();
+    variables.map(|(name, value)| (name.clone(), resolve(template, value))).collect()
+}
+
+fn resolve(template: &Template, value: &Value) -> String {
+    if let Some([_, _, otherwise]) = value.get("Fn::If").map(list) {
+        return resolve(template, otherwise);
+    }
+    let Some(name) = target(value) else { return value.to_string() };
+    match &template.section("Parameters")[name]["Default"] {
+        Value::String(text) => text.clone(),
+        Value::Null if name == "AWS::Region" => "us-east-1".to_owned(),
+        Value::Null if name == "AWS::AccountId" => "123456789012".to_owned(),
+        Value::Null => match template.section("Resources")[name]["Type"].as_str().unwrap_or_default() {
+            "AWS::SNS::Topic" => format!("arn:aws:sns:us-east-1:123456789012:{name}"),
+            "AWS::SecretsManager::Secret" => {
+                format!("arn:aws:secretsmanager:us-east-1:123456789012:secret:{name}")
+            }
+            _ => name.to_owned(),
+        },
+        number => number.to_string(),
+    }
+}
+
+#[test]
+fn the_functions_start_with_the_templates_defaults_and_read_all_they_are_given() {
+    let template = Template::read();
+    let [poll, api, notify] = ["PollFunction", "ApiFunction", "NotifyFunction"]
+        .map(|function| default_environment(&template, function));
+    Config::parse(&poll).expect("the defaults of template.yaml");
+    ApiConfig::parse(&api).expect("the defaults of template.yaml for api");
+    NotifyConfig::parse(&notify).expect("the defaults of template.yaml for notify");
+    // Without any variable, a parser names every one that it reads; the webhooks only once it knows which are allowed.
+    let nothing = BTreeMap::new();
+    let of_api = ApiConfig::parse(&nothing).expect_err("nothing is set").to_string();
+    let of_notify = NotifyConfig::parse(&nothing).expect_err("nothing is set");
+    let only = BTreeMap::from([("ALLOW_PRIVATE_WEBHOOKS".to_owned(), "false".to_owned())]);
+    let of_notify = format!("{of_notify} {}", NotifyConfig::parse(&only).expect_err("nothing else is set"));
+    let read = api.keys().map(|name| (name, &of_api)).chain(notify.keys().map(|name| (name, &of_notify)));
+    let unread: Vec<&String> =
+        read.filter(|(name, read)| !read.contains(name.as_str())).map(|(name, _)| name).collect();
+    hold(
+        "A variable that app::config does not read sets nothing.",
+        &unread.into_iter().cloned().collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn the_parameters_have_the_ranges_of_the_code() {
+    use domain::{AlertDuration, DriftPolicy, Percent, PollInterval};
+    let template = Template::read();
+    let range = |least: u32, most: u32| (json!(least), json!(most));
+    let (percent, mut faults) = (range(Percent::MIN, Percent::MAX), Vec::new());
+    for (name, (least, most)) in [
+        ("MetricsPollIntervalSeconds", range(PollInterval::MIN, PollInterval::MAX)),
+        ("AlertDurationSeconds", range(AlertDuration::MIN, AlertDuration::MAX)),
+        ("CpuAlertPercent", percent.clone()),
+        ("MemoryAlertPercent", percent.clone()),
+        ("DiskAlertPercent", percent),
+    ] {
+        let parameter = &template.section("Parameters")[name];
+        let (low, high) = (&parameter["MinValue"], &parameter["MaxValue"]);
+        if (low, high) != (&least, &most) {
+            faults.push(format!(
+                "{name}: {low} to {high} in template.yaml, {least} to {most} in domain::policy"
+            ));
+        }
+        let said = parameter["Description"].as_str().unwrap_or_default();
+        if !said.contains(&format!("{low} to {high}")) {
+            faults.push(format!("{name}: its description does not name its range: {said}"));
+        }
+    }
+    let words: Vec<&str> = DriftPolicy::ALL.iter().map(|policy| policy.as_str()).collect();
+    if texts(&template.section("Parameters")["DriftPolicy"]["AllowedValues"]) != words {
+        faults.push(format!("DriftPolicy: the code knows {}", words.join(", ")));
+    }
+    hold("What CloudFormation accepts the functions accept, and the reverse.", &faults);
+}

@@ -1,0 +1,132 @@
+//! What must be so in the end, some time after the last fault.
+
+use app::notice::Reach;
+use app::ports::Outcome;
+use app::record::Stored;
+use domain::{ActionKind, Desired, Observed};
+use jiff::SignedDuration;
+use tests::world::{Entry, State};
+
+use crate::ec2::Machine;
+use crate::world::{Inner, MINUTE, World, time};
+
+/// How long something may be overdue: until the next sweep has come by.
+const LATE: SignedDuration = SignedDuration::from_mins(5);
+
+/// What is not as it must be.
+pub(crate) fn unwell(world: &World) -> Option<String> {
+    let tables = world.tables.state();
+    let inner = world.inner();
+    if !inner.people.are_content() {
+        return Some("somebody still waits for an answer".to_owned());
+    }
+    if !inner.stream.is_drained() {
+        return Some("the stream is not drained".to_owned());
+    }
+    if let Some((caller, key)) = unanswered(&tables).find(|request| !inner.people.is_closed(request)) {
+        return Some(format!("the request {key} of {caller} has no answer"));
+    }
+    if let Some((worker, version)) = tables.untold.iter().next() {
+        return Some(format!("nobody was told of {worker} at version {version}"));
+    }
+    untold(&tables, &inner).or_else(|| tables.workers.values().find_map(|stored| unsettled(stored, &inner)))
+}
+
+/// The requests that were begun and have no answer.
+pub(crate) fn unanswered(tables: &State) -> impl Iterator<Item = &(String, String)> {
+    tables.requests.iter().filter(|(_, request)| request.answer.is_none()).map(|(request, _)| request)
+}
+
+/// A notice that a channel it is for was not told. What the ledger calls delivered was compared with what was told when it
+/// was entered.
+fn untold(tables: &State, inner: &Inner) -> Option<String> {
+    let tardy = |notice: &str, channel: &str| {
+        let entry = tables.ledger.get(&(notice.to_owned(), channel.to_owned()));
+        let settled = entry.is_some_and(|entry| is_settled(entry, inner.now));
+        (!settled).then(|| format!("{channel} was not told {notice}: {entry:?}"))
+    };
+    for (worker, version) in tables.facts.keys() {
+        let record = format!("{worker}_{version}");
+        let Some(notices) = inner.books.notices.get(&record) else {
+            return Some(format!("the facts of {record} were never written"));
+        };
+        let on_bus = (!notices.is_empty()).then(|| tardy(&record, "bus")).flatten();
+        let everyone = notices.iter().filter(|(_, reach)| *reach == Reach::Everyone);
+        let elsewhere =
+            || everyone.flat_map(|(id, _)| inner.listeners.channels_of_everyone().map(move |on| (id, on)));
+        let tardy = on_bus.or_else(|| elsewhere().find_map(|(id, channel)| tardy(id, channel)));
+        if tardy.is_some() {
+            return tardy;
+        }
+    }
+    None
+}
+
+/// Delivered, given up with a reason, or waiting for a time to come.
+fn is_settled(entry: &Entry, now: i64) -> bool {
+    match (&entry.due, &entry.outcome) {
+        (Some(due), _) => due.as_millisecond() >= now - 3 * MINUTE,
+        (None, Some(Outcome::Delivered)) => true,
+        (None, Some(Outcome::Parked { reason })) => !reason.is_empty(),
+        (None, _) => false,
+    }
+}
+
+/// What is not in order with a worker.
+fn unsettled(stored: &Stored, inner: &Inner) -> Option<String> {
+    let (worker, state) = (&stored.worker, stored.worker.state());
+    let id = worker.id();
+    if worker.is_over() {
+        let live = inner.ec2.live_of(id);
+        // Forgotten: its instance is left alone and may run. Who forgets what was given up before it had one knows.
+        let known = state.instance.is_some() || worker.is_stuck();
+        let leaked = live > 0 && !(state.forgotten_at.is_some() && known);
+        return leaked.then(|| format!("{id} has ended, and {live} instances of it live: {state:?}"));
+    }
+    let now = time(inner.now);
+    if stored.act_by.is_some_and(|at| at < now - LATE) {
+        return Some(format!("{id} has an overdue action: {:?}", state.attempt));
+    }
+    if let Some(attempt) = &state.attempt
+        && attempt.failed.is_none()
+        && !state.gave_up.contains_key(&attempt.action)
+        && attempt.deadline < now - LATE
+    {
+        return Some(format!("{id} has an attempt that never ended: {attempt:?}"));
+    }
+    let Some(instance) = &state.instance else {
+        return (!worker.is_stuck()).then(|| format!("{id} still has no instance: {state:?}"));
+    };
+    let machine = inner.ec2.machines.get(instance)?;
+    if state.overrides.monitoring == Some(false) {
+        return None;
+    }
+    let actual = if machine.vanished { Observed::Missing } else { machine.observed() };
+    let said = worker.observed();
+    let agrees = said == actual || (said == Observed::Terminated && actual == Observed::Missing);
+    if !agrees {
+        return Some(format!("{id}: {instance} is {actual}, and the record says {said}: {state:?}"));
+    }
+    let settled = said.is_settled() && !said.fulfils(state.desired);
+    if settled && state.drift.is_none() && !worker.is_stuck() {
+        return Some(format!("{id} is {said}, is to be {}, and nobody says so: {state:?}", state.desired));
+    }
+    untagged(stored, machine).map(|untagged| format!("{id}: {instance} {untagged}: {state:?}"))
+}
+
+/// How the tags of a live instance are not as they are wanted, unless that was given up.
+fn untagged(stored: &Stored, machine: &Machine) -> Option<String> {
+    let state = stored.worker.state();
+    // Whoever is to be terminated gets no tags any more, also if that was given up.
+    let pursued = state.desired != Desired::Terminated && !state.gave_up.contains_key(&ActionKind::Tag);
+    if !machine.is_live() || !pursued {
+        return None;
+    }
+    let wanted = stored.worker.wanted_tags();
+    let missing = wanted.iter().find(|(key, value)| machine.tags.get(*key) != Some(value));
+    let left =
+        machine.tags.keys().find(|key| !wanted.contains_key(*key) && state.applied_tags.contains_key(*key));
+    missing
+        .map(|(key, value)| format!("does not carry {key}={value}"))
+        .or_else(|| left.map(|key| format!("still carries {key}")))
+}

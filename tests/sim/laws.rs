@@ -1,0 +1,137 @@
+//! The simulated services are held to the laws of every port, with no fault about: what the handlers live with is what the
+//! wire code was seen to do. Time passes when nobody can go on.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::task::{Context, Waker};
+
+use contract::Subject;
+use domain::{AccountId, InstanceId, Observed, Region};
+use tests::world::{account, region};
+
+use crate::chance::Chance;
+use crate::ec2::Phase;
+use crate::faults::Faults;
+use crate::outside::{Environment, Outside};
+use crate::wiring::{Function, Wiring};
+use crate::world::{Due, MINUTE, World};
+
+/// How long an instance has run whose processor use is read.
+const RUNS: i64 = 10 * MINUTE;
+
+/// A world without faults, seen from `act`.
+fn calm() -> Outside {
+    let world = World::new(Chance::new(1), Faults::only(&[]), Arc::new(Wiring::read()));
+    world.inner().ec2.tame = true;
+    let environment = Environment { function: Function::Act, skew: 0, invocation: AtomicU64::new(0) };
+    Outside { world: Arc::new(world), environment: Arc::new(environment) }
+}
+
+/// Lets a law and the world go on until the law has come to its end.
+fn hold(outside: &Outside, law: impl Future<Output = ()>) {
+    let mut law = pin!(law);
+    let mut context = Context::from_waker(Waker::noop());
+    while law.as_mut().poll(&mut context).is_pending() {
+        match outside.world.next(i64::MAX).expect("the law waits for something") {
+            Due::Wake(waker) => waker.wake(),
+            Due::Settle(instance, moves) => outside.world.inner().settle(&instance, moves),
+            // Nobody of ours is there to be told.
+            _ => {}
+        }
+    }
+}
+
+impl Subject for Outside {
+    type Workers = Self;
+    type Samples = Self;
+    type Sweeps = Self;
+    type Buckets = Self;
+    type Idempotency = Self;
+    type UserData = Self;
+    type Deliveries = Self;
+    type Compute = Self;
+    type Actuator = Self;
+    type Metrics = Self;
+    type Bus = Self;
+    type Topic = Self;
+    type Clock = Self;
+    type Ids = Self;
+
+    fn workers(&self) -> &Self {
+        self
+    }
+    fn samples(&self) -> &Self {
+        self
+    }
+    fn sweeps(&self) -> &Self {
+        self
+    }
+    fn buckets(&self) -> &Self {
+        self
+    }
+    fn idempotency(&self) -> &Self {
+        self
+    }
+    fn user_data(&self) -> &Self {
+        self
+    }
+    fn deliveries(&self) -> &Self {
+        self
+    }
+    fn compute(&self) -> &Self {
+        self
+    }
+    fn actuator(&self) -> &Self {
+        self
+    }
+    fn metrics(&self) -> &Self {
+        self
+    }
+    fn bus(&self) -> &Self {
+        self
+    }
+    fn topic(&self) -> &Self {
+        self
+    }
+    fn clock(&self) -> &Self {
+        self
+    }
+    fn ids(&self) -> &Self {
+        self
+    }
+
+    fn account(&self) -> AccountId {
+        account()
+    }
+
+    fn region(&self) -> Region {
+        region()
+    }
+
+    fn image(&self) -> String {
+        "ami-0123456789abcdef0".to_owned()
+    }
+
+    async fn measured(&self) -> InstanceId {
+        let mut inner = self.world.inner();
+        let (id, since) = (inner.launch(None, "c5.2xlarge", [].into()), inner.now - RUNS);
+        let phase = Phase { since, observed: Observed::Running, reason: None };
+        inner.ec2.machines.entry(id.clone()).and_modify(|machine| machine.phases = vec![phase]);
+        id
+    }
+}
+
+macro_rules! simulated {
+    ($module:ident: $($law:ident),+ $(,)?) => {
+        mod $module {
+            $(#[test]
+            fn $law() {
+                let outside = super::calm();
+                super::hold(&outside, contract::$module::$law(&outside));
+            })+
+        }
+    };
+}
+
+contract::every_law!(simulated);

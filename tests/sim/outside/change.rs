@@ -1,0 +1,278 @@
+//! EC2, as it is changed.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use app::ports::{Accepted, Actuator};
+use app::record::Stored;
+use domain::{
+    Action, ActionKind, Failure, FailureKind, InstanceId, MANAGED_TAG, Observed, Region, Timestamp,
+    WORKER_TAG, WorkerId,
+};
+use tests::world::State;
+
+use super::{Outside, Port};
+use crate::ec2::Api;
+use crate::faults::Fault;
+use crate::trace::Step;
+use crate::world::{Inner, SECOND};
+
+/// The longest that a call may be under way, and a read before it.
+const CALL: i64 = 2 * SECOND;
+
+fn fail(kind: FailureKind, message: &str) -> Failure {
+    Failure { kind, message: message.to_owned() }
+}
+
+fn throttled() -> Failure {
+    fail(FailureKind::Throttled, "RequestLimitExceeded")
+}
+
+fn unknown() -> Failure {
+    fail(FailureKind::NotFound, "InvalidInstanceID.NotFound")
+}
+
+fn accepted(instance: &InstanceId, observed: Option<Observed>) -> Accepted {
+    Accepted { instance: instance.clone(), observed, launched: None }
+}
+
+/// The bucket a change draws from.
+const fn bucket(kind: ActionKind) -> Api {
+    match kind {
+        ActionKind::Launch => Api::Run,
+        ActionKind::Start => Api::Start,
+        ActionKind::Terminate => Api::Terminate,
+        ActionKind::Stop | ActionKind::Reboot | ActionKind::Tag | ActionKind::Locate => Api::Mutate,
+    }
+}
+
+fn refused(fault: Fault) -> Failure {
+    let kind = if fault == Fault::Ec2Throttles { FailureKind::Throttled } else { FailureKind::Other };
+    fail(kind, &format!("{fault:?}"))
+}
+
+impl Inner {
+    /// Carries an action out, as EC2 would.
+    fn carry_out(&mut self, action: &Action) -> Result<Accepted, Failure> {
+        let now = self.now;
+        match action {
+            // Nothing to say to EC2.
+            Action::Tag { instance, set, remove } if set.is_empty() && remove.is_empty() => {
+                return Ok(accepted(instance, None));
+            }
+            Action::Locate => return Err(fail(FailureKind::Invalid, "locate is not a change")),
+            _ if !self.ec2.admits(bucket(action.kind()), 1, now) => return Err(throttled()),
+            _ => {}
+        }
+        match action {
+            Action::Launch { spec, token, tags, .. } => self.run_instance(token, spec, tags),
+            Action::Tag { instance, set, remove } => {
+                let machine = self.ec2.machines.get_mut(instance).filter(|m| !m.is_forgotten(now));
+                let machine = machine.ok_or_else(unknown)?;
+                // The policy of `act`: an instance of ours, or one that is claimed by this very call.
+                let ours = self.ec2.tame || machine.tags.contains_key(MANAGED_TAG);
+                let adopts = set.contains_key(WORKER_TAG) && !machine.tags.contains_key(WORKER_TAG);
+                if !ours && !adopts {
+                    return Err(fail(FailureKind::Denied, "UnauthorizedOperation"));
+                }
+                machine.tags.retain(|key, _| !remove.contains(key));
+                machine.tags.extend(set.clone());
+                Ok(accepted(instance, None))
+            }
+            Action::Start(id) | Action::Stop(id) | Action::Reboot(id) | Action::Terminate(id) => {
+                self.drive(action.kind(), id)
+            }
+            Action::Locate => Err(fail(FailureKind::Invalid, "locate is not a change")),
+        }
+    }
+
+    fn run_instance(
+        &mut self,
+        token: &str,
+        spec: &domain::LaunchSpec,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<Accepted, Failure> {
+        let mut hasher = DefaultHasher::new();
+        (format!("{spec:?}"), tags).hash(&mut hasher);
+        let asked = hasher.finish();
+        let id = match self.ec2.tokens.get(token).cloned() {
+            Some(id) => {
+                if self.ec2.machines[&id].token != Some((token.to_owned(), asked)) {
+                    return Err(already_launched());
+                }
+                id
+            }
+            None => {
+                let instance_type = spec.instance_type.as_deref().unwrap_or("m5zn.metal");
+                let id = self.launch(Some((token.to_owned(), asked)), instance_type, tags.clone());
+                self.ec2.tokens.insert(token.to_owned(), id.clone());
+                id
+            }
+        };
+        let machine = &self.ec2.machines[&id];
+        let launched = machine.phases.last().map(|phase| machine.describe(&id, phase));
+        let observed = launched.as_ref().map(|instance| instance.observed);
+        Ok(Accepted { instance: id, observed, launched })
+    }
+
+    fn drive(&mut self, kind: ActionKind, id: &InstanceId) -> Result<Accepted, Failure> {
+        let now = self.now;
+        let tame = self.ec2.tame;
+        let machine = self.ec2.machines.get_mut(id).filter(|m| !m.is_forgotten(now)).ok_or_else(unknown)?;
+        if !tame && !machine.tags.contains_key(MANAGED_TAG) {
+            return Err(fail(FailureKind::Denied, "UnauthorizedOperation"));
+        }
+        let by_user = Some("Client.UserInitiatedShutdown: User initiated shutdown");
+        let now_in = match (kind, machine.observed()) {
+            (ActionKind::Start, Observed::Stopped) => {
+                self.move_to(id, Observed::Pending, None, "act");
+                Observed::Pending
+            }
+            (ActionKind::Start, state @ (Observed::Running | Observed::Pending)) => state,
+            (ActionKind::Stop, Observed::Running | Observed::Pending) => {
+                self.move_to(id, Observed::Stopping, by_user, "act");
+                Observed::Stopping
+            }
+            (ActionKind::Stop, state @ (Observed::Stopping | Observed::Stopped)) => state,
+            (ActionKind::Terminate, state @ (Observed::ShuttingDown | Observed::Terminated)) => state,
+            (ActionKind::Terminate, _) => {
+                self.move_to(id, Observed::ShuttingDown, by_user, "act");
+                Observed::ShuttingDown
+            }
+            (ActionKind::Reboot, Observed::Running) => {
+                machine.reboots += 1;
+                return Ok(accepted(id, None));
+            }
+            (_, state) => {
+                let message = format!("IncorrectInstanceState: it is {state}");
+                return Err(fail(FailureKind::IncorrectState, &message));
+            }
+        };
+        Ok(accepted(id, Some(now_in)))
+    }
+}
+
+/// What EC2 says of a token that was used for another launch.
+fn already_launched() -> Failure {
+    fail(FailureKind::AlreadyLaunched, "IdempotentParameterMismatch")
+}
+
+impl Actuator for Outside {
+    async fn call(&self, _: &Region, worker: WorkerId, action: &Action) -> Result<Accepted, Failure> {
+        self.enter(Port::Change).await.map_err(refused)?;
+        let kind = action.kind();
+        let answer = {
+            let tables = self.world.tables.state();
+            let mut inner = self.world.inner();
+            if kind != ActionKind::Locate {
+                inner.acting(self.function(), worker, kind, &tables);
+            }
+            // A launch that was made before needs no more.
+            let takes_room = match action {
+                Action::Launch { token, .. } => !inner.ec2.tokens.contains_key(token),
+                _ => kind == ActionKind::Start,
+            };
+            if takes_room && self.strikes(&mut inner, Fault::NoCapacity) {
+                return Err(fail(FailureKind::Capacity, "InsufficientInstanceCapacity"));
+            }
+            let answer = inner.carry_out(action);
+            inner.step(Step::Acted(worker, kind, if answer.is_ok() { "accepted" } else { "refused" }));
+            inner.acted(worker, kind, answer.is_ok());
+            let unadopted = |stored: &Stored| stored.worker.state().gave_up.contains_key(&ActionKind::Tag);
+            let denied = matches!(&answer, Err(failure) if failure.kind == FailureKind::Denied);
+            if denied && !tables.workers.get(&worker).is_some_and(unadopted) {
+                inner.violated(format!(
+                    "{kind} of {worker} is not allowed before the instance carries our tags"
+                ));
+            }
+            answer
+        };
+        self.leave(Port::Change).await.map_err(refused)?;
+        answer
+    }
+
+    async fn call_many(
+        &self,
+        _: &Region,
+        kind: ActionKind,
+        ids: &[InstanceId],
+    ) -> Result<Vec<Accepted>, Failure> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        if matches!(kind, ActionKind::Launch | ActionKind::Locate | ActionKind::Tag) {
+            return Err(fail(FailureKind::Invalid, "not for several instances at once"));
+        }
+        self.enter(Port::ChangeMany).await.map_err(refused)?;
+        let answer = {
+            let tables = self.world.tables.state();
+            let mut inner = self.world.inner();
+            if kind == ActionKind::Start && self.strikes(&mut inner, Fault::NoCapacity) {
+                return Err(fail(FailureKind::Capacity, "InsufficientInstanceCapacity"));
+            }
+            // All or nothing: one that EC2 would refuse spoils the call.
+            inner.would_take(kind, ids)?;
+            let mut accepted = Vec::new();
+            for id in ids {
+                let owner =
+                    tables.owners.iter().find(|(key, _)| key.instance == *id).map(|(_, worker)| *worker);
+                // A call that is being made is not called back.
+                let owner = owner.or_else(|| inner.just_forgotten(id, &tables));
+                match owner {
+                    Some(worker) => {
+                        inner.acting(self.function(), worker, kind, &tables);
+                        inner.step(Step::Acted(worker, kind, "accepted with others"));
+                        inner.acted(worker, kind, true);
+                    }
+                    None => inner.violated(format!("{kind} of {id}, which is nobody's")),
+                }
+                accepted.push(inner.drive(kind, id)?);
+            }
+            accepted
+        };
+        self.leave(Port::ChangeMany).await.map_err(refused)?;
+        Ok(answer)
+    }
+}
+
+impl Inner {
+    /// The worker that this was the instance of until a moment ago.
+    fn just_forgotten(&self, id: &InstanceId, tables: &State) -> Option<WorkerId> {
+        let recent = |at: Timestamp| self.now - at.as_millisecond() <= CALL;
+        let was = |stored: &&Stored| {
+            let state = stored.worker.state();
+            state.instance.as_ref() == Some(id) && state.forgotten_at.is_some_and(recent)
+        };
+        tables.workers.values().find(was).map(|stored| stored.worker.id())
+    }
+
+    /// Whether EC2 takes this change of all of these.
+    fn would_take(&mut self, kind: ActionKind, ids: &[InstanceId]) -> Result<(), Failure> {
+        let now = self.now;
+        if !self.ec2.admits(bucket(kind), ids.len(), now) {
+            return Err(throttled());
+        }
+        for id in ids {
+            let machine = self.ec2.machines.get(id).filter(|m| !m.is_forgotten(now)).ok_or_else(unknown)?;
+            if !self.ec2.tame && !machine.tags.contains_key(MANAGED_TAG) {
+                return Err(fail(FailureKind::Denied, "UnauthorizedOperation"));
+            }
+            let state = machine.observed();
+            let fits = match kind {
+                ActionKind::Terminate => true,
+                ActionKind::Start => {
+                    matches!(state, Observed::Stopped | Observed::Running | Observed::Pending)
+                }
+                ActionKind::Stop => !matches!(state, Observed::ShuttingDown | Observed::Terminated),
+                _ => state == Observed::Running,
+            };
+            if !fits {
+                return Err(fail(
+                    FailureKind::IncorrectState,
+                    &format!("IncorrectInstanceState: it is {state}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}

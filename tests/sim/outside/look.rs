@@ -1,0 +1,185 @@
+//! EC2 and CloudWatch, as they are looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use app::error::CallError;
+use app::ports::{Answered, Compute, ImageQuery, Instance, InstanceStatus, Metrics};
+use domain::{CheckStatus, InstanceId, Metric, Region, Timestamp, Vitals, WorkerId};
+
+use super::{Outside, Port, failed};
+use crate::ec2::{Api, DENIED, Phase, zone};
+use crate::faults::Fault;
+use crate::world::{Inner, MINUTE, SECOND};
+
+/// How long after a period's end CloudWatch has its values, and how long when it is late.
+const DELAY: i64 = 30 * SECOND;
+const LATE: i64 = 10 * MINUTE;
+
+fn throttled() -> CallError {
+    CallError { message: "ec2: RequestLimitExceeded".to_owned(), retryable: true, cause: None }
+}
+
+impl Outside {
+    /// What EC2 answers about these instances: each as it is, or as it was a while ago.
+    fn look<T>(
+        &self,
+        ids: &[InstanceId],
+        show: impl Fn(&Inner, &InstanceId, &Phase) -> T,
+    ) -> Result<Answered<T>, CallError> {
+        let mut answer = Answered { found: Vec::new(), unknown: Vec::new() };
+        let ids: BTreeSet<&InstanceId> = ids.iter().collect();
+        if ids.is_empty() {
+            return Ok(answer);
+        }
+        let mut inner = self.world.inner();
+        let now = inner.now;
+        if !inner.ec2.admits(Api::Describe, ids.len(), now) {
+            return Err(throttled());
+        }
+        let lag = self.lag_of_ec2(&mut inner);
+        let mut stale = false;
+        for id in ids {
+            let Some(machine) = inner.ec2.machines.get(id).filter(|machine| !machine.is_forgotten(now))
+            else {
+                answer.unknown.push(id.clone());
+                continue;
+            };
+            let (zone, denied_for, young) = (machine.zone, now - machine.denied_at, machine.is_young(now));
+            if now < inner.ec2.zone_down_until[zone] && !inner.faults.healed {
+                self.struck(&mut inner, Fault::ZoneDown);
+                let message = "ec2: Unavailable".to_owned();
+                return Err(CallError { message, retryable: true, cause: None });
+            }
+            let mut denied = denied_for < DENIED.0;
+            if denied_for > DENIED.1 && !young && self.strikes(&mut inner, Fault::Denial) {
+                inner.ec2.machines.entry(id.clone()).and_modify(|machine| machine.denied_at = now);
+                denied = true;
+            }
+            if denied || (young && self.strikes(&mut inner, Fault::NotYetKnown)) {
+                answer.unknown.push(id.clone());
+                continue;
+            }
+            let machine = &inner.ec2.machines[id];
+            let phase = machine.at(now - lag).or(machine.phases.first()).cloned();
+            stale |= phase.as_ref().is_some_and(|phase| phase.observed != machine.observed());
+            answer.found.extend(phase.map(|phase| show(&inner, id, &phase)));
+        }
+        if stale {
+            self.struck(&mut inner, Fault::DescribeLags);
+        }
+        Ok(answer)
+    }
+
+    /// How old EC2's answer is.
+    fn lag_of_ec2(&self, inner: &mut Inner) -> i64 {
+        if self.hits(inner, Fault::DescribeLags) { inner.chance.between(1, 30) * SECOND } else { 0 }
+    }
+}
+
+impl Compute for Outside {
+    async fn statuses(&self, _: &Region, ids: &[InstanceId]) -> Result<Answered<InstanceStatus>, CallError> {
+        self.enter(Port::Statuses).await.map_err(failed)?;
+        let answer = self.look(ids, |inner, id, phase| {
+            let machine = &inner.ec2.machines[id];
+            let ok = machine.check(inner.now, phase.observed);
+            InstanceStatus {
+                instance: id.clone(),
+                observed: phase.observed,
+                system: if ok == CheckStatus::Impaired { CheckStatus::Ok } else { ok },
+                reachability: ok,
+                ebs: if ok == CheckStatus::Impaired { CheckStatus::Ok } else { ok },
+                zone: zone(machine.zone),
+            }
+        });
+        self.leave(Port::Statuses).await.map_err(failed)?;
+        answer
+    }
+
+    async fn describe(&self, _: &Region, ids: &[InstanceId]) -> Result<Answered<Instance>, CallError> {
+        self.enter(Port::Describe).await.map_err(failed)?;
+        let answer = self.look(ids, |inner, id, phase| inner.ec2.machines[id].describe(id, phase));
+        self.leave(Port::Describe).await.map_err(failed)?;
+        answer
+    }
+
+    async fn image(&self, region: &Region, query: &ImageQuery) -> Result<Option<String>, CallError> {
+        self.enter(Port::Image).await.map_err(failed)?;
+        let admitted = {
+            let mut inner = self.world.inner();
+            let now = inner.now;
+            inner.ec2.admits(Api::Describe, 1, now)
+        };
+        if !admitted {
+            return Err(throttled());
+        }
+        let answer = Compute::image(&self.world.tables, region, query).await;
+        self.leave(Port::Image).await.map_err(failed)?;
+        answer
+    }
+
+    async fn locate(&self, _: &Region, worker: WorkerId) -> Result<Vec<Instance>, CallError> {
+        self.enter(Port::Locate).await.map_err(failed)?;
+        let found = {
+            let mut inner = self.world.inner();
+            let now = inner.now;
+            if !inner.ec2.admits(Api::Describe, 1, now) {
+                return Err(throttled());
+            }
+            let lag = self.lag_of_ec2(&mut inner);
+            let carriers: Vec<InstanceId> = inner.ec2.carriers_of(worker).map(|(id, _)| id.clone()).collect();
+            let mut found = Vec::new();
+            let mut stale = false;
+            for id in carriers {
+                let machine = &inner.ec2.machines[&id];
+                let (young, forgotten) = (machine.is_young(now), machine.is_forgotten(now));
+                if forgotten || (young && self.strikes(&mut inner, Fault::NotYetKnown)) {
+                    continue;
+                }
+                let machine = &inner.ec2.machines[&id];
+                let phase = machine.at(now - lag);
+                stale |= phase.is_none_or(|phase| phase.observed != machine.observed());
+                found.extend(phase.map(|phase| machine.describe(&id, phase)));
+            }
+            if stale {
+                self.struck(&mut inner, Fault::DescribeLags);
+            }
+            found
+        };
+        self.leave(Port::Locate).await.map_err(failed)?;
+        Ok(found)
+    }
+}
+
+impl Metrics for Outside {
+    async fn read(
+        &self,
+        _: &Region,
+        queries: &[(InstanceId, Metric)],
+        from: Timestamp,
+        to: Timestamp,
+        period: u32,
+    ) -> Result<BTreeMap<InstanceId, Vitals>, CallError> {
+        self.enter(Port::Metrics).await.map_err(failed)?;
+        let answer = {
+            let mut inner = self.world.inner();
+            let read = |inner: &Inner, queries: &[_], late| {
+                inner.cloudwatch.read(&inner.ec2, queries, (from, to), period, (inner.now, late))
+            };
+            let delay = if self.hits(&mut inner, Fault::MetricsLate) { LATE } else { DELAY };
+            let partial = self.hits(&mut inner, Fault::MetricsPartial);
+            let without = partial.then(|| Metric::ALL[inner.chance.below(3) as usize]);
+            let answered: Vec<_> =
+                queries.iter().filter(|(_, metric)| Some(*metric) != without).cloned().collect();
+            let answer = read(&inner, &answered, delay);
+            if delay == LATE && read(&inner, &answered, DELAY) != answer {
+                self.struck(&mut inner, Fault::MetricsLate);
+            }
+            if partial && read(&inner, queries, delay) != answer {
+                self.struck(&mut inner, Fault::MetricsPartial);
+            }
+            answer
+        };
+        self.leave(Port::Metrics).await.map_err(failed)?;
+        Ok(answer)
+    }
+}
