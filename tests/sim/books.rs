@@ -9,7 +9,7 @@ use tests::world::State;
 
 use crate::trace::Step;
 use crate::wiring::Function;
-use crate::world::{Inner, SECOND};
+use crate::world::{CALL, Inner, SECOND};
 
 /// How old the record of an intent may be when its call is made: the lease of the call, and some skew.
 const INTENT_HOLDS: i64 = 64 * SECOND;
@@ -28,6 +28,8 @@ pub(crate) struct Books {
     calls: BTreeMap<(WorkerId, u64), u32>,
     /// Reboots asked for and carried out.
     reboots: BTreeMap<WorkerId, (u32, u32)>,
+    /// Since when workers are held.
+    held: BTreeMap<WorkerId, i64>,
     /// Writes of workers.
     pub(crate) saves: u64,
     /// The notices of each record and whom they reach, by the record's name in the ledger.
@@ -81,6 +83,7 @@ impl Inner {
             }
         }
         self.check_against_ec2(record, after);
+        self.check_hands_off(was, record, after);
         if was.is_none() && !self.books.begun.insert(after.worker.state().name.clone()) {
             self.violated(format!("two workers came of one request: {}", after.worker.state().name));
         }
@@ -110,10 +113,36 @@ impl Inner {
         }
     }
 
+    /// Nothing is begun, and nothing is given up, while somebody holds a worker.
+    fn check_hands_off(&mut self, was: Option<&Stored>, record: &EventRecord, after: &Stored) {
+        let worker = after.worker.id();
+        if !after.worker.is_held() {
+            self.books.held.remove(&worker);
+            return;
+        }
+        let now = self.now;
+        self.books.held.entry(worker).or_insert(now);
+        if was.is_none_or(|was| !was.worker.is_held()) {
+            return;
+        }
+        let begun = record.events.iter().find(|event| match event {
+            Event::ActionIssued { action, .. } | Event::GaveUp { action, .. } => {
+                *action != ActionKind::Locate
+            }
+            _ => false,
+        });
+        if let Some(event) = begun {
+            self.violated(format!("{worker} is held, and all the same: {}", event.name()));
+        }
+    }
+
     /// A call that changes EC2 is about to take effect.
     pub(crate) fn acting(&mut self, by: Function, worker: WorkerId, kind: ActionKind, tables: &State) {
         if by != Function::Act {
             self.violated(format!("{by} changes EC2: {kind} of {worker}"));
+        }
+        if self.books.held.get(&worker).is_some_and(|since| self.now - since > CALL) {
+            self.violated(format!("{kind} of {worker}, which is held"));
         }
         let issued = tables.facts.range((worker, 0)..=(worker, u64::MAX)).rev().find_map(|(_, record)| {
             record.events.iter().find_map(|event| match event {

@@ -90,12 +90,14 @@ fn unsettled(stored: &Stored, inner: &Inner) -> Option<String> {
     if let Some(attempt) = &state.attempt
         && attempt.failed.is_none()
         && !state.gave_up.contains_key(&attempt.action)
+        && !worker.is_held()
         && attempt.deadline < now - LATE
     {
         return Some(format!("{id} has an attempt that never ended: {attempt:?}"));
     }
     let Some(instance) = &state.instance else {
-        return (!worker.is_stuck()).then(|| format!("{id} still has no instance: {state:?}"));
+        return (!worker.is_stuck() && !worker.is_held())
+            .then(|| format!("{id} still has no instance: {state:?}"));
     };
     let machine = inner.ec2.machines.get(instance)?;
     if state.overrides.monitoring == Some(false) {
@@ -106,6 +108,10 @@ fn unsettled(stored: &Stored, inner: &Inner) -> Option<String> {
     let agrees = said == actual || (said == Observed::Terminated && actual == Observed::Missing);
     if !agrees {
         return Some(format!("{id}: {instance} is {actual}, and the record says {said}: {state:?}"));
+    }
+    // Whoever holds it knows that it is not as asked, and what waits.
+    if worker.is_held() {
+        return None;
     }
     let settled = said.is_settled() && !said.fulfils(state.desired);
     if settled && state.drift.is_none() && !worker.is_stuck() {

@@ -243,7 +243,7 @@ impl Inner {
         let metal = self.chance.hits(100_000);
         let instance_type = if metal { "m5zn.metal" } else { "c5.2xlarge" };
         let body = json!({
-            "name": name, "region": "us-east-1", "tags": tags,
+            "name": name, "region": "us-east-1", "tags": tags, "protected": self.chance.hits(100_000),
             "spec": { "image": "ami-0123456789abcdef0", "instance_type": instance_type },
         });
         ("creation", "POST", "/workers".to_owned(), body)
@@ -252,7 +252,7 @@ impl Inner {
     fn command(&mut self, worker: WorkerId, name: &str) -> (&'static str, &'static str, String, Value) {
         let path = format!("/workers/{worker}");
         let post = |what: &'static str| ("anything", "POST", format!("{path}/{what}"), Value::Null);
-        match self.chance.below(26) {
+        match self.chance.below(31) {
             0..=4 => post("start"),
             5..=9 => post("stop"),
             10..=11 => post("reboot"),
@@ -276,6 +276,14 @@ impl Inner {
             22 => ("anything", "GET", path, Value::Null),
             23 => ("anything", "GET", format!("{path}/events"), Value::Null),
             24 => ("anything", "GET", format!("{path}/telemetry"), Value::Null),
+            25 => ("anything", "PATCH", path, json!({ "held": format!("by hand, {name}") })),
+            26..=27 => ("anything", "PATCH", path, json!({ "held": null })),
+            28 => {
+                let on = self.chance.hits(500_000);
+                ("anything", "PATCH", path, json!({ "protected": on }))
+            }
+            // A name it may have or not.
+            29 => ("anything", "DELETE", format!("{path}?confirm={name}"), Value::Null),
             _ => ("listing", "GET", "/workers".to_owned(), Value::Null),
         }
     }

@@ -15,10 +15,7 @@ use super::{Outside, Port};
 use crate::ec2::Api;
 use crate::faults::Fault;
 use crate::trace::Step;
-use crate::world::{Inner, SECOND};
-
-/// The longest that a call may be under way, and a read before it.
-const CALL: i64 = 2 * SECOND;
+use crate::world::{CALL, Inner};
 
 fn fail(kind: FailureKind, message: &str) -> Failure {
     Failure { kind, message: message.to_owned() }
