@@ -113,7 +113,7 @@ impl Inner {
         }
     }
 
-    /// Nothing is begun, and nothing is given up, while somebody holds a worker.
+    /// Nothing is begun, queued or given up while somebody holds a worker.
     fn check_hands_off(&mut self, was: Option<&Stored>, record: &EventRecord, after: &Stored) {
         let worker = after.worker.id();
         if !after.worker.is_held() {
@@ -126,13 +126,20 @@ impl Inner {
             return;
         }
         let begun = record.events.iter().find(|event| match event {
-            Event::ActionIssued { action, .. } | Event::GaveUp { action, .. } => {
-                *action != ActionKind::Locate
-            }
+            Event::ActionIssued { action, .. }
+            | Event::ActionQueued { action, .. }
+            | Event::GaveUp { action, .. } => *action != ActionKind::Locate,
             _ => false,
         });
         if let Some(event) = begun {
             self.violated(format!("{worker} is held, and all the same: {}", event.name()));
+        }
+    }
+
+    /// EC2 has no token for a call of ours that changes it. Nobody else draws on these buckets here.
+    pub(crate) fn throttled(&mut self, kind: ActionKind) {
+        if !self.ec2.tame {
+            self.violated(format!("EC2 throttles a {kind}, and act counts along"));
         }
     }
 

@@ -58,7 +58,10 @@ impl Inner {
                 return Ok(accepted(instance, None));
             }
             Action::Locate => return Err(fail(FailureKind::Invalid, "locate is not a change")),
-            _ if !self.ec2.admits(bucket(action.kind()), 1, now) => return Err(throttled()),
+            _ if !self.ec2.admits(bucket(action.kind()), 1, now) => {
+                self.throttled(action.kind());
+                return Err(throttled());
+            }
             _ => {}
         }
         match action {
@@ -247,6 +250,7 @@ impl Inner {
     fn would_take(&mut self, kind: ActionKind, ids: &[InstanceId]) -> Result<(), Failure> {
         let now = self.now;
         if !self.ec2.admits(bucket(kind), ids.len(), now) {
+            self.throttled(kind);
             return Err(throttled());
         }
         for id in ids {
