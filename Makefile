@@ -104,15 +104,27 @@ sim: rust ## the fleet through hours of faults, for SEEDS=200 seeds of HOURS=6 h
 mutants: rust ## whether the simulator notices each mutant of tests/sim/mutants.toml (ONLY=words selects)
 	cargo test -p tests --no-default-features --test mutants -- --ignored --nocapture
 
+.PHONY: openapi
+openapi: ARCH = $(HOST_ARCH)
+openapi: rust tools ## the deployed API against its openapi.json: requests that schemathesis makes up, on a local cloud of its own
+	@$(CLOUD) --name openapi --ports free run -- $(MAKE) openapi-on-this-cloud
+
+# What `openapi` runs while its cloud is up, for two minutes; see infra/local/schemathesis.toml. It leaves its notes where it runs.
+.PHONY: openapi-on-this-cloud
+openapi-on-this-cloud:
+	@cd $(LOCAL)/openapi && PYTHONPATH=$(CURDIR)/infra/local SCHEMATHESIS_HOOKS=signed $(CURDIR)/$(VENV)/bin/st \
+	  --config-file $(CURDIR)/infra/local/schemathesis.toml run $(CURDIR)/functions/api/openapi.json --url "$$API_URL"
+
 # The laws of tests/contract on the real adapters: the command line of `test-aws`, so that the SDKs are not compiled again.
 LAWS = cargo test --release --target $(TARGET) -p contract --features adapters --test emulators
 
 .PHONY: e2e
 e2e: ARCH = $(HOST_ARCH)
-e2e: rust tools ## the whole loop, then the contract laws, on a local cloud of its own, which is gone afterwards
+e2e: rust tools ## the whole loop, then the contract laws, on a local cloud of its own, which is gone afterwards; then `openapi`
 	@cargo test -p tests --no-default-features --test e2e --no-run
 	@$(LINK) $(CLIPPY_ON_BUILD) $(LAWS) --no-run
 	@$(CLOUD) --name e2e --ports free run -- $(MAKE) on-this-cloud
+	@$(if $(ONLY),,$(MAKE) openapi)
 
 # What `e2e` runs while its cloud is up. `ONLY=word` is for the scenarios, and leaves the laws out.
 .PHONY: on-this-cloud

@@ -150,10 +150,11 @@ fn of_the_journal_act_may_touch_the_buckets_and_the_user_data_only() {
 }
 
 /// The routes that nobody has to be identified for. Browsers ask without a token whether they may ask.
-const OPEN: [&str; 3] = ["GET /health", "HEAD /health", "OPTIONS /{proxy+}"];
+const OPEN: [&str; 5] =
+    ["GET /health", "HEAD /health", "GET /openapi.json", "HEAD /openapi.json", "OPTIONS /{proxy+}"];
 
 #[test]
-fn only_health_is_open() {
+fn only_health_and_the_document_are_open() {
     let template = Template::read();
     let (by_token_or_signature, authorizer) = (
         json!({ "Fn::If": ["HasOidc", "JWT", "AWS_IAM"] }),
@@ -173,7 +174,7 @@ fn only_health_is_open() {
         }
     }
     hold(
-        "Every route but GET /health wants a token of the issuer, or a signature if there is none.",
+        "Every route but GET /health and GET /openapi.json wants a token of the issuer, or a signature if there is none.",
         &faults,
     );
 }
@@ -221,8 +222,20 @@ fn the_template_and_the_router_have_the_same_routes() {
         .collect();
     let mut expected = routed();
     // HEAD belongs to GET in the router; what has no route there is still answered by it.
-    expected.extend(["HEAD /health", "OPTIONS /{proxy+}", "$default"].map(str::to_owned));
+    expected
+        .extend(["HEAD /health", "HEAD /openapi.json", "OPTIONS /{proxy+}", "$default"].map(str::to_owned));
     assert_eq!(deployed, expected, "left: routes in template.yaml; right: routes of functions/api");
+}
+
+#[test]
+fn the_document_and_the_router_have_the_same_routes() {
+    let contract: Value = serde_json::from_str(&repo::text("functions/api/openapi.json")).expect("JSON");
+    let mut documented = BTreeSet::new();
+    for (path, operations) in contract["paths"].as_object().expect("paths") {
+        let methods = operations.as_object().expect("operations").keys();
+        documented.extend(methods.map(|method| format!("{} {path}", method.to_uppercase())));
+    }
+    assert_eq!(documented, routed(), "left: routes in openapi.json; right: routes of functions/api");
 }
 
 /// The router's table as its source has it: `.route("/path", get(..).post(..))`, one route to a line.

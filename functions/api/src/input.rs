@@ -13,6 +13,8 @@ use serde::Deserialize;
 use serde_json::Number;
 
 use crate::body::{Entries, Patch};
+#[cfg(test)]
+use crate::openapi::is;
 use crate::problem::{Fault, Kind, Problem};
 
 /// The longest part of a request that an answer repeats, in characters.
@@ -99,8 +101,10 @@ impl Faults {
         number: &Number,
         new: impl Fn(u32) -> Result<T, OutOfRange>,
     ) -> Option<T> {
+        // To JSON Schema, which our contract is written in, 60.0 is as whole as 60.
+        let whole = |n: &f64| n.fract() == 0.0 && (0.0..f64::from(u32::MAX)).contains(n);
         // The largest number is out of every range, so its error tells the range to whatever is not a u32.
-        let value = number.as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(u32::MAX);
+        let value = number.as_f64().filter(whole).map_or(u32::MAX, |n| n as u32);
         self.take(field, new(value))
     }
 
@@ -117,14 +121,29 @@ impl Faults {
 
 /// A worker's own settings, in a body, called as facts call them. Null makes a setting follow the fleet.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Settings))]
 pub(crate) struct SettingsBody {
+    #[serde(default)]
+    #[cfg_attr(test, schema(value_type = Option<bool>))]
     monitoring: Patch<bool>,
+    #[serde(default)]
+    #[cfg_attr(test, schema(value_type = Option<is::PollInterval>))]
     interval: Patch<Number>,
+    #[serde(default)]
+    #[cfg_attr(test, schema(value_type = Option<is::DriftPolicy>))]
     drift: Patch<String>,
+    #[serde(default)]
+    #[cfg_attr(test, schema(value_type = Option<is::Percent>))]
     cpu: Patch<Number>,
+    #[serde(default)]
+    #[cfg_attr(test, schema(value_type = Option<is::Percent>))]
     memory: Patch<Number>,
+    #[serde(default)]
+    #[cfg_attr(test, schema(value_type = Option<is::Percent>))]
     disk: Patch<Number>,
+    #[serde(default)]
+    #[cfg_attr(test, schema(value_type = Option<is::AlertDuration>))]
     alert_duration: Patch<Number>,
 }
 

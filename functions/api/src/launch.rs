@@ -1,7 +1,7 @@
 //! What to launch: whether it can be meant, and whether this deployment allows it. EC2 has the last word on what exists.
 
 mod body;
-mod format;
+pub(crate) mod format;
 
 use std::fmt::Display;
 
@@ -17,16 +17,18 @@ use format::{
     TEMPLATE_ID, TEMPLATE_NAME, TEMPLATE_VERSION,
 };
 
+#[cfg(test)]
+pub(crate) use body::NewestBody;
 pub(crate) use body::SpecBody;
 
 /// The size of a root volume in GiB (gp2 and gp3: EBS user guide, "Volume types"). No image of CML fits in less.
-const ROOT_VOLUME: OutOfRange = OutOfRange { min: 8, max: 16_384 };
+pub(crate) const ROOT_VOLUME: OutOfRange = OutOfRange { min: 8, max: 16_384 };
 
 /// The most security groups a network interface can be given (Amazon VPC quotas).
-const MAX_SECURITY_GROUPS: usize = 16;
+pub(crate) const MAX_SECURITY_GROUPS: usize = 16;
 
 /// The most alternatives: with each of them EC2 is asked once more in a row.
-const MAX_ALTERNATIVES: usize = 5;
+pub(crate) const MAX_ALTERNATIVES: usize = 5;
 
 /// What to launch, as far as a body tells.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 //!
 //! # Design
 //! - [`router`] is the whole of it: a table of routes over [`Ports`], with `edge` around it, which gives every answer
-//!   its request id and writes one log line, and `identity` in front of every route but `GET /health`: who asks, and
-//!   whether that role may ask for this.
+//!   its request id and writes one log line, and `identity` in front of every route but `GET /health` and
+//!   `GET /openapi.json`: who asks, and whether that role may ask for this.
 //! - A handler reads `extract, ask a use case, show`. What a request may contain is checked before anything is written
 //!   or called: shape by `body` and `params` (400), meaning by `input` (422), every fault of a request at once.
 //! - A `Problem` is the only way to fail. What is shown is chosen here; causes are only logged.
@@ -17,6 +17,8 @@ mod identity;
 mod input;
 mod launch;
 mod once;
+#[cfg(test)]
+mod openapi;
 mod order;
 mod params;
 mod problem;
@@ -95,7 +97,9 @@ pub struct Api<P> {
 pub fn router<P: Ports>(api: Api<P>) -> axum::Router {
     let access = Arc::new(api.access.clone());
     let for_ = |role| from_fn_with_state(role, identity::at_least);
-    let open = axum::Router::new().route("/health", get(routes::health));
+    let open = axum::Router::new()
+        .route("/health", get(routes::health))
+        .route("/openapi.json", get(routes::openapi));
     let viewers = axum::Router::new()
         .route("/workers", get(routes::list))
         .route("/workers/{id}", get(routes::get))

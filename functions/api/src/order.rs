@@ -47,6 +47,7 @@ pub(crate) trait Payload: DeserializeOwned {
 /// No body, or an empty object.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Nothing))]
 pub(crate) struct Nothing {}
 
 impl Payload for Nothing {

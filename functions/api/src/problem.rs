@@ -12,11 +12,14 @@ use axum::response::{IntoResponse, Response};
 use domain::WorkerId;
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+use crate::openapi::is;
+
 /// The media type of a problem.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// The prefix of every problem's `type`.
-const NAMESPACE: &str = "urn:cml-fleet:problem:";
+pub(crate) const NAMESPACE: &str = "urn:cml-fleet:problem:";
 
 /// Gives the kinds their slug, which is the stable part of `type`, their status and their title.
 macro_rules! kinds {
@@ -26,9 +29,9 @@ macro_rules! kinds {
         pub(crate) enum Kind { $($kind),+ }
 
         impl Kind {
-            const ALL: &'static [Self] = &[$(Self::$kind),+];
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$kind),+];
 
-            const fn slug(self) -> &'static str {
+            pub(crate) const fn slug(self) -> &'static str {
                 match self { $(Self::$kind => $slug),+ }
             }
 
@@ -36,7 +39,7 @@ macro_rules! kinds {
                 match self { $(Self::$kind => StatusCode::$status),+ }
             }
 
-            const fn title(self) -> &'static str {
+            pub(crate) const fn title(self) -> &'static str {
                 match self { $(Self::$kind => $title),+ }
             }
         }
@@ -73,6 +76,7 @@ kinds! {
 
 /// One thing that is wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Fault))]
 pub(crate) struct Fault {
     /// Where: the path of a field, the name of a parameter or of a header.
     pub(crate) field: String,
@@ -100,18 +104,25 @@ pub(crate) struct Problem {
 
 /// The JSON of a problem.
 #[derive(Debug, Serialize, Deserialize)]
-struct Body<'a> {
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Problem))]
+pub(crate) struct Body<'a> {
+    #[cfg_attr(test, schema(value_type = is::ProblemType))]
     r#type: Cow<'a, str>,
+    #[cfg_attr(test, schema(value_type = String))]
     title: Cow<'a, str>,
     status: u16,
+    #[cfg_attr(test, schema(value_type = String))]
     detail: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "<[Fault]>::is_empty")]
+    #[cfg_attr(test, schema(value_type = Vec<Fault>))]
     errors: Cow<'a, [Fault]>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(value_type = Option<is::WorkerId>))]
     worker_id: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     request_id: Option<Cow<'a, str>>,
 }
 

@@ -1,14 +1,16 @@
 //! The handlers, by what they do: `begin` a worker, `change` one, `read` the present, read its `history`.
 
-mod begin;
-mod change;
-mod history;
-mod read;
+pub(crate) mod begin;
+pub(crate) mod change;
+pub(crate) mod history;
+pub(crate) mod read;
 
 use app::fleet::Fleet;
 use app::ports::{Clock, Workers};
 use app::record::Stored;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{Method, StatusCode};
+use axum::response::IntoResponse;
 use domain::WorkerId;
 use serde::Serialize;
 
@@ -41,13 +43,36 @@ impl<P: Ports> Api<P> {
 
 /// The JSON of a healthy answer.
 #[derive(Debug, Serialize)]
-struct HealthJson {
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Healthy))]
+pub(crate) struct HealthJson {
     status: &'static str,
 }
 
 /// `GET /health`: the function runs and has found its settings in order. Reads nothing.
+#[cfg_attr(
+    test,
+    utoipa::path(
+        get, path = "/health", operation_id = "health",
+        responses((status = 200, body = HealthJson)),
+    )
+)]
 pub(crate) async fn health() -> Result<Reply, Problem> {
     Reply::json(StatusCode::OK, &HealthJson { status: "ok" })
+}
+
+/// The contract of this API, as `openapi` made it.
+const DOCUMENT: &str = include_str!("../openapi.json");
+
+/// `GET /openapi.json`: the contract of this API.
+#[cfg_attr(
+    test,
+    utoipa::path(
+        get, path = "/openapi.json", operation_id = "openapi",
+        responses((status = 200, body = serde_json::Value)),
+    )
+)]
+pub(crate) async fn openapi() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "public, max-age=3600")], DOCUMENT)
 }
 
 /// Any path that is not in the table of routes.

@@ -4,6 +4,9 @@
 
 mod bad_input;
 mod commands;
+mod compatible;
+mod document;
+mod edges;
 mod guards;
 mod idempotency;
 mod launching;

@@ -7,21 +7,35 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
 use crate::body::Object;
+#[cfg(test)]
+use crate::openapi::is;
 
 /// What to launch, in a body.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Spec))]
 pub(crate) struct SpecBody {
+    #[cfg_attr(test, schema(value_type = Option<is::Image>))]
     pub(super) image: Option<ImageBody>,
+    #[cfg_attr(test, schema(value_type = Option<is::InstanceType>))]
     pub(super) instance_type: Option<String>,
+    #[cfg_attr(test, schema(value_type = Option<TemplateBody>))]
     pub(super) launch_template: Option<Object<TemplateBody>>,
+    #[cfg_attr(test, schema(value_type = Option<is::Subnet>))]
     pub(super) subnet: Option<String>,
+    #[cfg_attr(test, schema(value_type = Option<is::SecurityGroups>))]
     pub(super) security_groups: Option<Vec<String>>,
+    #[cfg_attr(test, schema(value_type = Option<is::KeyName>))]
     pub(super) key_name: Option<String>,
+    #[cfg_attr(test, schema(value_type = Option<is::InstanceProfile>))]
     pub(super) instance_profile: Option<String>,
+    #[cfg_attr(test, schema(value_type = Option<is::RootVolumeSize>))]
     pub(super) root_volume_gib: Option<Number>,
+    #[cfg_attr(test, schema(value_type = Option<is::VolumeType>))]
     pub(super) root_volume_type: Option<String>,
+    #[cfg_attr(test, schema(value_type = Option<is::UserData>))]
     pub(super) user_data: Option<SecretText>,
+    #[cfg_attr(test, schema(value_type = Option<Vec<AlternativeBody>>))]
     pub(super) alternatives: Option<Vec<Object<AlternativeBody>>>,
 }
 
@@ -38,26 +52,36 @@ impl fmt::Debug for SecretText {
 
 /// What to launch instead.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Alternative))]
 pub(super) struct AlternativeBody {
+    #[cfg_attr(test, schema(value_type = Option<is::InstanceType>))]
     pub(super) instance_type: Option<String>,
+    #[cfg_attr(test, schema(value_type = Option<is::Subnet>))]
     pub(super) subnet: Option<String>,
 }
 
 /// A launch template: by id or name, in one version.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Template))]
 pub(super) struct TemplateBody {
+    #[cfg_attr(test, schema(value_type = Option<is::TemplateId>))]
     pub(super) id: Option<String>,
+    #[cfg_attr(test, schema(value_type = Option<is::TemplateName>))]
     pub(super) name: Option<String>,
+    #[cfg_attr(test, schema(required, value_type = is::TemplateVersion))]
     pub(super) version: Option<VersionBody>,
 }
 
 /// The newest image with a name like this.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct NewestBody {
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NewestImage))]
+pub(crate) struct NewestBody {
+    #[cfg_attr(test, schema(required, value_type = is::ImageName))]
     pub(super) name: Option<String>,
+    #[cfg_attr(test, schema(required, value_type = is::ImageOwner))]
     pub(super) owner: Option<String>,
 }
 

@@ -1,17 +1,17 @@
 //! The formats EC2 gives its names and identifiers.
 
 /// The format of one text, and how to tell it to people.
-pub(super) struct Format {
-    pub(super) allowed: &'static str,
-    pub(super) valid: fn(&str) -> bool,
+pub(crate) struct Format {
+    pub(crate) allowed: &'static str,
+    pub(crate) valid: fn(&str) -> bool,
 }
 
-pub(super) const IMAGE: Format = Format {
+pub(crate) const IMAGE: Format = Format {
     allowed: "an AMI id: ami- and 8 or 17 lower-case hexadecimal digits; or an object with name and owner",
     valid: |text| is_resource_id(text, "ami-"),
 };
 /// What images can be called (EC2 API reference, "`CreateImage`"), with wildcards; of which only, every image would do.
-pub(super) const IMAGE_NAME: Format = Format {
+pub(crate) const IMAGE_NAME: Format = Format {
     allowed: "3 to 128 letters, digits, spaces or ()[]./-'@_, with * and ? for what may be anything, and 3 at least that are not",
     valid: |text| {
         let plain = |b: &u8| b.is_ascii_alphanumeric() || b" ()[]./-'@_".contains(b);
@@ -20,21 +20,21 @@ pub(super) const IMAGE_NAME: Format = Format {
             && text.bytes().filter(plain).count() >= 3
     },
 };
-pub(super) const INSTANCE_TYPE: Format =
+pub(crate) const INSTANCE_TYPE: Format =
     Format { allowed: "an EC2 instance type such as m5zn.metal or c5.4xlarge", valid: is_instance_type };
-pub(super) const TEMPLATE_ID: Format = Format {
+pub(crate) const TEMPLATE_ID: Format = Format {
     allowed: "a launch template id: lt- and 8 or 17 lower-case hexadecimal digits",
     valid: |text| is_resource_id(text, "lt-"),
 };
 /// EC2 API reference, "`CreateLaunchTemplate`".
-pub(super) const TEMPLATE_NAME: Format = Format {
+pub(crate) const TEMPLATE_NAME: Format = Format {
     allowed: "the name of a launch template: 3 to 128 letters, digits or ().-/_",
     valid: |text| {
         (3..=128).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"().-/_".contains(&b))
     },
 };
-pub(super) const TEMPLATE_VERSION: Format = Format {
+pub(crate) const TEMPLATE_VERSION: Format = Format {
     allowed: "the number of a version, $Latest or $Default",
     valid: |text| {
         let number = (1..=10).contains(&text.len())
@@ -43,15 +43,15 @@ pub(super) const TEMPLATE_VERSION: Format = Format {
         number || matches!(text, "$Latest" | "$Default")
     },
 };
-pub(super) const SUBNET: Format = Format {
+pub(crate) const SUBNET: Format = Format {
     allowed: "a subnet id: subnet- and 8 or 17 lower-case hexadecimal digits",
     valid: |text| is_resource_id(text, "subnet-"),
 };
-pub(super) const SECURITY_GROUP: Format = Format {
+pub(crate) const SECURITY_GROUP: Format = Format {
     allowed: "a security group id: sg- and 8 or 17 lower-case hexadecimal digits",
     valid: |text| is_resource_id(text, "sg-"),
 };
-pub(super) const KEY_NAME: Format = Format {
+pub(crate) const KEY_NAME: Format = Format {
     allowed: "1 to 255 printable ASCII characters, without spaces at the ends",
     valid: |text| {
         (1..=255).contains(&text.len())
@@ -59,7 +59,7 @@ pub(super) const KEY_NAME: Format = Format {
             && text.trim() == text
     },
 };
-pub(super) const INSTANCE_PROFILE: Format = Format {
+pub(crate) const INSTANCE_PROFILE: Format = Format {
     allowed: "the name of an instance profile: 1 to 128 letters, digits or _+=,.@-",
     valid: |text| {
         (1..=128).contains(&text.len())

@@ -17,20 +17,30 @@ use crate::body::{Entries, Object};
 use crate::headers::unconditional;
 use crate::input::{Faults, SettingsBody, tags};
 use crate::launch::{SpecBody, Wanted, wanted};
+#[cfg(test)]
+use crate::openapi::is;
 use crate::order::{Order, Payload};
 use crate::params::NoParams;
 use crate::problem::{Kind, Problem};
 use crate::reply::Reply;
+#[cfg(test)]
+use crate::view::WorkerView;
 use crate::{Api, Ports};
 
 /// The body of `POST /workers`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NewWorker))]
 pub(crate) struct CreateBody {
+    #[cfg_attr(test, schema(required, value_type = is::Name))]
     name: Option<String>,
+    #[cfg_attr(test, schema(required, value_type = is::Region))]
     region: Option<String>,
+    #[cfg_attr(test, schema(required, value_type = SpecBody))]
     spec: Option<Object<SpecBody>>,
+    #[cfg_attr(test, schema(value_type = Option<is::Tags>))]
     tags: Option<Entries<String>>,
+    #[cfg_attr(test, schema(value_type = Option<SettingsBody>))]
     settings: Option<Object<SettingsBody>>,
     protected: Option<bool>,
 }
@@ -42,13 +52,20 @@ impl Payload for CreateBody {
 
 /// The body of `POST /workers/import`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ImportedInstance))]
 pub(crate) struct ImportBody {
+    #[cfg_attr(test, schema(required, value_type = is::InstanceId))]
     instance_id: Option<String>,
+    #[cfg_attr(test, schema(required, value_type = is::Region))]
     region: Option<String>,
+    #[cfg_attr(test, schema(value_type = Option<is::Name>))]
     name: Option<String>,
+    #[cfg_attr(test, schema(value_type = Option<is::Tags>))]
     tags: Option<Entries<String>>,
+    #[cfg_attr(test, schema(value_type = Option<SettingsBody>))]
     settings: Option<Object<SettingsBody>>,
+    #[cfg_attr(test, schema(value_type = Option<is::HoldReason>))]
     held: Option<String>,
     protected: Option<bool>,
 }
@@ -59,6 +76,14 @@ impl Payload for ImportBody {
 }
 
 /// Records a worker; `act` launches its instance.
+#[cfg_attr(
+    test,
+    utoipa::path(
+        post, path = "/workers", operation_id = "createWorker",
+        request_body = CreateBody,
+        responses((status = 201, body = WorkerView)),
+    )
+)]
 pub(crate) async fn create<P: Ports>(
     State(api): State<Arc<Api<P>>>,
     order: Order<CreateBody>,
@@ -89,6 +114,14 @@ pub(crate) async fn create<P: Ports>(
 }
 
 /// Takes over an instance that exists; `act` tags it.
+#[cfg_attr(
+    test,
+    utoipa::path(
+        post, path = "/workers/import", operation_id = "importInstance",
+        request_body = ImportBody,
+        responses((status = 201, body = WorkerView)),
+    )
+)]
 pub(crate) async fn import<P: Ports>(
     State(api): State<Arc<Api<P>>>,
     order: Order<ImportBody>,

@@ -10,20 +10,35 @@ use serde::Deserialize;
 
 use crate::body::{Entries, Object, Patch};
 use crate::input::{Faults, SettingsBody, tags_patch};
+#[cfg(test)]
+use crate::openapi::is;
 use crate::order::{Named, Nothing, Order, Payload};
 use crate::params::{Known, NoParams};
 use crate::problem::{Kind, Problem};
 use crate::reply::Reply;
+#[cfg(test)]
+use crate::view::WorkerView;
 use crate::{Api, Ports};
 
 /// The body of `PATCH /workers/{id}`: a merge patch (RFC 7396).
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = WorkerPatch))]
 pub(crate) struct PatchBody {
+    #[serde(default)]
+    #[cfg_attr(test, schema(value_type = is::Name))]
     name: Patch<String>,
+    #[serde(default)]
+    #[cfg_attr(test, schema(value_type = is::TagsPatch))]
     tags: Patch<Entries<Option<String>>>,
+    #[serde(default)]
+    #[cfg_attr(test, schema(value_type = SettingsBody))]
     settings: Patch<Object<SettingsBody>>,
+    #[serde(default)]
+    #[cfg_attr(test, schema(value_type = Option<is::HoldReason>))]
     held: Patch<String>,
+    #[serde(default)]
+    #[cfg_attr(test, schema(value_type = bool))]
     protected: Patch<bool>,
 }
 
@@ -86,6 +101,7 @@ impl Known for Ending {
 /// `DELETE /workers/{id}` takes no body.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Nothing))]
 pub(crate) struct NoBody {}
 
 impl Payload for NoBody {
@@ -94,6 +110,15 @@ impl Payload for NoBody {
 }
 
 /// Changes name, tags, settings and guards, all or none.
+#[cfg_attr(
+    test,
+    utoipa::path(
+        patch, path = "/workers/{id}", operation_id = "patchWorker",
+        params(("id" = is::WorkerId, Path)),
+        request_body = PatchBody,
+        responses((status = 200, body = WorkerView)),
+    )
+)]
 pub(crate) async fn patch<P: Ports>(
     State(api): State<Arc<Api<P>>>,
     named: Named,
@@ -104,6 +129,18 @@ pub(crate) async fn patch<P: Ports>(
 }
 
 /// Ends a worker and its instance, or only forgets it. What ends may have to be named, what is only forgotten lives on.
+#[cfg_attr(
+    test,
+    utoipa::path(
+        delete, path = "/workers/{id}", operation_id = "endWorker",
+        params(
+            ("id" = is::WorkerId, Path),
+            ("forget" = Option<bool>, Query),
+            ("confirm" = Option<String>, Query),
+        ),
+        responses((status = 202, body = WorkerView), (status = 200, body = WorkerView)),
+    )
+)]
 pub(crate) async fn delete<P: Ports>(
     State(api): State<Arc<Api<P>>>,
     named: Named,
@@ -127,6 +164,15 @@ pub(crate) async fn delete<P: Ports>(
 }
 
 /// Lets a worker run.
+#[cfg_attr(
+    test,
+    utoipa::path(
+        post, path = "/workers/{id}/start", operation_id = "startWorker",
+        params(("id" = is::WorkerId, Path)),
+        request_body = Nothing,
+        responses((status = 202, body = WorkerView), (status = 200, body = WorkerView)),
+    )
+)]
 pub(crate) async fn start<P: Ports>(
     State(api): State<Arc<Api<P>>>,
     named: Named,
@@ -136,6 +182,15 @@ pub(crate) async fn start<P: Ports>(
 }
 
 /// Lets a worker be stopped.
+#[cfg_attr(
+    test,
+    utoipa::path(
+        post, path = "/workers/{id}/stop", operation_id = "stopWorker",
+        params(("id" = is::WorkerId, Path)),
+        request_body = Nothing,
+        responses((status = 202, body = WorkerView), (status = 200, body = WorkerView)),
+    )
+)]
 pub(crate) async fn stop<P: Ports>(
     State(api): State<Arc<Api<P>>>,
     named: Named,
@@ -145,6 +200,15 @@ pub(crate) async fn stop<P: Ports>(
 }
 
 /// Reboots a worker.
+#[cfg_attr(
+    test,
+    utoipa::path(
+        post, path = "/workers/{id}/reboot", operation_id = "rebootWorker",
+        params(("id" = is::WorkerId, Path)),
+        request_body = Nothing,
+        responses((status = 202, body = WorkerView), (status = 200, body = WorkerView)),
+    )
+)]
 pub(crate) async fn reboot<P: Ports>(
     State(api): State<Arc<Api<P>>>,
     named: Named,
@@ -155,6 +219,15 @@ pub(crate) async fn reboot<P: Ports>(
 
 /// Asks for a look at a worker and its metrics now, instead of when it is due, and for another try with its tags if they
 /// were given up.
+#[cfg_attr(
+    test,
+    utoipa::path(
+        post, path = "/workers/{id}/sync", operation_id = "syncWorker",
+        params(("id" = is::WorkerId, Path)),
+        request_body = Nothing,
+        responses((status = 202, body = WorkerView)),
+    )
+)]
 pub(crate) async fn sync<P: Ports>(
     State(api): State<Arc<Api<P>>>,
     Named(id): Named,

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cursor::Query;
 use crate::failure::bad_cursor;
+#[cfg(test)]
+use crate::openapi::is;
 use crate::order::Named;
 use crate::params::{Known, Params};
 use crate::problem::{Kind, Problem};
@@ -21,10 +23,10 @@ use crate::reply::Reply;
 use crate::view::time;
 use crate::{Api, Ports};
 
-const DEFAULT_EVENTS: u32 = 50;
-const MAX_EVENTS: u32 = 100;
-const DEFAULT_POINTS: u32 = 100;
-const MAX_POINTS: u32 = 1000;
+pub(crate) const DEFAULT_EVENTS: u32 = 50;
+pub(crate) const MAX_EVENTS: u32 = 100;
+pub(crate) const DEFAULT_POINTS: u32 = 100;
+pub(crate) const MAX_POINTS: u32 = 1000;
 
 /// How far telemetry goes back when nobody says.
 const DEFAULT_SPAN: SignedDuration = SignedDuration::from_hours(24);
@@ -39,16 +41,20 @@ impl Known for Events {
 
 /// A page of facts.
 #[derive(Debug, Serialize)]
-struct EventsJson {
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Events))]
+pub(crate) struct EventsJson {
     items: Vec<EventsView>,
     next: Option<String>,
 }
 
 /// The facts that made one version.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Version))]
 struct EventsView {
     version: u64,
+    #[cfg_attr(test, schema(value_type = is::Time))]
     at: String,
+    #[cfg_attr(test, schema(value_type = Vec<is::Fact>))]
     facts: Vec<Fact>,
 }
 
@@ -59,6 +65,18 @@ struct After {
 }
 
 /// The facts of a worker.
+#[cfg_attr(
+    test,
+    utoipa::path(
+        get, path = "/workers/{id}/events", operation_id = "listEvents",
+        params(
+            ("id" = is::WorkerId, Path),
+            ("limit" = Option<is::EventsLimit>, Query),
+            ("cursor" = Option<is::Cursor>, Query),
+        ),
+        responses((status = 200, body = EventsJson)),
+    )
+)]
 pub(crate) async fn events<P: Ports>(
     State(api): State<Arc<Api<P>>>,
     Named(id): Named,
@@ -93,9 +111,13 @@ impl Known for Telemetry {
 
 /// A page of telemetry.
 #[derive(Debug, Serialize)]
-struct TelemetryJson {
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Telemetry))]
+pub(crate) struct TelemetryJson {
+    #[cfg_attr(test, schema(value_type = is::Time))]
     from: String,
+    #[cfg_attr(test, schema(value_type = is::Time))]
     to: String,
+    #[cfg_attr(test, schema(value_type = Vec<is::Point>))]
     items: Vec<PointView>,
     next: Option<String>,
 }
@@ -116,6 +138,20 @@ struct PointView {
 }
 
 /// What was measured on a worker, in percent.
+#[cfg_attr(
+    test,
+    utoipa::path(
+        get, path = "/workers/{id}/telemetry", operation_id = "listTelemetry",
+        params(
+            ("id" = is::WorkerId, Path),
+            ("from" = Option<is::Instant>, Query),
+            ("to" = Option<is::Instant>, Query),
+            ("limit" = Option<is::PointsLimit>, Query),
+            ("cursor" = Option<is::Cursor>, Query),
+        ),
+        responses((status = 200, body = TelemetryJson)),
+    )
+)]
 pub(crate) async fn telemetry<P: Ports>(
     State(api): State<Arc<Api<P>>>,
     Named(id): Named,

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cursor::Query;
 use crate::failure::bad_cursor;
+#[cfg(test)]
+use crate::openapi::is;
 use crate::order::Named;
 use crate::params::{Known, NoParams, Params};
 use crate::problem::{Kind, Problem};
@@ -19,14 +21,22 @@ use crate::reply::Reply;
 use crate::view::WorkerView;
 use crate::{Api, Ports};
 
-const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 100;
+pub(crate) const DEFAULT_LIMIT: u32 = 50;
+pub(crate) const MAX_LIMIT: u32 = 100;
 
 /// How many workers one request looks through for those its filters want. A page may therefore be short, even empty,
 /// and still have a `next`.
 const LOOK_THROUGH: usize = 1000;
 
 /// One worker.
+#[cfg_attr(
+    test,
+    utoipa::path(
+        get, path = "/workers/{id}", operation_id = "getWorker",
+        params(("id" = is::WorkerId, Path)),
+        responses((status = 200, body = WorkerView)),
+    )
+)]
 pub(crate) async fn get<P: Ports>(
     State(api): State<Arc<Api<P>>>,
     Named(id): Named,
@@ -45,7 +55,8 @@ impl Known for Listing {
 
 /// A page of workers.
 #[derive(Debug, Serialize)]
-struct WorkersJson {
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Workers))]
+pub(crate) struct WorkersJson {
     items: Vec<WorkerView>,
     next: Option<String>,
 }
@@ -79,6 +90,20 @@ impl Filter {
 
 /// The living workers, in the order of region and zone. A worker that was created a moment ago may not be among them
 /// yet, and one that comes or goes while somebody pages through them may be missed or met twice.
+#[cfg_attr(
+    test,
+    utoipa::path(
+        get, path = "/workers", operation_id = "listWorkers",
+        params(
+            ("status" = Option<is::LivingStatus>, Query),
+            ("region" = Option<is::Region>, Query),
+            ("name" = Option<is::Name>, Query),
+            ("limit" = Option<is::WorkersLimit>, Query),
+            ("cursor" = Option<is::Cursor>, Query),
+        ),
+        responses((status = 200, body = WorkersJson)),
+    )
+)]
 pub(crate) async fn list<P: Ports>(
     State(api): State<Arc<Api<P>>>,
     mut params: Params<Listing>,

@@ -10,6 +10,7 @@ use domain::{AlertDuration, DriftPolicy, Percent, PollInterval, Settings, Thresh
 use serde_json::Value;
 use tower::ServiceExt;
 
+use super::openapi::{self, Asked};
 use super::{World, creation};
 
 pub(crate) const ALICE: &str = "arn:aws:iam::123456789012:user/alice";
@@ -132,13 +133,15 @@ impl Client {
     }
 
     pub(crate) async fn send(&self, method: &str, target: &str, body: impl Into<Body>) -> Answer {
-        let mut request = Request::builder().method(method).uri(target);
-        for (name, value) in &self.headers {
-            request = request.header(name, value.as_slice());
-        }
+        let body = to_bytes(body.into(), usize::MAX).await.expect("a body");
+        let mut headers = self.headers.clone();
         let wants_key = method == "POST" && ["/workers", "/workers/import"].contains(&target);
         if self.keyed && wants_key && !self.headers.iter().any(|(name, _)| name == "idempotency-key") {
-            request = request.header("idempotency-key", self.world.new_key());
+            headers.push(("idempotency-key".to_owned(), self.world.new_key().into_bytes()));
+        }
+        let mut request = Request::builder().method(method).uri(target);
+        for (name, value) in &headers {
+            request = request.header(name, value.as_slice());
         }
         let mut context: Value = serde_json::json!({
             "requestId": "JKJaXmPLvHcESHA=", "accountId": "123456789012", "stage": "$default",
@@ -148,13 +151,15 @@ impl Client {
             context["authorizer"] = authorizer.clone();
         }
         let context: ApiGatewayV2httpRequestContext = serde_json::from_value(context).expect("a context");
-        let request = request.extension(context).body(body.into()).expect("a request");
+        let request = request.extension(context).body(Body::from(body.clone())).expect("a request");
         let response = self.router.clone().oneshot(request).await.expect("infallible");
-        let (parts, body) = response.into_parts();
-        let bytes = to_bytes(body, usize::MAX).await.expect("a body");
+        let (parts, answered) = response.into_parts();
+        let bytes = to_bytes(answered, usize::MAX).await.expect("a body");
         let text = String::from_utf8(bytes.into()).expect("UTF-8");
         assert_eq!(parts.headers["x-request-id"], "JKJaXmPLvHcESHA=", "{method} {target}");
-        Answer { status: parts.status, headers: parts.headers, text }
+        let answer = Answer { status: parts.status, headers: parts.headers, text };
+        openapi::hold(&Asked { method, target, headers: &headers, body: &body }, &answer);
+        answer
     }
 
     pub(crate) async fn get(&self, target: &str) -> Answer {
