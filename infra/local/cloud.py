@@ -47,10 +47,12 @@ class Cloud:
             state = self.emulators.running()
             if state:
                 say(f"MiniStack, moto and the pulse are running (ports {', '.join(map(str, state['ports']))}).")
-            self.stack.build()
-            if not state:
+            else:
+                # What a build that takes minutes would be in vain for is said before it.
                 self.down(quiet=True)
-                state = self.emulators.start()
+                self.emulators.ports()
+            self.stack.build()
+            state = state or self.emulators.start()
             self.stack.deploy(state)
             if seed:
                 sample.seed(self, state)
