@@ -90,3 +90,58 @@ fn the_parameters_have_the_ranges_of_the_code() {
     }
     hold("What CloudFormation accepts the functions accept, and the reverse.", &faults);
 }
+
+#[test]
+fn what_cloudformation_lets_through_the_api_starts_with() {
+    let template = Template::read();
+    let mut faults = Vec::new();
+    // Listing something twice is beyond a pattern; each is as it is on its own.
+    for (parameter, variable, texts) in [
+        (
+            "ViewerPrincipals",
+            "VIEWER_PRINCIPALS",
+            &[
+                "arn:aws:iam::123456789012:user/ann",
+                "arn:aws:iam::123456789012:user/team/ann,arn:aws:iam::123456789012:root",
+                "arn:*:iam::*:role/ops-?*",
+                "arn:aws:iam::123456789012:role/team/ops",
+                "arn:aws:iam::123456789012:root,arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/x",
+                "arn:aws:iam::123456789012:",
+                "arn:aws:iam",
+                "arn:x",
+                "ann",
+                "**",
+            ][..],
+        ),
+        (
+            "AllowedInstanceTypes",
+            "ALLOWED_INSTANCE_TYPES",
+            &["m5zn.metal,c5.*", "u-24tb1.112xlarge", "M5.large", "c5.*,", "c5 .*", &"x".repeat(41)],
+        ),
+        (
+            "AllowedImageOwners",
+            "ALLOWED_IMAGE_OWNERS",
+            &["self,amazon", "210987654321", "me", "1234", "self,"],
+        ),
+        (
+            "RoleClaim",
+            "ROLE_CLAIM",
+            &["cognito:groups", "https://example.com/roles", "two words", &"x".repeat(129)],
+        ),
+    ] {
+        let pattern =
+            template.section("Parameters")[parameter]["AllowedPattern"].as_str().expect("a pattern");
+        let pattern = fancy_regex::Regex::new(pattern).expect("a regular expression");
+        for text in texts {
+            let mut variables = default_environment(&template, "ApiFunction");
+            variables.insert("ADMIN_PRINCIPALS".to_owned(), String::new());
+            variables.insert(variable.to_owned(), (*text).to_owned());
+            let (deployed, starts) =
+                (pattern.is_match(text).expect("a short text"), ApiConfig::parse(&variables).is_ok());
+            if deployed != starts {
+                faults.push(format!("{parameter}={text}: CloudFormation {deployed}, the function {starts}"));
+            }
+        }
+    }
+    hold("What CloudFormation accepts the functions accept, and the reverse.", &faults);
+}

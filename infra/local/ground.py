@@ -1,6 +1,7 @@
 """What the parts of the local cloud share: where it lies, what is in it, and how its emulators are spoken with."""
 
 import os
+import platform
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ VENV = Path(sys.prefix)
 REGION = "us-east-1"
 REGIONS = f"{REGION},us-west-2"
 STACK = "cml-fleet"
+ARCH = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())  # as Lambda calls it
 NOT_RUNNING = "The local cloud is not running: make up"
 
 

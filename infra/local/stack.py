@@ -2,11 +2,10 @@
 
 import json
 import os
-import platform
 import subprocess
 
 import users
-from ground import NOT_RUNNING, REGION, REGIONS, ROOT, STACK, VENV, Failure, client, environment_of, say, shown
+from ground import ARCH, NOT_RUNNING, REGION, REGIONS, ROOT, STACK, VENV, Failure, client, environment_of, say, shown
 
 BUCKET = "cml-fleet-artifacts"
 
@@ -21,24 +20,24 @@ class Stack:
     def build(self):
         say("Building the functions (the first time takes about 12 minutes, most of it for the AWS SDKs) ...")
         log = self.folder / "build.log"
-        arch = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
         # First what takes long, in full view; then SAM, which only copies.
         if subprocess.run(["make", "build"], cwd=ROOT).returncode:
             raise Failure("The functions do not compile; the errors are above.")
         command = [VENV / "bin" / "sam", "build", "--build-dir", self.folder / "build"]
-        quietly(command, {**environment_of(0), "ARCH": arch}, log, "`sam build` failed")
+        quietly(command, {**environment_of(0), "ARCH": ARCH}, log, "`sam build` failed")
 
     def deploy(self, state, changes=()):
         port = state["ports"][0]
         say("Deploying template.yaml with `sam deploy` ...")
         parameters = {
-            "Architecture": {"aarch64": "arm64"}.get(platform.machine(), platform.machine()),
+            "Architecture": ARCH,
             "Regions": REGIONS,
             "AllowPrivateWebhooks": "true",
             **({"NotificationWebhooks": state["webhooks"]} if state["webhooks"] else {}),
             "MetricsPollIntervalSeconds": "60",
             "MetricPeriodSeconds": "60",
-            **(users.parameters(state) if users.wanted() else {}),
+            # `sam deploy` keeps what is not said, so that signatures count again is said too. An empty value wants its quotes.
+            **(users.parameters(state) if users.wanted() else {"OidcIssuer": '""', "OidcAudience": '""'}),
             **dict(item.split("=", 1) for item in [*os.environ.get("PARAMETERS", "").split(), *changes]),
         }
         client("s3", port).create_bucket(Bucket=BUCKET)

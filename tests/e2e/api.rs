@@ -38,17 +38,6 @@ impl Api {
         if required && !headers.iter().any(|(name, _)| *name == "idempotency-key") {
             headers.push(("idempotency-key", &key));
         }
-        self.send_as_it_is(method, path, body, &headers).await
-    }
-
-    /// Any signed request, with these headers.
-    pub(crate) async fn send_as_it_is(
-        &self,
-        method: &str,
-        path: &str,
-        body: Option<&str>,
-        headers: &[(&str, &str)],
-    ) -> Result<Answer> {
         let mut all: Vec<(&str, Vec<u8>)> =
             headers.iter().map(|(name, value)| (*name, value.as_bytes().to_vec())).collect();
         if body.is_some() && !headers.iter().any(|(name, _)| *name == "content-type") {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::{Client, creation};
 
-/// Every route but `GET /health`, with the roles that may ask for it.
+/// Every route but `GET /health` and `GET /openapi.json`, with the roles that may ask for it.
 const ROUTES: [(&str, &str, &[&str]); 12] = [
     ("GET", "/workers", &["viewer", "operator", "admin"]),
     ("GET", "/workers/{id}", &["viewer", "operator", "admin"]),

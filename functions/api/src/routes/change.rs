@@ -101,7 +101,6 @@ impl Known for Ending {
 /// `DELETE /workers/{id}` takes no body.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Nothing))]
 pub(crate) struct NoBody {}
 
 impl Payload for NoBody {
