@@ -58,7 +58,8 @@ impl Actuator for OneByOne<'_> {
     }
 
     async fn call_many(&self, _: &Region, _: ActionKind, _: &[InstanceId]) -> Result<Vec<Accepted>, Failure> {
-        Err(Failure { kind: FailureKind::Other, message: "InternalError".to_owned() })
+        // A definite refusal: after an answer that was lost, nobody could say that it was not called.
+        Err(Failure { kind: FailureKind::Refused, message: "OneAtATime".to_owned() })
     }
 }
 

@@ -125,6 +125,8 @@ async fn who_is_forgotten_while_it_waits_for_its_turn_is_left_alone() {
 struct Ec2<'a> {
     stack: &'a Stack,
     over_quota: bool,
+    /// The answers to calls for several are lost.
+    silent: bool,
     then: Option<(WorkerId, Command)>,
 }
 
@@ -153,7 +155,9 @@ impl Actuator for Ec2<'_> {
         kind: ActionKind,
         ids: &[InstanceId],
     ) -> Result<Vec<Accepted>, Failure> {
-        self.answered(self.stack.world.call_many(region, kind, ids).await).await
+        let answer = self.stack.world.call_many(region, kind, ids).await;
+        let lost = Failure { kind: FailureKind::Other, message: "no answer in time".to_owned() };
+        self.answered(if self.silent { Err(lost) } else { answer }).await
     }
 }
 
@@ -171,7 +175,7 @@ async fn halved(stack: &Stack, command: Command) {
     let all = to_start(stack, 8).await;
     stack.world.state().machines.get_mut(&all[7].1).expect("there").observed = Observed::Stopping;
     let (meanwhile, its) = &all[1];
-    let ec2 = Ec2 { stack, over_quota: false, then: Some((*meanwhile, command)) };
+    let ec2 = Ec2 { stack, over_quota: false, silent: false, then: Some((*meanwhile, command)) };
     let report = reconcile(&ec2, &all).await;
     assert_eq!((report.accepted, report.refused, report.withheld), (6, 1, 1));
     assert_eq!(stack.observed(its), Observed::Stopped, "in the first half, and not called for");
@@ -191,11 +195,28 @@ async fn a_half_of_a_batch_does_not_call_who_was_forgotten_meanwhile() {
 }
 
 #[tokio::test]
+async fn who_is_held_after_a_batch_whose_answer_was_lost_may_have_been_called() {
+    let stack = Stack::default();
+    let all = to_start(&stack, 4).await;
+    let (held, _) = &all[1];
+    let ec2 = Ec2 {
+        stack: &stack,
+        over_quota: false,
+        silent: true,
+        then: Some((*held, guarding(Some("cabling")))),
+    };
+    let report = reconcile(&ec2, &all).await;
+    assert_eq!(report.withheld, 0, "nobody knows that it was not called");
+    let failed = stack.world.worker(*held).worker.state().attempt.clone().expect("an attempt").failed;
+    assert_eq!(failed.expect("failed").0.kind, FailureKind::Other);
+}
+
+#[tokio::test]
 async fn a_quota_that_is_used_up_costs_no_call_for_each_worker() {
     let stack = Stack::default();
     let all = to_start(&stack, 16).await;
     stack.world.state().room.insert("us-east-1a".parse().expect("a zone"), 0);
-    let report = reconcile(&Ec2 { stack: &stack, over_quota: true, then: None }, &all).await;
+    let report = reconcile(&Ec2 { stack: &stack, over_quota: true, silent: false, then: None }, &all).await;
     assert_eq!((report.accepted, report.refused), (0, 16));
     assert_eq!(stack.world.called("call_many") + stack.world.called("start"), 5, "sixteen, 8, 4, 2 and one");
 }

@@ -183,6 +183,10 @@ where
     /// Asks the governor once for all, and lets each go when it is its turn: who has waited longest first.
     async fn take_turns(&self, key: &BucketKey, limits: &Limits, mut group: Vec<Stored>, run: &mut Run) {
         let now = self.now();
+        // What nobody has time to use is not taken out of the buckets.
+        if now >= run.until {
+            return run.leave(&group);
+        }
         let place = |stored: &Stored| {
             let queued = stored.worker.state().queued.filter(|queued| queued.action == key.action);
             queued.filter(|queued| queued.is_up(now)).map(|queued| queued.not_before)

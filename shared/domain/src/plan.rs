@@ -221,7 +221,9 @@ impl Worker {
             (Some(action), reason) => {
                 let kind = action.kind();
                 events.extend(worker.overtaken(kind));
-                let tried = |attempt: &Attempt| attempt.number - u32::from(worker.moves_on_from(attempt));
+                // The number is nought after a release, wherever among the alternatives it was.
+                let tried =
+                    |attempt: &Attempt| attempt.number.saturating_sub(worker.moves_on_from(attempt).into());
                 let tried = worker.0.attempt.as_ref().filter(|a| a.action == kind).map_or(0, tried);
                 events.push(Event::ActionIssued {
                     action: kind,

@@ -43,7 +43,8 @@ where
             for issued in batch {
                 match full.get(&pool(&issued)) {
                     Some(no_room) => {
-                        self.settle(issued, &Err(no_room.clone()), self.fleet.clock.now(), run).await
+                        let why = open_or(failed.as_ref(), no_room.clone());
+                        self.settle(issued, &Err(why), self.fleet.clock.now(), run).await;
                     }
                     None => asked.push(issued),
                 }
@@ -51,7 +52,7 @@ where
             if asked.is_empty() {
                 continue;
             }
-            if let Some(failed) = failed
+            if let Some(failed) = failed.clone()
                 && (throttled || !self.may_call_again(key, run).await)
             {
                 self.settle_all(asked, &not_asked(failed), self.fleet.clock.now(), run).await;
@@ -59,6 +60,7 @@ where
             }
             let (asked, withheld) = self.still_free(key.action, asked).await;
             for (issued, why) in withheld {
+                let why = open_or(failed.as_ref(), why);
                 self.settle(issued, &Err(why), self.fleet.clock.now(), run).await;
             }
             if asked.is_empty() {
@@ -240,6 +242,12 @@ fn names(message: &str, id: &str) -> bool {
 
 /// What is told of those for whom no further call was made: the call that failed may have been carried out, or it was refused
 /// because of somebody else, and they are not to blame.
+/// The failure of the call that named a worker before, if that call may have been carried out: nothing that happens later
+/// makes it undone.
+fn open_or(failed: Option<&Failure>, since: Failure) -> Failure {
+    failed.filter(|failed| failed.kind.is_open()).cloned().unwrap_or(since)
+}
+
 fn not_asked(failed: Failure) -> Failure {
     if failed.kind.is_open() {
         return failed;

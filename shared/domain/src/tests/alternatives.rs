@@ -1,6 +1,6 @@
 //! What is launched instead, when, and under which token.
 
-use super::support::{Story, creation, id, operator, policy, t};
+use super::support::{Story, creation, hold, id, operator, policy, release, t};
 use crate::{
     Action, ActionKind, Alternative, Command, DriftPolicy, Event, FailureKind, LaunchSpec, MAX_ATTEMPTS,
     Status, Worker,
@@ -176,4 +176,11 @@ fn an_alternative_that_is_due_at_once_waits_for_its_turn_like_any_launch() {
         Some(("c5.large subnet-1 *-1".to_owned(), 1)),
         "to wait is no attempt, and both are one"
     );
+}
+
+#[test]
+fn a_release_counts_afresh_and_goes_on_where_it_was() {
+    let moving = created().issuing(0).refused(FailureKind::Capacity, 1);
+    let released = moving.asked(hold("cabling"), 2).asked(release(), 3);
+    assert_eq!(launch(&released, 4).expect("another"), ("c5.large subnet-1 *-1".to_owned(), 1));
 }
