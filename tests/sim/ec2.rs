@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use app::ports::Instance;
 use domain::{CheckStatus, InstanceId, Observed, WORKER_TAG, WorkerId, Zone};
-use tests::world::account;
+use tests::world::{Throttle, account};
 
 use crate::faults::Fault;
 use crate::trace::Step;
@@ -129,22 +129,14 @@ impl Bucket {
     }
 }
 
-/// Which bucket of requests a call draws from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Api {
-    Describe,
-    Mutate,
-    Start,
-    Run,
-    Terminate,
-}
-
 /// All instances and buckets of the one region.
 #[derive(Debug, Default)]
 pub(crate) struct Ec2 {
     pub(crate) machines: BTreeMap<InstanceId, Machine>,
     pub(crate) tokens: BTreeMap<String, InstanceId>,
-    buckets: BTreeMap<(Api, bool), Bucket>,
+    /// What is left for calls that change.
+    pub(crate) throttle: Throttle,
+    looks: Option<Bucket>,
     /// Until when calls that name an instance of this zone fail.
     pub(crate) zone_down_until: [i64; 2],
     /// For the laws, which are EC2's and are in a hurry: the policy of `act` is not in force, and no state lasts long.
@@ -152,22 +144,9 @@ pub(crate) struct Ec2 {
 }
 
 impl Ec2 {
-    /// Whether EC2 takes a call that names so many instances now.
-    pub(crate) fn admits(&mut self, api: Api, instances: usize, now: i64) -> bool {
-        let request = self.buckets.entry((api, false)).or_insert_with(|| match api {
-            Api::Describe => Bucket::new(100.0, 20.0),
-            Api::Mutate => Bucket::new(50.0, 5.0),
-            Api::Start | Api::Run => Bucket::new(5.0, 2.0),
-            Api::Terminate => Bucket::new(100.0, 5.0),
-        });
-        if !request.take(1.0, now) {
-            return false;
-        }
-        let resource = self.buckets.entry((api, true)).or_insert_with(|| match api {
-            Api::Start | Api::Run => Bucket::new(1000.0, 2.0),
-            Api::Terminate | Api::Mutate | Api::Describe => Bucket::new(1000.0, 20.0),
-        });
-        api == Api::Describe || resource.take(instances as f64, now)
+    /// Whether EC2 takes a call that only looks now: 100 at once, 20 a second.
+    pub(crate) fn admits_look(&mut self, now: i64) -> bool {
+        self.looks.get_or_insert_with(|| Bucket::new(100.0, 20.0)).take(1.0, now)
     }
 
     /// The instances that carry a worker's tag.

@@ -64,7 +64,7 @@ fn plan(seed: u64, hours: i64) -> Plan {
     Plan { seed, hours, workers, faults, only_begin: false }
 }
 
-/// The seeds that found something once.
+/// Seeds beyond the first that notice what those do not.
 fn found() -> Vec<u64> {
     let lines = include_str!("seeds.txt").lines().filter(|line| !line.starts_with('#'));
     lines

@@ -69,11 +69,12 @@ impl People {
         self.people.iter().all(|person| person.asking.is_none())
     }
 
-    /// A request is carried out, for the first time or once more.
-    pub(crate) fn carried_out(&mut self, key: &RequestKey) {
+    /// A request is carried out, for the first time or once more. `false` if it was answered for good before, and the answer
+    /// was stored.
+    pub(crate) fn carried_out(&mut self, key: &RequestKey) -> bool {
         let request = (key.caller.clone(), key.key.clone());
-        self.unstored.remove(&request);
-        self.answers.remove(&request);
+        let unstored = self.unstored.remove(&request);
+        self.answers.remove(&request).is_none() || unstored
     }
 
     /// The answer to a request could not be stored.

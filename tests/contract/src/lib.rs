@@ -1,8 +1,9 @@
 //! What every adapter of a port promises, as laws that any adapter can be held to.
 //!
 //! A law is a function over a [`Subject`], one adapter of each port, and panics where the adapter breaks it. The same laws run
-//! on the account in memory, which the scenarios believe, and on the real adapters before the emulators of AWS. So the
-//! memory is known to be like the wire code, and the wire code like what the use cases expect.
+//! on the account in memory, which the scenarios believe, on the simulator's ports while nothing fails, and on the real
+//! adapters before the emulators of AWS. So these are known to be like the wire code, and the wire code like what the use
+//! cases expect.
 //!
 //! A law whose truth is AWS's and not ours names AWS's documentation. Laws share their tables with each other: each names
 //! its own workers, regions and notices, and asserts nothing about anybody else's.

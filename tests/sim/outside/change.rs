@@ -6,23 +6,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use app::ports::{Accepted, Actuator};
 use app::record::Stored;
 use domain::{
-    Action, ActionKind, Failure, FailureKind, InstanceId, MANAGED_TAG, Observed, Region, Timestamp,
-    WORKER_TAG, WorkerId,
+    Action, ActionKind, Failure, FailureKind, InstanceId, MANAGED_TAG, Observed, Region, WORKER_TAG, WorkerId,
 };
-use tests::world::State;
 
 use super::{Outside, Port};
-use crate::ec2::Api;
 use crate::faults::Fault;
 use crate::trace::Step;
-use crate::world::{CALL, Inner};
+use crate::world::Inner;
 
 fn fail(kind: FailureKind, message: &str) -> Failure {
     Failure { kind, message: message.to_owned() }
-}
-
-fn throttled() -> Failure {
-    fail(FailureKind::Throttled, "RequestLimitExceeded")
 }
 
 fn unknown() -> Failure {
@@ -31,16 +24,6 @@ fn unknown() -> Failure {
 
 fn accepted(instance: &InstanceId, observed: Option<Observed>) -> Accepted {
     Accepted { instance: instance.clone(), observed, launched: None }
-}
-
-/// The bucket a change draws from.
-const fn bucket(kind: ActionKind) -> Api {
-    match kind {
-        ActionKind::Launch => Api::Run,
-        ActionKind::Start => Api::Start,
-        ActionKind::Terminate => Api::Terminate,
-        ActionKind::Stop | ActionKind::Reboot | ActionKind::Tag | ActionKind::Locate => Api::Mutate,
-    }
 }
 
 fn refused(fault: Fault) -> Failure {
@@ -52,18 +35,14 @@ impl Inner {
     /// Carries an action out, as EC2 would.
     fn carry_out(&mut self, action: &Action) -> Result<Accepted, Failure> {
         let now = self.now;
-        match action {
+        if let Action::Tag { instance, set, remove } = action
+            && set.is_empty()
+            && remove.is_empty()
+        {
             // Nothing to say to EC2.
-            Action::Tag { instance, set, remove } if set.is_empty() && remove.is_empty() => {
-                return Ok(accepted(instance, None));
-            }
-            Action::Locate => return Err(fail(FailureKind::Invalid, "locate is not a change")),
-            _ if !self.ec2.admits(bucket(action.kind()), 1, now) => {
-                self.throttled(action.kind());
-                return Err(throttled());
-            }
-            _ => {}
+            return Ok(accepted(instance, None));
         }
+        self.take_tokens(action.kind(), 1)?;
         match action {
             Action::Launch { spec, token, tags, .. } => self.run_instance(token, spec, tags),
             Action::Tag { instance, set, remove } => {
@@ -214,10 +193,9 @@ impl Actuator for Outside {
             inner.would_take(kind, ids)?;
             let mut accepted = Vec::new();
             for id in ids {
-                let owner =
-                    tables.owners.iter().find(|(key, _)| key.instance == *id).map(|(_, worker)| *worker);
-                // A call that is being made is not called back.
-                let owner = owner.or_else(|| inner.just_forgotten(id, &tables));
+                let owner = tables.owners.iter().find(|(key, _)| key.instance == *id);
+                // Or whose it was last; whether the call came too late for that is a law of every call.
+                let owner = owner.map(|(_, worker)| *worker).or_else(|| inner.last_owner(id, &tables));
                 match owner {
                     Some(worker) => {
                         inner.acting(self.function(), worker, kind, &tables);
@@ -236,23 +214,19 @@ impl Actuator for Outside {
 }
 
 impl Inner {
-    /// The worker that this was the instance of until a moment ago.
-    fn just_forgotten(&self, id: &InstanceId, tables: &State) -> Option<WorkerId> {
-        let recent = |at: Timestamp| self.now - at.as_millisecond() <= CALL;
-        let was = |stored: &&Stored| {
-            let state = stored.worker.state();
-            state.instance.as_ref() == Some(id) && state.forgotten_at.is_some_and(recent)
-        };
-        tables.workers.values().find(was).map(|stored| stored.worker.id())
+    /// EC2's tokens for a call. It has one for every call of ours: nobody else draws on these buckets here.
+    fn take_tokens(&mut self, kind: ActionKind, instances: usize) -> Result<(), Failure> {
+        let answer = self.ec2.throttle.take(kind, instances, self.now);
+        if answer.is_err() && !self.ec2.tame {
+            self.violated(format!("EC2 throttles a {kind}, and act counts along"));
+        }
+        answer
     }
 
     /// Whether EC2 takes this change of all of these.
     fn would_take(&mut self, kind: ActionKind, ids: &[InstanceId]) -> Result<(), Failure> {
         let now = self.now;
-        if !self.ec2.admits(bucket(kind), ids.len(), now) {
-            self.throttled(kind);
-            return Err(throttled());
-        }
+        self.take_tokens(kind, ids.len())?;
         for id in ids {
             let machine = self.ec2.machines.get(id).filter(|m| !m.is_forgotten(now)).ok_or_else(unknown)?;
             if !self.ec2.tame && !machine.tags.contains_key(MANAGED_TAG) {

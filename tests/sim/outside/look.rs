@@ -7,7 +7,7 @@ use app::ports::{Answered, Compute, ImageQuery, Instance, InstanceStatus, Metric
 use domain::{CheckStatus, InstanceId, Metric, Region, Timestamp, Vitals, WorkerId};
 
 use super::{Outside, Port, failed};
-use crate::ec2::{Api, DENIED, Phase, zone};
+use crate::ec2::{DENIED, Phase, zone};
 use crate::faults::Fault;
 use crate::world::{Inner, MINUTE, SECOND};
 
@@ -33,7 +33,7 @@ impl Outside {
         }
         let mut inner = self.world.inner();
         let now = inner.now;
-        if !inner.ec2.admits(Api::Describe, ids.len(), now) {
+        if !inner.ec2.admits_look(now) {
             return Err(throttled());
         }
         let lag = self.lag_of_ec2(&mut inner);
@@ -107,7 +107,7 @@ impl Compute for Outside {
         let admitted = {
             let mut inner = self.world.inner();
             let now = inner.now;
-            inner.ec2.admits(Api::Describe, 1, now)
+            inner.ec2.admits_look(now)
         };
         if !admitted {
             return Err(throttled());
@@ -122,7 +122,7 @@ impl Compute for Outside {
         let found = {
             let mut inner = self.world.inner();
             let now = inner.now;
-            if !inner.ec2.admits(Api::Describe, 1, now) {
+            if !inner.ec2.admits_look(now) {
                 return Err(throttled());
             }
             let lag = self.lag_of_ec2(&mut inner);

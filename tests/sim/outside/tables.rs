@@ -173,7 +173,10 @@ impl Idempotency for Outside {
         through!(self, BeginRequest, {
             let begun = self.world.tables.begin(key, reserve, now, lease_until).await;
             if matches!(begun, Ok(Begun::Fresh { .. })) {
-                self.world.inner().people.carried_out(key);
+                let mut inner = self.world.inner();
+                if !inner.people.carried_out(key) {
+                    inner.violated(format!("{key:?} has its answer, and is carried out again"));
+                }
             }
             begun
         })

@@ -182,10 +182,12 @@ impl State {
                 Ok(Accepted { instance: instance.clone(), observed: None, launched: None })
             }
             Action::Start(id) | Action::Stop(id) | Action::Reboot(id) | Action::Terminate(id) => {
+                let room = self.room.clone();
                 if action.kind() == ActionKind::Start {
                     self.has_room(std::slice::from_ref(id))?;
                 }
-                self.change(action.kind(), id)
+                // What is refused takes no room.
+                self.change(action.kind(), id).inspect_err(|_| self.room = room)
             }
             Action::Locate => {
                 Err(Failure { kind: FailureKind::Invalid, message: "locate is not a change".to_owned() })
