@@ -9,7 +9,7 @@ use tests::world::State;
 
 use crate::trace::Step;
 use crate::wiring::Function;
-use crate::world::{CALL, Inner, SECOND};
+use crate::world::{CALL, Inner, InvocationId, SECOND};
 
 /// How old the record of an intent may be when its call is made: the lease of the call, and some skew.
 const INTENT_HOLDS: i64 = 64 * SECOND;
@@ -30,6 +30,8 @@ pub(crate) struct Books {
     calls: BTreeMap<(WorkerId, u64), u32>,
     /// Reboots asked for and carried out.
     reboots: BTreeMap<WorkerId, (u32, u32)>,
+    /// Which invocation read a worker last, and when.
+    read: BTreeMap<WorkerId, (InvocationId, i64)>,
     /// Since when workers are over.
     over: BTreeMap<WorkerId, i64>,
     /// Since when workers are held.
@@ -143,6 +145,11 @@ impl Inner {
         }
     }
 
+    /// An invocation reads these workers.
+    pub(crate) fn read(&mut self, by: InvocationId, workers: &[WorkerId]) {
+        self.books.read.extend(workers.iter().map(|worker| (*worker, (by, self.now))));
+    }
+
     /// Of the workers that are over the one that had this instance last.
     pub(crate) fn last_owner(&self, id: &InstanceId, tables: &State) -> Option<WorkerId> {
         let had = |worker: &&WorkerId| {
@@ -153,16 +160,23 @@ impl Inner {
     }
 
     /// A call that changes EC2 is about to take effect.
-    pub(crate) fn acting(&mut self, by: Function, worker: WorkerId, kind: ActionKind, tables: &State) {
+    pub(crate) fn acting(
+        &mut self,
+        (by, run): (Function, InvocationId),
+        worker: WorkerId,
+        kind: ActionKind,
+        tables: &State,
+    ) {
         if by != Function::Act {
             self.violated(format!("{by} changes EC2: {kind} of {worker}"));
         }
-        if self.books.held.get(&worker).is_some_and(|since| self.now - since > CALL) {
-            self.violated(format!("{kind} of {worker}, which is held"));
-        }
-        // A call that is being made is not called back.
-        if self.books.over.get(&worker).is_some_and(|since| self.now - since > CALL) {
-            self.violated(format!("{kind} of {worker}, which is over"));
+        // A call that is being made is not called back; but who has read it since knows.
+        let read = self.books.read.get(&worker).filter(|(reader, _)| *reader == run).map(|(_, at)| *at);
+        let knows = |since: &i64| self.now - since > CALL || read.is_some_and(|at| *since < at);
+        let hands_off = [(&self.books.held, "held"), (&self.books.over, "over")];
+        let known = hands_off.into_iter().find(|(since, _)| since.get(&worker).is_some_and(knows));
+        if let Some((_, what)) = known {
+            self.violated(format!("{kind} of {worker}, which is {what}"));
         }
         let issued = tables.facts.range((worker, 0)..=(worker, u64::MAX)).rev().find_map(|(_, record)| {
             record.events.iter().find_map(|event| match event {

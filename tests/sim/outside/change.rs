@@ -144,7 +144,7 @@ impl Actuator for Outside {
             let tables = self.world.tables.state();
             let mut inner = self.world.inner();
             if kind != ActionKind::Locate {
-                inner.acting(self.function(), worker, kind, &tables);
+                inner.acting((self.function(), self.invocation()), worker, kind, &tables);
             }
             // A launch that was made before needs no more.
             let takes_room = match action {
@@ -198,7 +198,7 @@ impl Actuator for Outside {
                 let owner = owner.map(|(_, worker)| *worker).or_else(|| inner.last_owner(id, &tables));
                 match owner {
                     Some(worker) => {
-                        inner.acting(self.function(), worker, kind, &tables);
+                        inner.acting((self.function(), self.invocation()), worker, kind, &tables);
                         inner.step(Step::Acted(worker, kind, "accepted with others"));
                         inner.acted(worker, kind, true);
                     }

@@ -36,11 +36,17 @@ macro_rules! through {
 
 impl Workers for Outside {
     async fn load(&self, id: WorkerId) -> Result<Option<Stored>, StoreError> {
-        through!(self, Load, self.world.tables.load(id).await)
+        through!(self, Load, {
+            self.world.inner().read(self.invocation(), &[id]);
+            self.world.tables.load(id).await
+        })
     }
 
     async fn load_many(&self, ids: &[WorkerId]) -> Result<Vec<Stored>, StoreError> {
-        through!(self, LoadMany, self.world.tables.load_many(ids).await)
+        through!(self, LoadMany, {
+            self.world.inner().read(self.invocation(), ids);
+            self.world.tables.load_many(ids).await
+        })
     }
 
     async fn save(
