@@ -52,6 +52,7 @@ impl Worker {
                     queued: None,
                     stray: None,
                     reboot_requested_at: None,
+                    reboot_asked_at: None,
                     gave_up: BTreeMap::new(),
                     alerts: BTreeMap::new(),
                     terminated_at: None,
@@ -117,6 +118,7 @@ impl Worker {
             Event::DesiredChanged { to, at, .. } => self.desire(*to, *at),
             Event::RebootRequested { at, .. } => {
                 self.0.reboot_requested_at = Some(*at);
+                self.0.reboot_asked_at = Some(*at);
                 self.start_afresh(ActionKind::Reboot);
             }
             Event::RetryRequested { action, .. } => self.start_afresh(*action),

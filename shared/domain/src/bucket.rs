@@ -187,6 +187,32 @@ impl Turns {
     }
 }
 
+/// What lies ahead of many workers that wait for the same kind of action; see [`Level::forecast`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forecast {
+    now: Timestamp,
+    calls: Turns,
+    workers: Turns,
+    batch: u32,
+}
+
+impl Forecast {
+    /// The turn of the worker of this number, from 0.
+    pub fn nth(&self, number: u32) -> Timestamp {
+        self.workers.nth(number).max(self.calls.nth(number / self.batch))
+    }
+
+    /// About how many calls so many workers take. Who has to wait is called for once a minute, when the poll comes by.
+    pub fn calls(&self, workers: u32) -> u32 {
+        let at_once = (0..workers).take_while(|number| self.workers.nth(*number) <= self.now);
+        let at_once = u32::try_from(at_once.count()).unwrap_or(u32::MAX);
+        let (waiting, a_minute) = (workers - at_once, 60_000 / self.workers.millis.max(1));
+        let batches = |workers: u32| workers.div_ceil(self.batch);
+        let whole = waiting.checked_div(a_minute).unwrap_or(0);
+        batches(at_once) + whole * batches(a_minute) + batches(waiting - whole * a_minute)
+    }
+}
+
 impl Level {
     /// What is left when EC2 throttles a call all the same: nothing. Others draw on the same buckets.
     pub fn empty(limits: &Limits, now: Timestamp) -> Self {
@@ -203,15 +229,32 @@ impl Level {
         }
     }
 
+    /// What is left as far as it can be believed: all of it if nobody ever asked.
+    fn believed(before: Option<Self>, limits: &Limits, now: Timestamp) -> Self {
+        let known = before.unwrap_or(Self { calls_full_at: now, workers_full_at: now });
+        let full_at = known.workers_full_at.max(known.calls_full_at).as_millisecond();
+        if full_at - now.as_millisecond() > UNBELIEVABLE { Self::empty(limits, now) } else { known }
+    }
+
+    /// When EC2 can be asked for each of many workers that all fall due now, if nobody else asks.
+    pub fn forecast(before: Option<Self>, limits: &Limits, now: Timestamp) -> Forecast {
+        let (known, at) = (Self::believed(before, limits, now), now.as_millisecond());
+        let turns =
+            |rate: Rate, full_at| Turns { start: rate.start(full_at, at), millis: rate.millis, floor: at };
+        Forecast {
+            now,
+            calls: turns(limits.calls, known.calls_full_at),
+            workers: turns(limits.workers, known.workers_full_at),
+            batch: limits.batch.max(1),
+        }
+    }
+
     /// Admits as many as there are tokens for, promises the others theirs, and says what is left. `before` is `None` if nobody
     /// ever asked. A clock that is behind gets less, and one that is ahead at most what it is ahead, and that once.
     pub fn admit(before: Option<Self>, limits: &Limits, ask: Ask, now: Timestamp) -> (Self, Admission) {
         let Limits { calls, workers, batch } = *limits;
         let (at, until) = (now.as_millisecond(), ask.until.map(|until| until.as_millisecond()));
-        let full = Self { calls_full_at: now, workers_full_at: now };
-        let known = before.unwrap_or(full);
-        let queue = known.workers_full_at.as_millisecond().max(known.calls_full_at.as_millisecond()) - at;
-        let known = if queue > UNBELIEVABLE { Self::empty(limits, now) } else { known };
+        let known = Self::believed(before, limits, now);
         let call_start = calls.start(known.calls_full_at, at);
         let start = workers.start(known.workers_full_at, at);
 

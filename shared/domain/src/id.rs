@@ -137,9 +137,47 @@ fn tag_char(c: char) -> bool {
     c.is_alphanumeric() || c == ' ' || matches!(c, '_' | '.' | ':' | '/' | '=' | '+' | '-' | '@')
 }
 
-/// The identity of a worker. It is also in EC2's `ClientToken` at launch, so a repeated launch is the same launch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WorkerId(Uuid);
+/// A UUID in its one spelling: two spellings of one key would be two things to the table.
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident, $rule:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                const RULE: InvalidId = InvalidId { rule: $rule };
+                let id = Uuid::parse_str(text).map_err(|_| RULE)?;
+                if id.hyphenated().to_string() == text { Ok(Self(id)) } else { Err(RULE) }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+    };
+}
+
+uuid_id! {
+    /// The identity of a worker. It is also in EC2's `ClientToken` at launch, so a repeated launch is the same launch.
+    WorkerId, "a worker id: a lower-case UUID with hyphens"
+}
+
+uuid_id! {
+    /// The identity of a command for many workers.
+    CommandId, "a command id: a lower-case UUID with hyphens"
+}
+
+impl From<WorkerId> for CommandId {
+    /// A request reserves one identity for whatever it creates.
+    fn from(reserved: WorkerId) -> Self {
+        Self(reserved.0)
+    }
+}
 
 impl WorkerId {
     /// The worker with this identifier.
@@ -160,22 +198,5 @@ impl WorkerId {
         self.0.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
         })
-    }
-}
-
-impl FromStr for WorkerId {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        const RULE: InvalidId = InvalidId { rule: "a worker id: a lower-case UUID with hyphens" };
-        let id = Uuid::parse_str(text).map_err(|_| RULE)?;
-        // One spelling only: two spellings of one key would be two workers to the table.
-        if id.hyphenated().to_string() == text { Ok(Self(id)) } else { Err(RULE) }
-    }
-}
-
-impl fmt::Display for WorkerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.hyphenated().fmt(f)
     }
 }

@@ -8,6 +8,7 @@ mod action;
 mod alert;
 mod apply;
 mod bucket;
+mod bulk;
 mod command;
 mod decide;
 mod event;
@@ -29,7 +30,8 @@ mod worker;
 
 pub use action::{Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, MAX_ATTEMPTS};
 pub use alert::{Alert, AlertKind};
-pub use bucket::{Admission, Ask, Level, Limits, Queued, Rate, Turns};
+pub use bucket::{Admission, Ask, Forecast, Level, Limits, Queued, Rate, Turns};
+pub use bulk::{Bulk, BulkAnswer, Progress, Refusal};
 pub use command::{
     Actor, Command, CreateWorker, Decision, GuardsPatch, ImportWorker, Rejection, SettingsPatch, TagsPatch,
 };
@@ -37,8 +39,8 @@ pub use event::{Event, Origin};
 pub use evidence::{Details, Evidence, Finding, Sighting, Source};
 pub use health::{CheckStatus, Health};
 pub use id::{
-    AccountId, HoldReason, ImageOwner, InstanceId, InvalidId, Name, Region, TagKey, TagValue, WorkerId, Zone,
-    is_hidden,
+    AccountId, CommandId, HoldReason, ImageOwner, InstanceId, InvalidId, Name, Region, TagKey, TagValue,
+    WorkerId, Zone, is_hidden,
 };
 pub use launch::{Alternative, LaunchSpec, LaunchTemplate, UserData, VolumeType};
 pub use policy::{

@@ -86,6 +86,8 @@ pub struct Snapshot {
     pub stray: Option<(ActionKind, Timestamp)>,
     /// Since when a reboot is asked for, and not made.
     pub reboot_requested_at: Option<Timestamp>,
+    /// When a reboot was last asked for.
+    pub reboot_asked_at: Option<Timestamp>,
     /// What we gave up.
     pub gave_up: BTreeMap<ActionKind, GivenUp>,
     /// The alerts that are up.

@@ -4,6 +4,7 @@ mod alerts;
 mod alternatives;
 mod attempts;
 mod bucket;
+mod bulk;
 mod convergence;
 mod decide;
 mod drift;

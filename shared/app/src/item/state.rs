@@ -143,6 +143,8 @@ pub(super) struct SnapshotShape {
     stray: Option<(ActionKind, Timestamp)>,
     #[serde_as(as = "Option<Millis>")]
     reboot_requested_at: Option<Timestamp>,
+    #[serde_as(as = "Option<Millis>")]
+    reboot_asked_at: Option<Timestamp>,
     #[serde(rename = "given_up", default, skip_serializing_if = "BTreeMap::is_empty")]
     #[serde_as(as = "BTreeMap<DisplayFromStr, GivenUpShape>")]
     gave_up: BTreeMap<ActionKind, GivenUp>,

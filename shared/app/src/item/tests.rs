@@ -131,6 +131,7 @@ fn full() -> Stored {
         queued: Some(Queued { action: ActionKind::Reboot, not_before: at("12:06:00") }),
         stray: Some((ActionKind::Stop, at("12:10:00"))),
         reboot_requested_at: Some(at("12:05:00")),
+        reboot_asked_at: Some(at("12:05:00")),
         gave_up: [(
             ActionKind::Start,
             GivenUp { tried_at: at("12:04:00"), reason: text("no attempt succeeded") },
