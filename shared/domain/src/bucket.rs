@@ -23,9 +23,19 @@ pub struct Rate {
     pub millis: u32,
 }
 
+/// How far two calls of ours may come closer to each other than they were admitted: by what their ways differ, up to 0.9 seconds, and
+/// what the clocks of two machines do, up to 0.6. Lambda's are much closer to each other.
+const SLACK_MILLIS: u32 = 1500;
+
 impl Rate {
     const fn new(capacity: u32, millis: u32) -> Self {
         Self { capacity, millis }
+    }
+
+    /// What can be had of a bucket of EC2 without ever being throttled: it holds back what flows in while calls come closer
+    /// to each other.
+    const fn within(capacity: u32, millis: u32) -> Self {
+        Self { capacity: capacity.saturating_sub(SLACK_MILLIS / millis), millis }
     }
 
     /// How long it takes to fill.
@@ -69,8 +79,8 @@ pub struct Limits {
 impl ActionKind {
     /// What it draws on; `None` for what only reads.
     ///
-    /// `calls` are EC2's buckets of requests as documented. `workers` is EC2's bucket of instances for starts (1000 and 2 a
-    /// second); where EC2 has none, or one that is faster than we can use it, it is slower, for two reasons. Who waits for a
+    /// `calls` are EC2's buckets of requests as documented, but for some that are held back ([`SLACK_MILLIS`]). `workers` is EC2's
+    /// bucket of instances for starts (1000 and 2 a second), likewise; where EC2 has none, or one that is faster than we can use it, it is slower, for two reasons. Who waits for a
     /// place is found by the poll, up to a minute after it fell due, so what falls due in a minute must be possible at once:
     /// EC2's bucket of stops and of terminations holds 1000 and would win 1200 a minute, of which the rest is lost. And of
     /// launches and tags, which take a call for each worker, what falls due in a minute must fit one run of `act`.
@@ -80,13 +90,13 @@ impl ActionKind {
     /// starts 2.
     pub const fn limits(self) -> Option<Limits> {
         let (calls, workers, batch) = match self {
-            Self::Start => (Rate::new(5, 500), Rate::new(1000, 500), 50),
-            Self::Stop => (Rate::new(50, 200), Rate::new(1000, 80), 50),
-            Self::Terminate => (Rate::new(100, 200), Rate::new(1000, 80), 50),
-            Self::Reboot => (Rate::new(50, 200), Rate::new(1000, 80), 50),
-            Self::Launch => (Rate::new(5, 500), Rate::new(80, 1250), 1),
+            Self::Start => (Rate::within(5, 500), Rate::within(1000, 500), 50),
+            Self::Stop => (Rate::within(50, 200), Rate::within(1000, 80), 50),
+            Self::Terminate => (Rate::within(100, 200), Rate::within(1000, 80), 50),
+            Self::Reboot => (Rate::within(50, 200), Rate::within(1000, 80), 50),
+            Self::Launch => (Rate::within(5, 500), Rate::new(80, 1250), 1),
             // Tags are set by one API and removed by another with a bucket of the same size; no action calls one of them twice.
-            Self::Tag => (Rate::new(100, 100), Rate::new(400, 250), 1),
+            Self::Tag => (Rate::within(100, 100), Rate::new(400, 250), 1),
             Self::Locate => return None,
         };
         Some(Limits { calls, workers, batch })
