@@ -129,7 +129,7 @@ fn only_act_may_change_ec2_and_only_what_is_ours() {
 }
 
 #[test]
-fn of_the_journal_act_may_touch_the_buckets_and_the_user_data_only() {
+fn of_the_journal_act_may_touch_the_buckets_the_commands_and_the_user_data_only() {
     let template = Template::read();
     let only = |keys: &str| {
         json!({
@@ -144,6 +144,7 @@ fn of_the_journal_act_may_touch_the_buckets_and_the_user_data_only() {
         .collect();
     let expected = [
         ("dynamodb:GetItem dynamodb:UpdateItem".to_owned(), only("BUCKET#*")),
+        ("dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem".to_owned(), only("COMMAND#*")),
         ("dynamodb:GetItem dynamodb:DeleteItem".to_owned(), only("USERDATA#*")),
     ];
     assert_eq!(journal, expected);

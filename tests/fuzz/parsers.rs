@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use api::{Api, Ports, router};
+use app::bulk::BulkRunner;
 use app::collect::{Agents, Collector, Written};
 use app::config::{Allowed, WebhookUrl};
 use app::fleet::Fleet;
@@ -57,8 +58,12 @@ pub(crate) fn named(name: &str) -> fn(&[u8]) {
 }
 
 /// The routes that take a body: method, path.
-const BODIES: [(Method, &str); 3] =
-    [(Method::POST, "/workers"), (Method::POST, "/workers/import"), (Method::PATCH, "/workers/{id}")];
+const BODIES: [(Method, &str); 4] = [
+    (Method::POST, "/workers"),
+    (Method::POST, "/workers/import"),
+    (Method::PATCH, "/workers/{id}"),
+    (Method::POST, "/commands"),
+];
 
 /// The world behind the API.
 struct Outside(World);
@@ -68,6 +73,8 @@ impl Ports for Outside {
         workers: Workers,
         samples: Samples,
         idempotency: Idempotency,
+        buckets: Buckets,
+        commands: Commands,
         compute: Compute,
         user_data: UserData,
         bus: Bus,
@@ -138,6 +145,7 @@ async fn ask(world: World, request: Request<Body>) -> (StatusCode, Value) {
         account: account(),
         access: access(),
         allowed: Allowed::default(),
+        mass_termination: 10,
     };
     let response = router(api).oneshot(request).await.expect("infallible");
     let (parts, body) = response.into_parts();
@@ -263,7 +271,8 @@ fn bus_request(bytes: &[u8]) {
             buckets: &world,
             user_data: &world,
         };
-        let _ = act::handle(&reconciler, &event).await;
+        let runner = BulkRunner { fleet: fleet(), commands: &world, bus: &world };
+        let _ = act::handle(&reconciler, &runner, &event).await;
         let Ok(event) = serde_json::from_value::<EventBridgeEvent<BusRequest>>(event) else { return };
         let written = serde_json::to_value(&event.detail).expect("JSON");
         assert_eq!(serde_json::from_value::<BusRequest>(written).expect("read back"), event.detail);
@@ -304,7 +313,8 @@ fn stream_batch(bytes: &[u8]) {
             buckets: &world,
             user_data: &world,
         };
-        let _ = act::handle(&reconciler, &event).await;
+        let runner = BulkRunner { fleet: fleet(&world, &settings), commands: &world, bus: &world };
+        let _ = act::handle(&reconciler, &runner, &event).await;
         read_back(&world);
     });
 }

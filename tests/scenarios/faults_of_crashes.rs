@@ -10,8 +10,7 @@ async fn act_dies_after(stack: &Stack, worker: WorkerId, call: &'static str) {
     stack.world.state().dies_after = Some(call);
     let version = stack.world.worker(worker).version;
     let event = json!({ "Records": [stream_record(worker, version)] });
-    let reconciler = stack.reconciler();
-    let done = stack.until_death(act::handle(&reconciler, &event)).await;
+    let done = stack.until_death(stack.act(&event)).await;
     assert!(done.is_none(), "it dies after {call}");
 }
 

@@ -27,6 +27,7 @@ async fn a_quiet_cycle_of_a_hundred_workers_is_a_handful_of_calls_and_no_write_t
     let expected = [
         ("claim_sweep", 1),
         ("complete_sweep", 1),
+        ("due_commands", 1),
         ("load_many", 1),
         ("metrics", 1),
         ("request", 1),
@@ -79,6 +80,7 @@ async fn a_tick_whose_requests_were_not_accepted_is_made_good_by_the_next() {
     let poll = app::sweep::Poll {
         workers: &stack.world,
         sweeps: &stack.world,
+        commands: &stack.world,
         bus: &stack.world,
         settings: &stack.settings,
         regions: &regions,

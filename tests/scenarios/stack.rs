@@ -5,6 +5,7 @@ mod wire;
 use std::collections::BTreeMap;
 
 use act::ActReport;
+use app::bulk::BulkRunner;
 use app::collect::{Agents, CollectReport, Collector, Written};
 use app::config::WebhookUrl;
 use app::deliver::{Adapters, Notifier, Report};
@@ -73,6 +74,10 @@ impl Stack {
             buckets: &self.world,
             user_data: &self.world,
         }
+    }
+
+    pub(crate) fn runner(&self) -> BulkRunner<'_, World, World, World, World> {
+        BulkRunner { fleet: self.fleet(), commands: &self.world, bus: &self.world }
     }
 
     /// Creates a worker, as the API would.
@@ -165,6 +170,7 @@ impl Stack {
         let poll = Poll {
             workers: &self.world,
             sweeps: &self.world,
+            commands: &self.world,
             bus: &self.world,
             settings: &self.settings,
             regions: &regions,
@@ -182,8 +188,8 @@ impl Stack {
             let event = bus_event(&request);
             match request {
                 Request::Collect(_) => reports.push(self.collect(&event).await),
-                Request::Reconcile(_) => {
-                    act::handle(&self.reconciler(), &event).await.expect("acted");
+                Request::Reconcile(_) | Request::Command(_) => {
+                    self.act(&event).await;
                 }
             }
         }
@@ -263,7 +269,7 @@ impl Stack {
     }
 
     pub(crate) async fn act(&self, event: &Value) -> ActReport {
-        act::handle(&self.reconciler(), event).await.expect("acted")
+        act::handle(&self.reconciler(), &self.runner(), event).await.expect("acted")
     }
 
     /// The stream delivers to `notify` what it has not delivered yet, in batches as the template has them.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use app::bulk::BulkRunner;
 use app::collect::{Agents, Collector, Written};
 use app::config::Allowed;
 use app::deliver::Notifier;
@@ -26,6 +27,9 @@ use crate::wiring::Function;
 /// How many workers a shard has at most.
 const SHARD_SIZE: u32 = 100;
 
+/// How many workers one command may end without their number.
+const MASS_TERMINATION: u32 = 3;
+
 /// What an environment keeps between invocations.
 #[derive(Clone)]
 pub(crate) enum Warm {
@@ -47,6 +51,7 @@ impl Warm {
                 account: account(),
                 access: access(),
                 allowed: Allowed::default(),
+                mass_termination: MASS_TERMINATION,
             })),
             Function::Poll => Self::Poll(outside, settings, metric_period),
             Function::Collect => Self::Collect(outside, settings, metric_period, Arc::default()),
@@ -64,6 +69,7 @@ impl Warm {
                 let poll = Poll {
                     workers: &outside,
                     sweeps: &outside,
+                    commands: &outside,
                     bus: &outside,
                     settings: &settings,
                     regions: &[region()],
@@ -98,7 +104,8 @@ impl Warm {
                     buckets: &outside,
                     user_data: &outside,
                 };
-                done(act::handle(&reconciler, &event).await)
+                let runner = BulkRunner { fleet, commands: &outside, bus: &outside };
+                done(act::handle(&reconciler, &runner, &event).await)
             }),
             Self::Notify(notifier) => Box::pin(async move { done(notify::handle(&notifier, &event).await) }),
         }

@@ -43,62 +43,23 @@ fn hold(outside: &Outside, law: impl Future<Output = ()>) {
 }
 
 impl Subject for Outside {
-    type Workers = Self;
-    type Samples = Self;
-    type Sweeps = Self;
-    type Buckets = Self;
-    type Idempotency = Self;
-    type UserData = Self;
-    type Deliveries = Self;
-    type Compute = Self;
-    type Actuator = Self;
-    type Metrics = Self;
-    type Bus = Self;
-    type Topic = Self;
-    type Clock = Self;
-    type Ids = Self;
-
-    fn workers(&self) -> &Self {
-        self
-    }
-    fn samples(&self) -> &Self {
-        self
-    }
-    fn sweeps(&self) -> &Self {
-        self
-    }
-    fn buckets(&self) -> &Self {
-        self
-    }
-    fn idempotency(&self) -> &Self {
-        self
-    }
-    fn user_data(&self) -> &Self {
-        self
-    }
-    fn deliveries(&self) -> &Self {
-        self
-    }
-    fn compute(&self) -> &Self {
-        self
-    }
-    fn actuator(&self) -> &Self {
-        self
-    }
-    fn metrics(&self) -> &Self {
-        self
-    }
-    fn bus(&self) -> &Self {
-        self
-    }
-    fn topic(&self) -> &Self {
-        self
-    }
-    fn clock(&self) -> &Self {
-        self
-    }
-    fn ids(&self) -> &Self {
-        self
+    tests::one_world! {
+        Self;
+        workers: Workers,
+        samples: Samples,
+        sweeps: Sweeps,
+        buckets: Buckets,
+        commands: Commands,
+        idempotency: Idempotency,
+        user_data: UserData,
+        deliveries: Deliveries,
+        compute: Compute,
+        actuator: Actuator,
+        metrics: Metrics,
+        bus: Bus,
+        topic: Topic,
+        clock: Clock,
+        ids: Ids,
     }
 
     fn account(&self) -> AccountId {

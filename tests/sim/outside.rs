@@ -50,6 +50,14 @@ pub(crate) enum Port {
     Permits,
     Level,
     Draw,
+    AcceptCommand,
+    ReadCommand,
+    Chunks,
+    TakeUp,
+    FinishChunk,
+    Advance,
+    CancelCommand,
+    DueCommands,
     Statuses,
     Describe,
     Image,
@@ -73,7 +81,8 @@ impl Port {
             Load | LoadMany | Owner | Watches | Events | Untold | MarkTold | Append | Written | Samples
             | ClaimTick | CompleteTick | Heartbeat | BeginRequest | FinishRequest | AbandonRequest
             | KeepUserData | KeptUserData | ForgetUserData | ClaimDelivery | Defer | Record | Due
-            | Permits | Level | Draw => &[Fault::TableRefuses],
+            | Permits | Level | Draw | AcceptCommand | ReadCommand | Chunks | TakeUp | FinishChunk
+            | Advance | CancelCommand | DueCommands => &[Fault::TableRefuses],
             Save => &[Fault::TableRefuses, Fault::TableContended],
             Statuses | Describe | Image | Locate | Change | ChangeMany => {
                 &[Fault::Ec2Throttles, Fault::Ec2Fails]
@@ -91,13 +100,15 @@ impl Port {
         match self {
             Save | MarkTold | Append | ClaimTick | CompleteTick | BeginRequest | FinishRequest
             | AbandonRequest | KeepUserData | ForgetUserData | ClaimDelivery | Defer | Record | Permits
-            | Draw => &[Fault::TableLosesReply],
+            | Draw | AcceptCommand | TakeUp | FinishChunk | Advance | CancelCommand => {
+                &[Fault::TableLosesReply]
+            }
             Change | ChangeMany => &[Fault::Ec2LosesReply],
             PutEvents | Publish => &[Fault::BusLosesReply],
             Topic => &[Fault::TopicLosesReply],
             Load | LoadMany | Owner | Watches | Events | Untold | Written | Samples | Heartbeat
-            | KeptUserData | Due | Level | Statuses | Describe | Image | Locate | Metrics | Webhook
-            | Secret => &[],
+            | KeptUserData | Due | Level | ReadCommand | Chunks | DueCommands | Statuses | Describe
+            | Image | Locate | Metrics | Webhook | Secret => &[],
         }
     }
 
@@ -255,73 +266,31 @@ impl Ids for Outside {
 }
 
 impl api::Ports for Outside {
-    type Workers = Self;
-    type Samples = Self;
-    type Idempotency = Self;
-    type Compute = Self;
-    type UserData = Self;
-    type Bus = Self;
-    type Clock = Self;
-    type Ids = Self;
-
-    fn workers(&self) -> &Self {
-        self
-    }
-    fn user_data(&self) -> &Self {
-        self
-    }
-    fn samples(&self) -> &Self {
-        self
-    }
-    fn idempotency(&self) -> &Self {
-        self
-    }
-    fn compute(&self) -> &Self {
-        self
-    }
-    fn bus(&self) -> &Self {
-        self
-    }
-    fn clock(&self) -> &Self {
-        self
-    }
-    fn ids(&self) -> &Self {
-        self
+    tests::one_world! {
+        Self;
+        workers: Workers,
+        samples: Samples,
+        idempotency: Idempotency,
+        buckets: Buckets,
+        commands: Commands,
+        compute: Compute,
+        user_data: UserData,
+        bus: Bus,
+        clock: Clock,
+        ids: Ids,
     }
 }
 
 impl app::deliver::Ports for Outside {
-    type Workers = Self;
-    type Deliveries = Self;
-    type Topic = Self;
-    type Bus = Self;
-    type Webhooks = Self;
-    type Secrets = Self;
-    type Clock = Self;
-    type Ids = Self;
-
-    fn workers(&self) -> &Self {
-        self
-    }
-    fn deliveries(&self) -> &Self {
-        self
-    }
-    fn topic(&self) -> &Self {
-        self
-    }
-    fn bus(&self) -> &Self {
-        self
-    }
-    fn webhooks(&self) -> &Self {
-        self
-    }
-    fn secrets(&self) -> &Self {
-        self
-    }
-    fn clock(&self) -> &Self {
-        self
-    }
-    fn ids(&self) -> &Self {
-        self
+    tests::one_world! {
+        Self;
+        workers: Workers,
+        deliveries: Deliveries,
+        topic: Topic,
+        bus: Bus,
+        webhooks: Webhooks,
+        secrets: Secrets,
+        clock: Clock,
+        ids: Ids,
     }
 }

@@ -217,12 +217,12 @@ struct Calls {
 }
 
 /// A cycle in which nothing happens costs calls by the shard, never by the worker: the poll claims its tick, reads the
-/// index, asks and says that it is done; a shard (of a zone, or of none yet) is loaded, asked about twice, measured, and
+/// index, asks, says that it is done, and looks for commands that go on; a shard (of a zone, or of none yet) is loaded, asked about twice, measured, and
 /// its samples are compared and written.
 fn wasteful(before: Calls, after: Calls) -> Option<String> {
     let (ticks, shards) = (QUIET.unsigned_abs() + 1, 3);
     let writes = 3 * (after.saves - before.saves);
-    let most = Calls { poll: 4 * ticks, collect: 6 * shards * ticks + writes, saves: 0 };
+    let most = Calls { poll: 5 * ticks, collect: 6 * shards * ticks + writes, saves: 0 };
     let made = Calls { poll: after.poll - before.poll, collect: after.collect - before.collect, saves: 0 };
     (made.poll > most.poll || made.collect > most.collect).then(|| {
         format!("in {QUIET} quiet minutes the metrics channel made {made:?}, and {most:?} are enough")

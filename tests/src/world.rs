@@ -3,6 +3,7 @@
 //! It answers as the services do where the use cases can tell the difference, and counts what it is asked.
 
 mod cloudwatch;
+mod commands;
 mod ec2;
 mod journal;
 mod outside;
@@ -16,15 +17,17 @@ use std::task::Poll;
 
 use app::config::{Access, Role};
 use app::ports::{
-    BucketKey, Clock, CloudEvent, Heartbeat, Ids, InstanceKey, Request, Sample, TopicMessage, WebhookRequest,
+    BucketKey, BulkCommand, Clock, CloudEvent, Heartbeat, Ids, InstanceKey, Request, Sample, TopicMessage,
+    WebhookRequest,
 };
 use app::record::{EventRecord, Stored};
 use domain::{
-    AccountId, AlertDuration, DriftPolicy, FailureKind, InstanceId, Level, Metric, Name, Percent,
+    AccountId, AlertDuration, CommandId, DriftPolicy, FailureKind, InstanceId, Level, Metric, Name, Percent,
     PollInterval, Region, Settings, Threshold, Timestamp, UserData, WorkerId, Zone,
 };
 use uuid::Uuid;
 
+pub use commands::Chunk;
 pub use ec2::{Ami, Machine};
 pub use journal::Entry;
 pub use outside::{fits_bus, fits_topic};
@@ -58,6 +61,10 @@ pub struct State {
     pub requests: BTreeMap<(String, String), journal::Begun>,
     /// User data until the launch.
     pub user_data: BTreeMap<WorkerId, UserData>,
+    /// Commands for many workers.
+    pub commands: BTreeMap<CommandId, BulkCommand>,
+    /// Their chunks.
+    pub chunks: BTreeMap<(CommandId, u32), Chunk>,
     /// The delivery ledger by notice and channel.
     pub ledger: BTreeMap<(String, String), Entry>,
     /// The seconds of permits, by name: since when (milliseconds), and how many were taken.
@@ -127,6 +134,8 @@ impl Default for World {
             heartbeats: BTreeMap::new(),
             requests: BTreeMap::new(),
             user_data: BTreeMap::new(),
+            commands: BTreeMap::new(),
+            chunks: BTreeMap::new(),
             ledger: BTreeMap::new(),
             permits: BTreeMap::new(),
             levels: BTreeMap::new(),
@@ -264,9 +273,17 @@ impl Ids for World {
     }
 }
 
-/// Within an `impl` of a trait that hands out ports, for a struct around one [`World`]: the world is each of them.
+/// Within an `impl` of a trait that hands out ports: for a struct around one [`World`], the world is each of them; with `Self;`
+/// in front the struct itself is.
 #[macro_export]
 macro_rules! one_world {
+    (Self; $($port:ident: $Port:ident),+ $(,)?) => {$(
+        type $Port = Self;
+
+        fn $port(&self) -> &Self {
+            self
+        }
+    )+};
     ($($port:ident: $Port:ident),+ $(,)?) => {$(
         type $Port = $crate::world::World;
 

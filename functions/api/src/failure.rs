@@ -1,7 +1,7 @@
 //! How a failed use case is told to the caller. The one place where errors from below become [`Problem`]s.
 
 use app::error::{CallError, Error, StoreError};
-use domain::{Rejection, WorkerId};
+use domain::{CommandId, Rejection, WorkerId};
 
 use crate::input::Faults;
 use crate::problem::{Kind, Problem};
@@ -96,6 +96,18 @@ pub(crate) fn no_such_worker(id: Option<WorkerId>) -> Problem {
         Some(id) => Problem::new(Kind::NoSuchWorker, format!("there is no worker {id}")),
         None => {
             Problem::new(Kind::NoSuchWorker, "the path names no worker: a worker id is a lower-case UUID")
+        }
+    }
+}
+
+/// There is no such command; a path that cannot be a command's names none.
+pub(crate) fn no_such_command(id: Option<CommandId>) -> Problem {
+    match id {
+        Some(id) => {
+            Problem::new(Kind::NoSuchCommand, format!("there is no command {id}, or it is long over"))
+        }
+        None => {
+            Problem::new(Kind::NoSuchCommand, "the path names no command: a command id is a lower-case UUID")
         }
     }
 }

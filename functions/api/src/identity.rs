@@ -59,6 +59,11 @@ impl Caller {
         })
     }
 
+    /// Fails unless it has at least this role.
+    pub(crate) fn needs(&self, role: Role) -> Result<(), Problem> {
+        if self.role >= Some(role) { Ok(()) } else { Err(forbidden(role, self.role)) }
+    }
+
     /// The caller as facts name it.
     pub(crate) fn actor(&self) -> Actor {
         Actor::Caller(self.name.clone())
@@ -86,10 +91,10 @@ pub(crate) async fn at_least(
     next: Next,
 ) -> Result<Response, Problem> {
     match request.extensions().get::<Caller>() {
-        None => Err(unauthenticated()),
-        Some(caller) if caller.role >= Some(role) => Ok(next.run(request).await),
-        Some(caller) => Err(forbidden(role, caller.role)),
+        None => return Err(unauthenticated()),
+        Some(caller) => caller.needs(role)?,
     }
+    Ok(next.run(request).await)
 }
 
 fn unauthenticated() -> Problem {

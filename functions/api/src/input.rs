@@ -85,12 +85,18 @@ impl Faults {
 
     /// A region in which workers may live.
     pub(crate) fn region(&mut self, text: Option<&str>, enabled: &[Region]) -> Option<Region> {
-        let region = self.require::<Region>("region", text)?;
+        let Some(text) = text else { return self.require("region", None) };
+        self.region_at("region", text, enabled)
+    }
+
+    /// The same at another place.
+    pub(crate) fn region_at(&mut self, field: &str, text: &str, enabled: &[Region]) -> Option<Region> {
+        let region = self.parse::<Region>(field, text)?;
         if enabled.contains(&region) {
             return Some(region);
         }
         let names: Vec<&str> = enabled.iter().map(Region::as_str).collect();
-        self.add("region", "is not one of the regions of this deployment", Some(names.join(", ")));
+        self.add(field, "is not one of the regions of this deployment", Some(names.join(", ")));
         None
     }
 

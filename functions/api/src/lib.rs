@@ -29,7 +29,9 @@ mod view;
 use std::sync::Arc;
 
 use app::config::{Access, Allowed, Role};
-use app::ports::{Bus, Clock, Compute, Idempotency, Ids, Samples, UserDataVault, Workers};
+use app::ports::{
+    Buckets, BulkCommands, Bus, Clock, Compute, Idempotency, Ids, Samples, UserDataVault, Workers,
+};
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, patch, post};
@@ -46,6 +48,10 @@ pub trait Ports: Send + Sync + 'static {
     type Samples: Samples;
     /// Idempotency records.
     type Idempotency: Idempotency;
+    /// EC2's buckets, to read.
+    type Buckets: Buckets;
+    /// Commands for many workers.
+    type Commands: BulkCommands;
     /// Reading EC2, for imports and images.
     type Compute: Compute;
     /// User data until the launch.
@@ -63,6 +69,10 @@ pub trait Ports: Send + Sync + 'static {
     fn samples(&self) -> &Self::Samples;
     /// Idempotency records.
     fn idempotency(&self) -> &Self::Idempotency;
+    /// EC2's buckets, to read.
+    fn buckets(&self) -> &Self::Buckets;
+    /// Commands for many workers.
+    fn commands(&self) -> &Self::Commands;
     /// Reading EC2, for imports and images.
     fn compute(&self) -> &Self::Compute;
     /// User data until the launch.
@@ -90,6 +100,8 @@ pub struct Api<P> {
     pub access: Access,
     /// What may be launched.
     pub allowed: Allowed,
+    /// How many workers one command may end without their number.
+    pub mass_termination: u32,
 }
 
 /// All routes. What the gateway vouches for is expected as an extension of the request: the
@@ -105,6 +117,8 @@ pub fn router<P: Ports>(api: Api<P>) -> axum::Router {
         .route("/workers/{id}", get(routes::get))
         .route("/workers/{id}/events", get(routes::events))
         .route("/workers/{id}/telemetry", get(routes::telemetry))
+        .route("/commands/{id}", get(routes::commands::get))
+        .route("/commands/{id}/workers", get(routes::commands::workers))
         .route_layer(for_(Role::Viewer));
     let operators = axum::Router::new()
         .route("/workers/{id}", patch(routes::patch))
@@ -112,6 +126,8 @@ pub fn router<P: Ports>(api: Api<P>) -> axum::Router {
         .route("/workers/{id}/stop", post(routes::stop))
         .route("/workers/{id}/reboot", post(routes::reboot))
         .route("/workers/{id}/sync", post(routes::sync))
+        .route("/commands", post(routes::commands::create))
+        .route("/commands/{id}/cancel", post(routes::commands::cancel))
         .route_layer(for_(Role::Operator));
     let admins = axum::Router::new()
         .route("/workers", post(routes::create))

@@ -32,6 +32,10 @@ use operations::OPERATIONS;
         routes::change::stop,
         routes::change::reboot,
         routes::change::sync,
+        routes::commands::create,
+        routes::commands::get,
+        routes::commands::workers,
+        routes::commands::cancel,
         routes::history::events,
         routes::history::telemetry,
     ),
@@ -82,7 +86,7 @@ const DESCRIPTION: &str = "Records what is wanted of a fleet of CML workers, and
     those they do not know as they are. Every GET can be asked as HEAD.";
 
 /// Answers in which every member is always there; what is not known is null.
-const SHOWN: [&str; 14] = [
+const SHOWN: [&str; 21] = [
     "Worker",
     "WorkerObserved",
     "Health",
@@ -95,6 +99,13 @@ const SHOWN: [&str; 14] = [
     "Next",
     "WorkerSpec",
     "Workers",
+    "Command",
+    "CommandCounts",
+    "CommandProgress",
+    "CommandWorkers",
+    "CommandWorker",
+    "Cancelled",
+    "Refusal",
     "Events",
     "Telemetry",
 ];

@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
-use domain::{Actor, WorkerId};
+use domain::{CommandId, WorkerId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use app::ports::RequestKey;
 
 use crate::body;
-use crate::failure::no_such_worker;
+use crate::failure::{no_such_command, no_such_worker};
 use crate::headers;
 use crate::identity::Caller;
 use crate::params::{Known, NoParams, Params};
@@ -31,6 +31,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
         let path = Path::<String>::from_request_parts(parts, state).await;
         let id = path.ok().and_then(|Path(text)| text.parse().ok());
         id.map(Self).ok_or_else(|| no_such_worker(None))
+    }
+}
+
+/// The command a path names. What cannot be a command's id names none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NamedCommand(pub(crate) CommandId);
+
+impl<S: Send + Sync> FromRequestParts<S> for NamedCommand {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        let id = path.ok().and_then(|Path(text)| text.parse().ok());
+        id.map(Self).ok_or_else(|| no_such_command(None))
     }
 }
 
@@ -59,7 +73,7 @@ impl Payload for Nothing {
 #[derive(Debug)]
 pub(crate) struct Order<B: Payload> {
     /// Who asks.
-    pub(crate) by: Actor,
+    pub(crate) caller: Caller,
     /// The version the worker must be at.
     pub(crate) expected: Option<u64>,
     /// The idempotency key, with what it stands for.
@@ -109,7 +123,7 @@ impl<B: Payload, S: Send + Sync> FromRequest<S> for Order<B> {
             key,
             fingerprint: fingerprint(&parts, expected, &bytes),
         });
-        Ok(Self { by: caller.actor(), expected, key, params, body })
+        Ok(Self { caller, expected, key, params, body })
     }
 }
 

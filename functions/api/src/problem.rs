@@ -54,12 +54,14 @@ kinds! {
     Forbidden => "forbidden", FORBIDDEN, "The caller may not do this";
     NoSuchRoute => "no-such-route", NOT_FOUND, "There is no such route";
     NoSuchWorker => "no-such-worker", NOT_FOUND, "There is no such worker";
+    NoSuchCommand => "no-such-command", NOT_FOUND, "There is no such command";
     NoSuchInstance => "no-such-instance", NOT_FOUND, "There is no such instance";
     MethodNotAllowed => "method-not-allowed", METHOD_NOT_ALLOWED, "This route has no such method";
     ImpossibleCommand => "impossible-command", CONFLICT, "The command makes no sense for the worker as it is";
     Held => "held", CONFLICT, "The worker is held";
     Protected => "protected", CONFLICT, "The worker is protected";
     NotConfirmed => "not-confirmed", CONFLICT, "The confirmation names another worker";
+    ConfirmationNeeded => "confirmation-needed", CONFLICT, "So many workers are ended only with their number";
     NameTaken => "name-taken", CONFLICT, "Another worker has this name";
     InstanceTaken => "instance-taken", CONFLICT, "Another worker answers for this instance";
     InstanceClaimed => "instance-claimed", CONFLICT, "The instance's tag names a worker that is not of this fleet";

@@ -1,7 +1,8 @@
-//! The handlers, by what they do: `begin` a worker, `change` one, `read` the present, read its `history`.
+//! The handlers, by what they do: `begin` a worker, `change` one or by `commands` many, `read` the present, read its `history`.
 
 pub(crate) mod begin;
 pub(crate) mod change;
+pub(crate) mod commands;
 pub(crate) mod history;
 pub(crate) mod read;
 

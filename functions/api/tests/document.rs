@@ -69,7 +69,15 @@ async fn every_example_of_a_request_works() {
             client.world.state().image = Some("ami-0123456789abcdef0".into());
             let id = client.imported("i-12345678", Observed::Running).await;
             client.world.has_instance("i-0123456789abcdef0", Observed::Running, &[]);
-            let answer = client.json(&method, &path.replace("{id}", &id), &example["value"]).await;
+            let subject = if path.starts_with("/commands/") {
+                let command = json!({ "action": "stop", "workers": [id] });
+                client.json("POST", "/commands", &command).await.id()
+            } else {
+                id.clone()
+            };
+            let body = example["value"].to_string().replace("01890a5d-ac96-774b-bcce-b302099a8057", &id);
+            let body: Value = serde_json::from_str(&body).expect("JSON");
+            let answer = client.json(&method, &path.replace("{id}", &subject), &body).await;
             assert!(answer.status.is_success(), "{method} {path} {name}: {}", answer.text);
             sent += 1;
         }

@@ -1,7 +1,7 @@
 //! `poll`: once a minute, finds what is due and hands it on.
 
 use app::error::Error;
-use app::ports::{Bus, Sweeps, Workers};
+use app::ports::{BulkCommands, Bus, Sweeps, Workers};
 use app::sweep::{Poll, PollReport};
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use domain::Timestamp;
@@ -22,8 +22,8 @@ pub enum PollError {
 ///
 /// # Errors
 /// [`PollError`].
-pub async fn handle<W: Workers, S: Sweeps, B: Bus>(
-    poll: &Poll<'_, W, S, B>,
+pub async fn handle<W: Workers, S: Sweeps, C: BulkCommands, B: Bus>(
+    poll: &Poll<'_, W, S, C, B>,
     event: &EventBridgeEvent,
 ) -> Result<PollReport, PollError> {
     let time = event.time.ok_or(PollError::NoTime)?;

@@ -14,6 +14,7 @@ async fn main() -> Result<(), Refused> {
     let poll = Poll {
         workers: &aws.workers(&config),
         sweeps: &aws.sweeps(&config),
+        commands: &aws.commands(&config),
         bus: &aws.bus(&config.bus),
         settings: &config.settings,
         regions: &config.regions,

@@ -173,6 +173,8 @@ pub struct ApiConfig {
     pub access: Access,
     /// What new workers may be launched from.
     pub allowed: Allowed,
+    /// How many workers one command may end without their number, 0 to 10000.
+    pub mass_termination: u32,
 }
 
 impl ApiConfig {
@@ -192,8 +194,10 @@ impl ApiConfig {
         let access = Self::read_access(reader);
         let instance_types = reader.list("ALLOWED_INSTANCE_TYPES", rule::TYPES);
         let image_owners = reader.list("ALLOWED_IMAGE_OWNERS", rule::OWNERS);
+        let mass_termination = reader.number("MASS_TERMINATION_LIMIT", 0, 10_000);
         let allowed = Allowed { instance_types: instance_types?, image_owners: image_owners? };
-        Some(Self { common: common?, account: account?, access: access?, allowed })
+        let mass_termination = mass_termination?;
+        Some(Self { common: common?, account: account?, access: access?, allowed, mass_termination })
     }
 
     fn read_access(reader: &mut Reader<'_>) -> Option<Access> {

@@ -14,7 +14,7 @@ use crate::record::Stored;
 const MAX_ROUNDS: u32 = 6;
 
 /// The use cases that change a worker's record.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Fleet<'a, W, K> {
     /// The fleet table.
     pub workers: &'a W,
@@ -23,6 +23,15 @@ pub struct Fleet<'a, W, K> {
     /// The fleet's settings.
     pub settings: &'a Settings,
 }
+
+impl<W, K> Clone for Fleet<'_, W, K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+// By hand: the derives would ask the same of what it borrows.
+impl<W, K> Copy for Fleet<'_, W, K> {}
 
 /// A worker after a change, and what the change came to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! The use cases of cml-fleet, and the ports they need. No SDK, no environment, no clock of its own.
 
+pub mod bulk;
 pub mod collect;
 pub mod config;
 pub mod deliver;

@@ -4,6 +4,7 @@
 //! adapter is made once per environment and used by one invocation at a time.
 
 mod buckets;
+mod commands;
 mod compute;
 mod deliveries;
 mod journal;
@@ -13,14 +14,15 @@ mod vault;
 mod workers;
 
 pub use buckets::{BucketKey, Buckets};
+pub use commands::{BulkChunk, BulkCommand, BulkCommands, BulkItem, CHUNK_SIZE};
 pub use compute::{
     Accepted, Actuator, Answered, Compute, ImageQuery, Instance, InstanceStatus, Metrics, WantedImage,
 };
 pub use deliveries::{Claim, Deliveries, Delivery, DeliveryKey, Outcome};
 pub use journal::{Answer, Begun, Heartbeat, Idempotency, RequestKey, Sample, Samples, Sweeps};
 pub use outside::{
-    Bus, CloudEvent, CollectionRequested, ReconcileRequested, Request, Secrets, SigningSecret, Topic,
-    TopicMessage, WebhookAnswer, WebhookRequest, Webhooks,
+    Bus, CloudEvent, CollectionRequested, CommandRequested, ReconcileRequested, Request, Secrets,
+    SigningSecret, Topic, TopicMessage, WebhookAnswer, WebhookRequest, Webhooks,
 };
 pub use time::{Clock, Ids};
 pub use vault::UserDataVault;

@@ -1,28 +1,35 @@
-//! The poll: which workers are due for a look, and which actions are overdue.
+//! The poll: which workers are due for a look, which actions are overdue, and which commands for many go on.
 //!
 //! There are no timers and no write per worker. A stable hash of its id gives each worker a slot within its interval,
 //! and one heartbeat per region says up to which tick all work was handed on, so a missed tick heals at the next.
 
 use std::collections::BTreeMap;
 
-use domain::{DriftPolicy, Region, Settings, Timestamp, WorkerId, Zone};
+use domain::{CommandId, DriftPolicy, Region, Settings, Timestamp, WorkerId, Zone};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::ports::{Bus, CollectionRequested, ReconcileRequested, Request, Sweeps, Watch, Workers};
+use crate::ports::{
+    BulkCommands, Bus, CollectionRequested, CommandRequested, ReconcileRequested, Request, Sweeps, Watch,
+    Workers,
+};
 
 /// How many workers one page of the index is asked for.
 const PAGE: u32 = 1000;
+/// How many commands for many workers one tick passes on at most.
+const MOST_COMMANDS: u32 = 50;
 /// How many workers one request to reconcile names at most.
 const RECONCILE_SIZE: usize = 100;
 
 /// What a poll needs.
 #[derive(Debug)]
-pub struct Poll<'a, W, S, B> {
+pub struct Poll<'a, W, S, C, B> {
     /// The fleet table.
     pub workers: &'a W,
     /// The heartbeats.
     pub sweeps: &'a S,
+    /// The commands for many workers.
+    pub commands: &'a C,
     /// The bus.
     pub bus: &'a B,
     /// The fleet's settings.
@@ -57,9 +64,12 @@ pub struct PollReport {
     pub shards: u32,
     /// Workers whose action is due or overdue.
     pub overdue: u32,
+    /// Commands for many workers of which a part is due.
+    #[serde(default)]
+    pub commands: u32,
 }
 
-impl<W: Workers, S: Sweeps, B: Bus> Poll<'_, W, S, B> {
+impl<W: Workers, S: Sweeps, C: BulkCommands, B: Bus> Poll<'_, W, S, C, B> {
     /// Sweeps every region for one tick. A region that fails is counted and does not keep the others from being swept.
     ///
     /// # Errors
@@ -77,6 +87,11 @@ impl<W: Workers, S: Sweeps, B: Bus> Poll<'_, W, S, B> {
                     last_error = Some(error);
                 }
             }
+        }
+        match self.pass_commands_on(tick).await {
+            Ok(commands) => report.commands = commands,
+            // They stay due: the next tick makes up for it.
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "commands not passed on"),
         }
         match last_error {
             Some(error) if report.regions_swept + report.regions_already_swept == 0 => Err(error),
@@ -121,6 +136,16 @@ impl<W: Workers, S: Sweeps, B: Bus> Poll<'_, W, S, B> {
         self.bus.request(&requests).await?;
         self.sweeps.complete(region, tick).await?;
         Ok(true)
+    }
+
+    async fn pass_commands_on(&self, tick: Timestamp) -> Result<u32, Error> {
+        let due = self.commands.due_commands(tick, MOST_COMMANDS).await?;
+        let request = |id: &CommandId| Request::Command(CommandRequested { command: id.to_string() });
+        let requests: Vec<Request> = due.iter().map(request).collect();
+        if !requests.is_empty() {
+            self.bus.request(&requests).await?;
+        }
+        Ok(u32::try_from(due.len()).unwrap_or(u32::MAX))
     }
 
     fn look(&self, watch: &Watch, last: Option<Timestamp>, tick: Timestamp) -> Look {

@@ -3,6 +3,7 @@
 //! In expressions every attribute is written `#name`, so that none can be one of DynamoDB's 573 reserved words.
 
 mod buckets;
+mod commands;
 mod deliveries;
 mod idempotency;
 mod samples;
@@ -14,6 +15,7 @@ mod user_data;
 mod workers;
 
 pub use buckets::DynamoBuckets;
+pub use commands::DynamoCommands;
 pub use deliveries::DynamoDeliveries;
 pub use idempotency::DynamoIdempotency;
 pub use samples::DynamoSamples;

@@ -23,8 +23,8 @@ pub use clients::{ClientsError, LONGEST_CALL};
 pub use cloudwatch::CloudWatchMetrics;
 pub use config::Environment;
 pub use dynamo::{
-    DynamoBuckets, DynamoDeliveries, DynamoIdempotency, DynamoSamples, DynamoSweeps, DynamoUserData,
-    DynamoWorkers,
+    DynamoBuckets, DynamoCommands, DynamoDeliveries, DynamoIdempotency, DynamoSamples, DynamoSweeps,
+    DynamoUserData, DynamoWorkers,
 };
 pub use ec2::{Ec2Actuator, Ec2Compute};
 pub use entry::{Refused, serve, serve_http};
@@ -86,7 +86,12 @@ impl Aws {
         DynamoSweeps::new(self.dynamo(), &config.journal_table)
     }
 
-    /// Buckets. For `act` alone.
+    /// Commands for many workers.
+    pub fn commands(&self, config: &Config) -> DynamoCommands {
+        DynamoCommands::new(self.dynamo(), &config.journal_table, config.event_retention_days)
+    }
+
+    /// Buckets: `act` draws on them, and `api` reads them for its forecasts.
     pub fn buckets(&self, config: &Config) -> DynamoBuckets {
         DynamoBuckets::new(self.dynamo(), &config.journal_table)
     }

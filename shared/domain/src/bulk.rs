@@ -26,7 +26,57 @@ pub enum Bulk {
     Sync,
 }
 
+/// The kinds of what can be asked of many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BulkKind {
+    /// See [`Bulk::Start`].
+    Start,
+    /// See [`Bulk::Stop`].
+    Stop,
+    /// See [`Bulk::Reboot`].
+    Reboot,
+    /// See [`Bulk::Terminate`].
+    Terminate,
+    /// See [`Bulk::Tag`].
+    Tag,
+    /// See [`Bulk::Sync`].
+    Sync,
+}
+
+words!(BulkKind {
+    Start => "start",
+    Stop => "stop",
+    Reboot => "reboot",
+    Terminate => "terminate",
+    Tag => "tag",
+    Sync => "sync",
+});
+
 impl Bulk {
+    /// What is asked, by its kind; the tags are for [`BulkKind::Tag`] alone.
+    pub fn new(kind: BulkKind, tags: TagsPatch) -> Self {
+        match kind {
+            BulkKind::Start => Self::Start,
+            BulkKind::Stop => Self::Stop,
+            BulkKind::Reboot => Self::Reboot,
+            BulkKind::Terminate => Self::Terminate,
+            BulkKind::Tag => Self::Tag(tags),
+            BulkKind::Sync => Self::Sync,
+        }
+    }
+
+    /// Its kind.
+    pub const fn kind(&self) -> BulkKind {
+        match self {
+            Self::Start => BulkKind::Start,
+            Self::Stop => BulkKind::Stop,
+            Self::Reboot => BulkKind::Reboot,
+            Self::Terminate => BulkKind::Terminate,
+            Self::Tag(_) => BulkKind::Tag,
+            Self::Sync => BulkKind::Sync,
+        }
+    }
+
     /// The command to each worker.
     pub fn command(&self) -> Command {
         match self {
@@ -65,6 +115,32 @@ impl Bulk {
         }
     }
 }
+
+/// What has become of a command for one worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BulkOutcome {
+    /// It will be asked of the worker.
+    Planned,
+    /// It is recorded; `act` does the rest.
+    Asked,
+    /// The worker was as asked already.
+    Unchanged,
+    /// Something else was asked of the worker since.
+    Superseded,
+    /// It was called off before.
+    Cancelled,
+    /// The worker is left out.
+    Refused,
+}
+
+words!(BulkOutcome {
+    Planned => "planned",
+    Asked => "asked",
+    Unchanged => "unchanged",
+    Superseded => "superseded",
+    Cancelled => "cancelled",
+    Refused => "refused",
+});
 
 /// Why a worker is left out of a command, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -134,6 +210,13 @@ pub enum Progress {
     /// Something else was asked of it since, or it ended on the way.
     Superseded,
 }
+
+words!(Progress {
+    Waiting => "waiting",
+    Done => "done",
+    Failed => "failed",
+    Superseded => "superseded",
+});
 
 impl Worker {
     /// What this worker makes of a command for many that was given at `asked_at`.

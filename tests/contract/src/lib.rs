@@ -12,6 +12,7 @@
 pub mod actuator;
 pub mod buckets;
 pub mod bus;
+pub mod commands;
 pub mod compute;
 pub mod deliveries;
 pub mod idempotency;
@@ -27,8 +28,8 @@ pub mod vault;
 use std::panic::AssertUnwindSafe;
 
 use app::ports::{
-    Actuator, Buckets, Bus, Clock, Compute, Deliveries, Idempotency, Ids, Metrics, Samples, Sweeps, Topic,
-    UserDataVault, Workers,
+    Actuator, Buckets, BulkCommands, Bus, Clock, Compute, Deliveries, Idempotency, Ids, Metrics, Samples,
+    Sweeps, Topic, UserDataVault, Workers,
 };
 use domain::{AccountId, InstanceId, Name, Region, Timestamp, WorkerId};
 use futures_util::FutureExt;
@@ -48,6 +49,8 @@ pub trait Subject: Sync {
     type Sweeps: Sweeps;
     /// Buckets.
     type Buckets: Buckets;
+    /// Commands for many workers.
+    type Commands: BulkCommands;
     /// Idempotency records.
     type Idempotency: Idempotency;
     /// User data until the launch.
@@ -77,6 +80,8 @@ pub trait Subject: Sync {
     fn sweeps(&self) -> &Self::Sweeps;
     /// Buckets.
     fn buckets(&self) -> &Self::Buckets;
+    /// Commands for many workers.
+    fn commands(&self) -> &Self::Commands;
     /// Idempotency records.
     fn idempotency(&self) -> &Self::Idempotency;
     /// User data until the launch.
@@ -214,6 +219,15 @@ macro_rules! every_law {
             a_draw_on_what_is_left_no_more_writes_nothing,
             of_many_who_draw_at_once_one_gets_it,
             buckets_have_nothing_to_do_with_each_other,
+        }
+        $each! { commands:
+            a_command_is_found_as_it_was_accepted,
+            what_is_accepted_again_stays_as_it_is,
+            a_chunk_is_taken_up_by_one_until_their_lease_is_over,
+            what_was_finished_first_stays,
+            a_command_goes_on_chunk_by_chunk_and_never_back,
+            a_command_is_called_off_once_and_only_while_something_is_left,
+            what_is_due_comes_oldest_first_until_it_is_finished,
         }
         $each! { idempotency:
             a_new_key_is_fresh_and_then_running,

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use app::config::Config;
 use aws::{
-    Aws, CloudWatchMetrics, DynamoBuckets, DynamoDeliveries, DynamoIdempotency, DynamoSamples, DynamoSweeps,
-    DynamoUserData, DynamoWorkers, Ec2Actuator, Ec2Compute, Environment, EventBridgeBus, RandomIds, SnsTopic,
-    SystemClock,
+    Aws, CloudWatchMetrics, DynamoBuckets, DynamoCommands, DynamoDeliveries, DynamoIdempotency,
+    DynamoSamples, DynamoSweeps, DynamoUserData, DynamoWorkers, Ec2Actuator, Ec2Compute, Environment,
+    EventBridgeBus, RandomIds, SnsTopic, SystemClock,
 };
 use contract::Subject;
 use domain::{AccountId, InstanceId, Region};
@@ -34,6 +34,7 @@ struct Adapters {
     samples: DynamoSamples,
     sweeps: DynamoSweeps,
     buckets: DynamoBuckets,
+    commands: DynamoCommands,
     idempotency: DynamoIdempotency,
     user_data: DynamoUserData,
     deliveries: DynamoDeliveries,
@@ -95,6 +96,7 @@ impl Adapters {
             samples: aws.samples(&config),
             sweeps: aws.sweeps(&config),
             buckets: aws.buckets(&config),
+            commands: aws.commands(&config),
             idempotency: aws.idempotency(&config),
             user_data: aws.user_data(&config),
             deliveries: aws.deliveries(&config),
@@ -115,6 +117,7 @@ impl Subject for Adapters {
     type Samples = DynamoSamples;
     type Sweeps = DynamoSweeps;
     type Buckets = DynamoBuckets;
+    type Commands = DynamoCommands;
     type Idempotency = DynamoIdempotency;
     type UserData = DynamoUserData;
     type Deliveries = DynamoDeliveries;
@@ -140,6 +143,10 @@ impl Subject for Adapters {
 
     fn buckets(&self) -> &DynamoBuckets {
         &self.buckets
+    }
+
+    fn commands(&self) -> &DynamoCommands {
+        &self.commands
     }
 
     fn idempotency(&self) -> &DynamoIdempotency {

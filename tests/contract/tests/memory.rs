@@ -14,6 +14,7 @@ impl Subject for Memory {
         samples: Samples,
         sweeps: Sweeps,
         buckets: Buckets,
+        commands: Commands,
         idempotency: Idempotency,
         user_data: UserData,
         deliveries: Deliveries,
@@ -84,5 +85,5 @@ fn every_law_is_tried() {
             laws += 1;
         }
     }
-    assert!(laws >= 76, "{laws}");
+    assert!(laws >= 83, "{laws}");
 }

@@ -2,11 +2,12 @@
 
 use app::error::StoreError;
 use app::ports::{
-    Answer, Begun, BucketKey, Buckets, Claim, Deliveries, Delivery, DeliveryKey, Heartbeat, Idempotency,
-    InstanceKey, Outcome, Page, RequestKey, Sample, Samples, Sweeps, UserDataVault, Watch, Workers,
+    Answer, Begun, BucketKey, Buckets, BulkChunk, BulkCommand, BulkCommands, Claim, Deliveries, Delivery,
+    DeliveryKey, Heartbeat, Idempotency, InstanceKey, Outcome, Page, RequestKey, Sample, Samples, Sweeps,
+    UserDataVault, Watch, Workers,
 };
 use app::record::{EventRecord, Stored};
-use domain::{Level, Region, Timestamp, UserData, WorkerId};
+use domain::{Actor, CommandId, Level, Region, Timestamp, UserData, WorkerId};
 use tests::world::page;
 
 use super::{Outside, Port, refused};
@@ -151,6 +152,46 @@ impl Buckets for Outside {
 
     async fn draw(&self, key: &BucketKey, before: Option<Level>, after: Level) -> Result<bool, StoreError> {
         through!(self, Draw, self.world.tables.draw(key, before, after).await)
+    }
+}
+
+impl BulkCommands for Outside {
+    async fn accept(&self, command: &BulkCommand, chunks: &[BulkChunk]) -> Result<(), StoreError> {
+        through!(self, AcceptCommand, self.world.tables.accept(command, chunks).await)
+    }
+
+    async fn command(&self, id: CommandId) -> Result<Option<BulkCommand>, StoreError> {
+        through!(self, ReadCommand, self.world.tables.command(id).await)
+    }
+
+    async fn chunks(&self, id: CommandId, from: u32, limit: u32) -> Result<Vec<BulkChunk>, StoreError> {
+        through!(self, Chunks, self.world.tables.chunks(id, from, limit).await)
+    }
+
+    async fn take_up(
+        &self,
+        id: CommandId,
+        chunk: u32,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Option<(BulkChunk, u32)>, StoreError> {
+        through!(self, TakeUp, self.world.tables.take_up(id, chunk, now, lease_until).await)
+    }
+
+    async fn finish_chunk(&self, id: CommandId, chunk: &BulkChunk) -> Result<(), StoreError> {
+        through!(self, FinishChunk, self.world.tables.finish_chunk(id, chunk).await)
+    }
+
+    async fn advance(&self, id: CommandId, from: u32, due: Option<Timestamp>) -> Result<(), StoreError> {
+        through!(self, Advance, self.world.tables.advance(id, from, due).await)
+    }
+
+    async fn cancel(&self, id: CommandId, at: Timestamp, by: &Actor) -> Result<bool, StoreError> {
+        through!(self, CancelCommand, self.world.tables.cancel(id, at, by).await)
+    }
+
+    async fn due_commands(&self, now: Timestamp, limit: u32) -> Result<Vec<CommandId>, StoreError> {
+        through!(self, DueCommands, self.world.tables.due_commands(now, limit).await)
     }
 }
 

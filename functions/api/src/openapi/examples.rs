@@ -54,6 +54,28 @@ fn requests() -> Vec<(&'static str, &'static str, Value)> {
             }),
         ),
         ("patchWorker", "Hands off", json!({ "held": "its disk is swapped by hand" })),
+        (
+            "createCommand",
+            "What it would do to start every stopped worker of a team",
+            json!({
+                "action": "start", "filter": { "status": "stopped", "tags": { "team": "net lab" } }, "dry_run": true,
+            }),
+        ),
+        (
+            "createCommand",
+            "Tags of those that are named so",
+            json!({
+                "action": "tag", "filter": { "region": "us-east-1", "name": "lab-*" }, "tags": { "shift": "late", "owner": null },
+            }),
+        ),
+        (
+            "createCommand",
+            "An end, confirmed by its number",
+            json!({
+                "action": "terminate", "workers": ["01890a5d-ac96-774b-bcce-b302099a8057"], "confirm": 1,
+            }),
+        ),
+        ("cancelCommand", "Nothing has to be said", json!({})),
         ("startWorker", "Nothing has to be said", json!({})),
         ("stopWorker", "Nothing has to be said", json!({})),
         ("rebootWorker", "Nothing has to be said", json!({})),

@@ -10,7 +10,10 @@ use crate::headers::MAX_KEY;
 use crate::launch::format as ec2;
 use crate::launch::{MAX_ALTERNATIVES, MAX_SECURITY_GROUPS, ROOT_VOLUME};
 use crate::problem::{Kind, NAMESPACE};
+use crate::routes::commands::{self, MAX_NAMED, MAX_WORKERS, PATTERN};
 use crate::routes::{history, read};
+
+const UUID: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
 
 /// Types that stand for a component where the code has a plain text or number.
 macro_rules! components {
@@ -37,7 +40,8 @@ macro_rules! components {
 
 components! {
     // Identities
-    WorkerId: text("^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$", rule::<domain::WorkerId>());
+    WorkerId: text(UUID, rule::<domain::WorkerId>());
+    CommandId: text(UUID, rule::<domain::CommandId>());
     Name: text("^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$", rule::<domain::Name>());
     AccountId: text("^[0-9]{12}$", rule::<domain::AccountId>());
     InstanceId: text(&id_pattern("i-"), rule::<domain::InstanceId>());
@@ -90,9 +94,17 @@ components! {
         "description": "1 to 16384 bytes of text, before it is base64. It is not shown again, and not logged",
     });
 
+    WorkerIds: json!({
+        "type": "array", "items": { "$ref": "#/components/schemas/WorkerId" },
+        "minItems": 1, "maxItems": MAX_NAMED, "uniqueItems": true,
+    });
+    NamePattern: limited(63, text("^[A-Za-z0-9._*?-]+$", PATTERN));
+    Confirmation: number(1, MAX_WORKERS as u32, "How many workers are to be ended, where that is many");
+
     // Parameters
     LivingStatus: json!({ "type": "string", "enum": living() });
     WorkersLimit: limit(read::DEFAULT_LIMIT, read::MAX_LIMIT);
+    CommandWorkersLimit: limit(commands::DEFAULT_LIMIT, commands::MAX_LIMIT);
     EventsLimit: limit(history::DEFAULT_EVENTS, history::MAX_EVENTS);
     PointsLimit: limit(history::DEFAULT_POINTS, history::MAX_POINTS);
     Cursor: text("^[A-Za-z0-9_-]+$", "The `next` of an earlier page of the same query, unchanged");
@@ -109,6 +121,11 @@ components! {
     FailureKind: words(domain::FailureKind::ALL, domain::FailureKind::as_str);
     AlertKind: words(domain::AlertKind::ALL, domain::AlertKind::as_str);
     VolumeType: words(domain::VolumeType::ALL, domain::VolumeType::as_str);
+    BulkKind: words(domain::BulkKind::ALL, domain::BulkKind::as_str);
+    BulkOutcome: words(domain::BulkOutcome::ALL, domain::BulkOutcome::as_str);
+    Progress: words(domain::Progress::ALL, domain::Progress::as_str);
+    RefusalCode: words(domain::Refusal::ALL, domain::Refusal::as_str);
+    CommandStatus: words(&commands::Standing::ALL, commands::Standing::as_str);
     Origin: json!({ "type": "string", "enum": ["created", "imported"] });
     ProblemType: json!({ "type": "string", "enum": problem_types(Kind::ALL) });
 
@@ -222,7 +239,27 @@ pub(super) fn etag() -> Value {
     etag
 }
 
-/// What a spec, a template and an alternative must have beside what their members are.
+/// A command is for workers or for a filter; tags are for the action that changes them, a number for the one that ends.
+fn command() -> Value {
+    let (some, none) = (json!({ "not": { "type": "null" } }), json!({ "type": "null" }));
+    let action = |is: &str| json!({ "required": ["action"], "properties": { "action": { "const": is } } });
+    json!({
+        "oneOf": [
+            { "required": ["workers"], "properties": { "workers": some, "filter": none } },
+            { "required": ["filter"], "properties": { "filter": some, "workers": none } },
+        ],
+        "allOf": [
+            {
+                "if": action("tag"),
+                "then": { "required": ["tags"], "properties": { "tags": { "type": "object", "minProperties": 1 } } },
+                "else": { "properties": { "tags": none } },
+            },
+            { "if": action("terminate"), "else": { "properties": { "confirm": none } } },
+        ],
+    })
+}
+
+/// What a spec, a template, an alternative and a command must have beside what their members are.
 pub(super) fn conditions() -> Vec<(&'static str, Value)> {
     let some = json!({ "not": { "type": "null" } });
     let none = json!({ "type": "null" });
@@ -251,6 +288,7 @@ pub(super) fn conditions() -> Vec<(&'static str, Value)> {
             { "required": ["subnet"], "properties": { "subnet": some } },
         ] }),
         ),
+        ("NewCommand", command()),
         ("Spec", json!({ "properties": { "alternatives": { "maxItems": MAX_ALTERNATIVES } } })),
     ]
 }

@@ -22,6 +22,8 @@ enum Takes {
     Nothing,
     /// An idempotency key, which it must have.
     Key,
+    /// A key, if wanted.
+    AnyKey,
     /// A key and a version, if wanted.
     KeyAndVersion,
 }
@@ -38,16 +40,21 @@ const fn begin(id: &'static str, problems: &'static [Kind]) -> Operation {
     Operation { id, role: Some(Role::Admin), takes: Takes::Key, problems }
 }
 
+/// Something about many workers.
+const fn many(id: &'static str, takes: Takes, problems: &'static [Kind]) -> Operation {
+    Operation { id, role: Some(Role::Operator), takes, problems }
+}
+
 const fn open(id: &'static str) -> Operation {
     Operation { id, role: None, takes: Takes::Nothing, problems: &[] }
 }
 
 use Kind::{
-    Held, ImpossibleCommand, InstanceClaimed, InstanceTaken, InvalidValue, NameTaken, NoSuchInstance,
-    NoSuchWorker, NotConfirmed, Protected, Refused,
+    ConfirmationNeeded, Held, ImpossibleCommand, InstanceClaimed, InstanceTaken, InvalidValue, NameTaken,
+    NoSuchCommand, NoSuchInstance, NoSuchWorker, NotConfirmed, Protected, Refused,
 };
 
-pub(super) const OPERATIONS: [Operation; 14] = [
+pub(super) const OPERATIONS: [Operation; 18] = [
     open("health"),
     open("openapi"),
     read("listWorkers", &[InvalidValue]),
@@ -67,6 +74,10 @@ pub(super) const OPERATIONS: [Operation; 14] = [
             Refused,
         ],
     ),
+    many("createCommand", Takes::Key, &[InvalidValue, ConfirmationNeeded]),
+    many("cancelCommand", Takes::AnyKey, &[NoSuchCommand]),
+    read("getCommand", &[NoSuchCommand]),
+    read("listCommandWorkers", &[NoSuchCommand]),
     change("patchWorker", Role::Operator, &[NoSuchWorker, InvalidValue, ImpossibleCommand, NameTaken]),
     change("startWorker", Role::Operator, &[NoSuchWorker, ImpossibleCommand, Held]),
     change("stopWorker", Role::Operator, &[NoSuchWorker, ImpossibleCommand, Held]),
@@ -169,7 +180,8 @@ impl Operation {
             response["description"] = match (status.as_str(), self.takes) {
                 ("201", _) => "Recorded; the rest follows",
                 ("202", _) => "Recorded; EC2 is asked for it now",
-                ("200", Takes::KeyAndVersion) => "Done, or as asked for already",
+                ("200", Takes::KeyAndVersion | Takes::AnyKey) => "Done, or as asked for already",
+                ("200", Takes::Key) => "What it would do",
                 _ => "What is known",
             }
             .into();
@@ -182,7 +194,7 @@ impl Operation {
         for status in [400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 431, 500, 502, 503] {
             let mut here: Vec<Kind> =
                 kinds.iter().copied().filter(|kind| kind.status().as_u16() == status).collect();
-            if here.contains(&Kind::NoSuchWorker) {
+            if here.contains(&Kind::NoSuchWorker) || here.contains(&Kind::NoSuchCommand) {
                 // API Gateway decodes the path first: what then is no segment of a path names no route.
                 here.push(Kind::NoSuchRoute);
             }

@@ -90,7 +90,7 @@ pub(crate) async fn create<P: Ports>(
 ) -> Result<Reply, Problem> {
     unconditional(order.expected)?;
     let Creation { mut command, image, user_data } = api.checked_creation(&order.body)?;
-    let (api, by) = (&*api, order.by);
+    let (api, by) = (&*api, order.caller.actor());
     api.once(order.key, |id| async move {
         if let Some(query) = image {
             // What is launched is fixed here: every try of the launch has to ask for the same.
@@ -128,7 +128,7 @@ pub(crate) async fn import<P: Ports>(
 ) -> Result<Reply, Problem> {
     unconditional(order.expected)?;
     let wanted = api.checked_import(&order.body)?;
-    let (api, by) = (&*api, order.by);
+    let (api, by) = (&*api, order.caller.actor());
     api.once(order.key, |id| api.carry_out_import(id, wanted, by)).await
 }
 

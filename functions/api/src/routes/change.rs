@@ -233,7 +233,8 @@ pub(crate) async fn sync<P: Ports>(
     order: Order<Nothing>,
 ) -> Result<Reply, Problem> {
     let api = &*api;
-    let Order { by, expected, key, .. } = order;
+    let Order { caller, expected, key, .. } = order;
+    let by = caller.actor();
     api.once(key, |_| async move {
         let stored = api.fleet().execute(id, Command::Sync, by, expected).await?.stored;
         let request = CollectionRequested {
@@ -258,7 +259,8 @@ impl<P: Ports> Api<P> {
         command: Command,
         done: StatusCode,
     ) -> Result<Reply, Problem> {
-        let Order { by, expected, key, .. } = order;
+        let Order { caller, expected, key, .. } = order;
+        let by = caller.actor();
         self.once(key, |_| async move {
             let changed = self.fleet().execute(id, command, by, expected).await?;
             let status = if changed.events.is_empty() { StatusCode::OK } else { done };

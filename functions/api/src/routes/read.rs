@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cursor::Query;
 use crate::failure::bad_cursor;
+use crate::input::Faults;
 #[cfg(test)]
 use crate::openapi::is;
 use crate::order::Named;
@@ -109,7 +110,9 @@ pub(crate) async fn list<P: Ports>(
     mut params: Params<Listing>,
 ) -> Result<Reply, Problem> {
     let limit = params.limit(DEFAULT_LIMIT, MAX_LIMIT);
-    let filter = Filter { status: living_status(&mut params), name: params.parse("name") };
+    let status = params.text("status").map(str::to_owned);
+    let status = status.and_then(|word| living(&mut params.faults, "status", &word));
+    let filter = Filter { status, name: params.parse("name") };
     params.check(Kind::InvalidParameter)?;
     let region = params.text("region").map(str::to_owned);
     let region = region.and_then(|name| params.faults.region(Some(&name), &api.regions));
@@ -124,12 +127,12 @@ pub(crate) async fn list<P: Ports>(
 }
 
 /// A status to filter by. Workers that have ended are not listed, so nobody can ask for them.
-fn living_status(params: &mut Params<Listing>) -> Option<Status> {
-    let status = params.parse("status")?;
+pub(crate) fn living(faults: &mut Faults, field: &str, word: &str) -> Option<Status> {
+    let status = faults.parse(field, word)?;
     if status == Status::Terminated {
         let words = Status::ALL.iter().filter(|status| **status != Status::Terminated).map(|s| s.as_str());
         let allowed = words.collect::<Vec<_>>().join(", ");
-        params.faults.add("status", "workers that have ended are not listed", Some(allowed));
+        faults.add(field, "workers that have ended are not listed", Some(allowed));
     }
     Some(status)
 }

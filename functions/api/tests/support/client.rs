@@ -104,8 +104,15 @@ impl Client {
                 principals("arn:aws:iam::999999999999:user/v*", Role::Viewer),
             ],
         };
-        let router =
-            router(Api { ports: world.clone(), settings, regions: regions.into(), account, access, allowed });
+        let router = router(Api {
+            ports: world.clone(),
+            settings,
+            regions: regions.into(),
+            account,
+            access,
+            allowed,
+            mass_termination: 3,
+        });
         Self { world, router, authorizer: Some(iam(ALICE)), headers: Vec::new(), keyed: true }
     }
 
@@ -135,7 +142,7 @@ impl Client {
     pub(crate) async fn send(&self, method: &str, target: &str, body: impl Into<Body>) -> Answer {
         let body = to_bytes(body.into(), usize::MAX).await.expect("a body");
         let mut headers = self.headers.clone();
-        let wants_key = method == "POST" && ["/workers", "/workers/import"].contains(&target);
+        let wants_key = method == "POST" && ["/workers", "/workers/import", "/commands"].contains(&target);
         if self.keyed && wants_key && !self.headers.iter().any(|(name, _)| name == "idempotency-key") {
             headers.push(("idempotency-key".to_owned(), self.world.new_key().into_bytes()));
         }

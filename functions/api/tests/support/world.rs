@@ -1,16 +1,18 @@
 //! Every port the API needs, in memory. Each call yields once, so that concurrent requests interleave.
 
+mod bulk;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use api::Ports;
 use app::error::{CallError, StoreError};
 use app::ports::{
-    self, Answered, Begun, CloudEvent, ImageQuery, Instance, InstanceKey, InstanceStatus, Page, Request,
-    RequestKey, Sample, Watch,
+    self, Answered, Begun, BulkChunk, BulkCommand, CloudEvent, ImageQuery, Instance, InstanceKey,
+    InstanceStatus, Page, Request, RequestKey, Sample, Watch,
 };
 use app::record::{EventRecord, Stored};
-use domain::{InstanceId, Observed, Region, Timestamp, UserData, WorkerId};
+use domain::{CommandId, InstanceId, Level, Observed, Region, Timestamp, UserData, WorkerId};
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
@@ -29,6 +31,13 @@ pub(crate) struct State {
     /// By caller and key.
     pub(crate) keys: BTreeMap<(String, String), Begin>,
     pub(crate) user_data: BTreeMap<WorkerId, UserData>,
+    pub(crate) commands: BTreeMap<CommandId, (BulkCommand, Vec<BulkChunk>)>,
+    /// What the next command is not accepted for.
+    pub(crate) failing_accepts: VecDeque<StoreError>,
+    /// What the bus refuses requests with.
+    pub(crate) failing_requests: VecDeque<CallError>,
+    /// What is left of every bucket of EC2.
+    pub(crate) level: Option<Level>,
     pub(crate) writes: usize,
     pub(crate) aws_calls: usize,
     ids: u64,
@@ -340,7 +349,11 @@ impl ports::UserDataVault for World {
 
 impl ports::Bus for World {
     async fn request(&self, requests: &[Request]) -> Result<(), CallError> {
-        self.call().await.requests.extend_from_slice(requests);
+        let mut state = self.call().await;
+        if let Some(error) = state.failing_requests.pop_front() {
+            return Err(error);
+        }
+        state.requests.extend_from_slice(requests);
         Ok(())
     }
 
@@ -349,45 +362,28 @@ impl ports::Bus for World {
     }
 }
 
-impl Ports for World {
-    type Workers = Self;
-    type Samples = Self;
-    type Idempotency = Self;
-    type Compute = Self;
-    type UserData = Self;
-    type Bus = Self;
-    type Clock = Self;
-    type Ids = Self;
+/// The world is every port.
+macro_rules! all_of {
+    ($($port:ident: $Port:ident),+ $(,)?) => {
+        impl Ports for World {$(
+            type $Port = Self;
 
-    fn workers(&self) -> &Self {
-        self
-    }
+            fn $port(&self) -> &Self {
+                self
+            }
+        )+}
+    };
+}
 
-    fn samples(&self) -> &Self {
-        self
-    }
-
-    fn idempotency(&self) -> &Self {
-        self
-    }
-
-    fn compute(&self) -> &Self {
-        self
-    }
-
-    fn user_data(&self) -> &Self {
-        self
-    }
-
-    fn bus(&self) -> &Self {
-        self
-    }
-
-    fn clock(&self) -> &Self {
-        self
-    }
-
-    fn ids(&self) -> &Self {
-        self
-    }
+all_of! {
+    workers: Workers,
+    samples: Samples,
+    idempotency: Idempotency,
+    buckets: Buckets,
+    commands: Commands,
+    compute: Compute,
+    user_data: UserData,
+    bus: Bus,
+    clock: Clock,
+    ids: Ids,
 }

@@ -14,6 +14,8 @@ pub enum Request {
     Collect(CollectionRequested),
     /// See whether these workers need a step on EC2. Detail type `ReconcileRequested`.
     Reconcile(ReconcileRequested),
+    /// Carry out what is due of a command for many workers. Detail type `CommandRequested`.
+    Command(CommandRequested),
 }
 
 impl Request {
@@ -22,6 +24,7 @@ impl Request {
         match self {
             Self::Collect(_) => "CollectionRequested",
             Self::Reconcile(_) => "ReconcileRequested",
+            Self::Command(_) => "CommandRequested",
         }
     }
 }
@@ -47,6 +50,13 @@ pub struct CollectionRequested {
 pub struct ReconcileRequested {
     /// The workers, at most 100.
     pub workers: Vec<String>,
+}
+
+/// A command for many workers of which a part is due.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CommandRequested {
+    /// The command.
+    pub command: String,
 }
 
 /// A fact as the world sees it: a CloudEvent, JSON.

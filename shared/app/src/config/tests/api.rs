@@ -7,10 +7,11 @@ use expect_test::expect;
 use super::with;
 use crate::config::{ApiConfig, ConfigErrors, Role};
 
-const GOOD: [(&str, &str); 7] = [
+const GOOD: [(&str, &str); 8] = [
     ("ACCOUNT_ID", "123456789012"),
     ("ALLOWED_INSTANCE_TYPES", ""),
     ("ALLOWED_IMAGE_OWNERS", ""),
+    ("MASS_TERMINATION_LIMIT", "10"),
     ("ROLE_CLAIM", "cognito:groups"),
     ("ADMIN_PRINCIPALS", "arn:aws:iam::123456789012:role/admin, arn:aws:iam::123456789012:user/ann"),
     ("OPERATOR_PRINCIPALS", ""),
@@ -85,6 +86,7 @@ fn what_may_be_launched_is_refused_with_its_rule() {
         ("ACCOUNT_ID", &["", "12"][..]),
         ("ALLOWED_INSTANCE_TYPES", &["M5.large", "c5.*,", "c5.*,c5.*", "c5.* m5.*"]),
         ("ALLOWED_IMAGE_OWNERS", &["microsoft", "1234", "self,self", "self;amazon"]),
+        ("MASS_TERMINATION_LIMIT", &["", "-1", "10001"]),
     ] {
         for value in values {
             let error = api(&[(variable, value)]).expect_err(value).to_string();
@@ -102,5 +104,8 @@ fn what_may_be_launched_is_refused_with_its_rule() {
         "1234": ALLOWED_IMAGE_OWNERS must be self, amazon, aws-marketplace or 12-digit AWS account ids, separated by commas, each once
         "self,self": ALLOWED_IMAGE_OWNERS must be self, amazon, aws-marketplace or 12-digit AWS account ids, separated by commas, each once
         "self;amazon": ALLOWED_IMAGE_OWNERS must be self, amazon, aws-marketplace or 12-digit AWS account ids, separated by commas, each once
+        "": MASS_TERMINATION_LIMIT is not set, and must be a whole number from 0 to 10000
+        "-1": MASS_TERMINATION_LIMIT must be a whole number from 0 to 10000
+        "10001": MASS_TERMINATION_LIMIT must be a whole number from 0 to 10000
     "#]].assert_eq(&said);
 }
