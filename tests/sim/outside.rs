@@ -51,6 +51,8 @@ pub(crate) enum Port {
     Statuses,
     Describe,
     Image,
+    Images,
+    Search,
     Locate,
     Change,
     ChangeMany,
@@ -73,7 +75,7 @@ impl Port {
             | KeepUserData | KeptUserData | ForgetUserData | ClaimDelivery | Defer | Record | Due
             | Permits => &[Fault::TableRefuses],
             Save => &[Fault::TableRefuses, Fault::TableContended],
-            Statuses | Describe | Image | Locate | Change | ChangeMany => {
+            Statuses | Describe | Image | Images | Search | Locate | Change | ChangeMany => {
                 &[Fault::Ec2Throttles, Fault::Ec2Fails]
             }
             Metrics => &[Fault::MetricsFail],
@@ -95,7 +97,8 @@ impl Port {
             PutEvents | Publish => &[Fault::BusLosesReply],
             Topic => &[Fault::TopicLosesReply],
             Load | LoadMany | Owner | Watches | Events | Untold | Written | Samples | Heartbeat
-            | KeptUserData | Due | Statuses | Describe | Image | Locate | Metrics | Webhook | Secret => &[],
+            | KeptUserData | Due | Statuses | Describe | Image | Images | Search | Locate | Metrics
+            | Webhook | Secret => &[],
         }
     }
 
@@ -103,7 +106,7 @@ impl Port {
     const fn takes(self) -> (i64, i64) {
         match self {
             Change | ChangeMany => (100, 900),
-            Statuses | Describe | Image | Locate | Metrics => (40, 300),
+            Statuses | Describe | Image | Images | Search | Locate | Metrics => (40, 300),
             Webhook => (20, 400),
             PutEvents | Publish | Topic => (10, 80),
             _ => (3, 20),

@@ -1,18 +1,22 @@
-//! EC2 and CloudWatch.
+//! EC2.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::error::CallError;
 use app::ports::{
-    Accepted, Actuator, Answered, Compute, ImageQuery, Instance, InstanceStatus, Metrics, WantedImage,
+    Accepted, Actuator, Answered, Compute, ImageQuery, Instance, InstanceQuery, InstanceStatus, Page,
+    WantedImage,
 };
 use domain::{
-    Action, ActionKind, CheckStatus, Datapoint, Failure, FailureKind, InstanceId, LaunchSpec, Metric,
-    Observed, Region, Timestamp, UserData, Vitals, WORKER_TAG, WorkerId, Zone,
+    Action, ActionKind, AnyTagKey, CheckStatus, Failure, FailureKind, InstanceId, LaunchSpec, Observed,
+    Region, TagValue, UserData, WORKER_TAG, WorkerId, Zone,
 };
 use wildmatch::WildMatch;
 
 use super::{State, World, account};
+
+/// The image that instances are launched from unless something else is said.
+pub(super) const IMAGE: &str = "ami-0123456789abcdef0";
 
 /// One image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,11 +50,13 @@ pub struct Machine {
     pub impaired: bool,
     /// Where it is.
     pub zone: Zone,
+    /// The image it was launched from.
+    pub image: String,
     /// EC2's answers do not show it: they lag behind its launch.
     pub unseen: bool,
 }
 
-fn broken(name: &str) -> CallError {
+pub(super) fn broken(name: &str) -> CallError {
     CallError { message: format!("ec2 {name}: RequestLimitExceeded"), retryable: true, cause: None }
 }
 
@@ -59,6 +65,22 @@ fn unanswered() -> Failure {
 }
 
 impl Machine {
+    fn is_in(&self, region: &Region) -> bool {
+        self.zone.as_str().starts_with(region.as_str())
+    }
+
+    /// Whether a search for this finds it.
+    fn is_like(&self, query: &InstanceQuery) -> bool {
+        let ends = matches!(self.observed, Observed::ShuttingDown | Observed::Terminated);
+        let tagged = |(key, value): (&AnyTagKey, &TagValue)| {
+            self.tags.get(key.as_str()).is_some_and(|its| its == value.as_str())
+        };
+        !self.unseen
+            && !ends
+            && query.tags.iter().all(tagged)
+            && (query.images.is_empty() || query.images.contains(&self.image))
+    }
+
     fn describe(&self, id: &InstanceId) -> Instance {
         Instance {
             instance: id.clone(),
@@ -96,6 +118,7 @@ impl State {
             user_data: None,
             impaired: false,
             zone: "us-east-1a".parse().expect("a zone"),
+            image: IMAGE.to_owned(),
             unseen: false,
         };
         self.machines.insert(id.clone(), machine);
@@ -134,6 +157,7 @@ impl State {
         let id = self.launch(Observed::Pending);
         if let Some(machine) = self.machines.get_mut(&id) {
             machine.token = Some((token.to_owned(), spec.clone(), tags.clone()));
+            machine.image = spec.image.clone().unwrap_or_else(|| IMAGE.to_owned());
             machine.tags.clone_from(tags);
             machine.next = Some(Observed::Running);
         }
@@ -295,6 +319,48 @@ impl Compute for World {
         let newest = state.images.iter().filter(is_meant).max_by_key(|image| (&image.created, &image.id));
         Ok(newest.map(|image| image.id.clone()))
     }
+
+    async fn images(&self, _: &Region, name: &str, most: usize) -> Result<Option<Vec<String>>, CallError> {
+        let mut state = self.state();
+        if !state.call("images") {
+            return Err(broken("images"));
+        }
+        let pattern = WildMatch::new(name);
+        let called = state.images.iter().filter(|image| pattern.matches(&image.name));
+        let ids: Vec<String> = called.map(|image| image.id.clone()).collect();
+        Ok((ids.len() <= most).then_some(ids))
+    }
+
+    async fn search(
+        &self,
+        region: &Region,
+        query: &InstanceQuery,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Option<Page<Instance>>, CallError> {
+        let mut state = self.state();
+        state.now += state.slow_search;
+        if !state.call("search") {
+            return Err(broken("search"));
+        }
+        let after = match after.map(str::parse::<InstanceId>) {
+            Some(Err(_)) => return Ok(None),
+            Some(Ok(after)) => Some(after),
+            None => None,
+        };
+        let mut found: Vec<Instance> = state
+            .machines
+            .iter()
+            .filter(|(id, machine)| after.as_ref().is_none_or(|after| *id > after) && machine.is_in(region))
+            .filter(|(_, machine)| machine.is_like(query))
+            .map(|(id, machine)| machine.describe(id))
+            .take(limit as usize + 1)
+            .collect();
+        let more = found.len() > limit as usize;
+        found.truncate(limit as usize);
+        let next = found.last().filter(|_| more).map(|last| last.instance.to_string());
+        Ok(Some(Page { items: found, next }))
+    }
 }
 
 impl Actuator for World {
@@ -324,34 +390,5 @@ impl Actuator for World {
             return Err(unanswered());
         }
         answer
-    }
-}
-
-impl Metrics for World {
-    async fn read(
-        &self,
-        _: &Region,
-        wanted: &[(InstanceId, Metric)],
-        from: Timestamp,
-        to: Timestamp,
-        _: u32,
-    ) -> Result<BTreeMap<InstanceId, Vitals>, CallError> {
-        let mut state = self.state();
-        if !state.call("metrics") {
-            return Err(broken("metrics"));
-        }
-        let mut answer = BTreeMap::new();
-        for (id, metric) in wanted {
-            let within = (id.clone(), *metric, from)..(id.clone(), *metric, to);
-            let points: Vec<Datapoint> = state
-                .measured
-                .range(within)
-                .filter_map(|((.., at), value)| Datapoint::new(*at, *value))
-                .collect();
-            if !points.is_empty() {
-                answer.entry(id.clone()).or_insert_with(Vitals::default).insert(*metric, points);
-            }
-        }
-        Ok(answer)
     }
 }
