@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests are not tests to the lint")]
 
+mod discovering;
 mod drifting;
 mod driving;
 mod faults_of_crashes;

@@ -6,6 +6,7 @@ use act::ActReport;
 use app::collect::{Agents, CollectReport, Collector, Written};
 use app::config::WebhookUrl;
 use app::deliver::{Adapters, Notifier, Report};
+use app::discover::TagSought;
 use app::drift::DriftReport;
 use app::fleet::{Changed, Fleet};
 use app::item::{self, EventItem};
@@ -15,6 +16,7 @@ use app::record::{EventRecord, Stored};
 use app::sweep::{Poll, PollReport};
 use aws_lambda_events::event::cloudwatch_events::ec2::InstanceStateChange;
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
+use collect::{CollectError, Scheduled};
 use domain::{
     Actor, Command, CreateWorker, DriftPolicy, Evidence, Finding, ImportWorker, InstanceId, LaunchSpec,
     Observed, Overrides, Region, Settings, Source, WorkerId,
@@ -30,6 +32,9 @@ pub(crate) struct Stack {
     pub(crate) agents: Agents,
     pub(crate) shard_size: u32,
     pub(crate) metric_period: u32,
+    pub(crate) regions: Vec<Region>,
+    /// By which tag the schedule looks for instances.
+    pub(crate) discovery: Option<TagSought>,
     acted: Cursor,
     told: Cursor,
 }
@@ -46,6 +51,8 @@ impl Default for Stack {
             agents: Agents::default(),
             shard_size: 100,
             metric_period: 60,
+            regions: vec![region()],
+            discovery: None,
             acted: Cursor::default(),
             told: Cursor::default(),
         }
@@ -172,6 +179,13 @@ impl Stack {
     }
 
     pub(crate) async fn collect(&self, event: &Value) -> CollectReport {
+        match self.collected(event).await.expect("collected") {
+            collect::Report::Collected(report) => report,
+            other => panic!("a shard: {other:?}"),
+        }
+    }
+
+    pub(crate) async fn collected(&self, event: &Value) -> Result<collect::Report, CollectError> {
         let collector = Collector {
             fleet: self.fleet(),
             compute: &self.world,
@@ -181,8 +195,13 @@ impl Stack {
             agents: &self.agents,
             metric_period: self.metric_period,
         };
-        let event = serde_json::from_value(event.clone()).expect("an event");
-        collect::handle(&collector, &event).await.expect("collected")
+        let scheduled = Scheduled {
+            tag: self.discovery.as_ref(),
+            regions: &self.regions,
+            account: &account(),
+            ids: &self.world,
+        };
+        collect::handle(&collector, &scheduled, event).await
     }
 
     /// EC2 tells that an instance changed.

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod commands;
+mod discovery;
 mod guards;
 mod idempotency;
 mod launching;

@@ -240,13 +240,16 @@ impl<W: Workers, K: Clock, C: Compute> Discovery<'_, W, K, C> {
         limit: u32,
         until: Timestamp,
     ) -> Result<Found, DiscoverError> {
-        let (mut items, mut searches, mut start) = (Vec::new(), 0, Some(start));
+        // A page that begins within one of EC2's ends with it: else all that follow would be two searches each.
+        let (aligns, mut start) = (start.skip > 0, Some(start));
+        let (mut items, mut searches) = (Vec::new(), 0);
         for region in &self.regions[first..] {
             let mut place = Some(start.take().unwrap_or_default());
             while let Some(here) = place {
                 let left = limit as usize - items.len();
                 let late = searches > 0 && self.importer.fleet.clock.now() >= until;
-                if left == 0 || searches == MOST_SEARCHES || late {
+                let full = left == 0 || (aligns && !items.is_empty());
+                if full || searches == MOST_SEARCHES || late {
                     return Ok(Found { items, next: Some(here.within(region)) });
                 }
                 searches += 1;

@@ -148,7 +148,7 @@ impl Refusal {
 }
 
 /// Imports instances on the same terms.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Importer<'a, W, K> {
     /// Records the workers.
     pub fleet: Fleet<'a, W, K>,

@@ -340,7 +340,9 @@ impl Compute for World {
     ) -> Result<Option<Page<Instance>>, CallError> {
         let mut state = self.state();
         state.now += state.slow_search;
-        if !state.call("search") {
+        // Without ids it is a question to the whole region.
+        let dark = state.dark.iter().any(|zone| zone.as_str().starts_with(region.as_str()));
+        if !state.call("search") || dark {
             return Err(broken("search"));
         }
         let after = match after.map(str::parse::<InstanceId>) {
