@@ -79,10 +79,14 @@ impl Ports for Outside {
 }
 
 fn api(world: &Arc<World>) -> Router {
+    api_in(world, vec![region(), west()])
+}
+
+fn api_in(world: &Arc<World>, regions: Vec<Region>) -> Router {
     router(Api {
         ports: Outside(Arc::clone(world)),
         settings: settings(),
-        regions: vec![region(), west()],
+        regions,
         account: account(),
         access: access(),
         allowed: Allowed::default(),
@@ -161,6 +165,33 @@ async fn thousands_of_instances_in_two_regions_are_imported_page_by_page_and_eac
     assert_eq!(counts, only("known"));
     let of_west = world.state().owners.keys().filter(|key| key.region == west()).count();
     assert_eq!(of_west, 770);
+}
+
+#[tokio::test]
+async fn a_page_that_is_out_of_time_or_of_searches_ends_and_the_next_one_goes_on() {
+    let body = json!({ "find": { "tags": { "cml": "yes" } }, "dry_run": true });
+    let world = Arc::new(World::default());
+    for zone in ["us-east-1a", "us-east-1b", "us-west-2a"] {
+        tagged(&world, zone, &[]);
+    }
+    world.state().slow_search = 6_000;
+    let slow = api(&world);
+    let first = import(&slow, "k", &body).await;
+    assert_eq!((first["items"].as_array().map(Vec::len), world.called("search")), (Some(1), 1), "{first}");
+    let (counts, seen, number) = pages(&slow, "slow", body.clone()).await;
+    assert_eq!((counts["would_import"], seen.len()), (3, 3));
+    assert!(number <= 4, "{number} pages: one instance each, and the end of a region");
+
+    world.state().slow_search = 0;
+    let mut regions: Vec<Region> =
+        ('a'..='k').map(|letter| format!("eu-{letter}-1").parse().expect("a region")).collect();
+    regions.push(west());
+    let wide = api_in(&world, regions);
+    let before = world.called("search");
+    let empty = import(&wide, "w", &body).await;
+    assert_eq!((&empty["items"], world.called("search") - before), (&json!([]), 10), "{empty}");
+    let (counts, _, number) = pages(&wide, "wide", body).await;
+    assert_eq!((counts["would_import"], number), (1, 2));
 }
 
 #[tokio::test]
