@@ -8,6 +8,7 @@ use act::ActReport;
 use app::collect::{Agents, CollectReport, Collector, Written};
 use app::config::WebhookUrl;
 use app::deliver::{Adapters, Notifier, Report};
+use app::discover::TagSought;
 use app::drift::DriftReport;
 use app::fleet::{Changed, Fleet};
 use app::ports::{Ids, Request};
@@ -16,6 +17,7 @@ use app::record::{EventRecord, Stored};
 use app::sweep::{Poll, PollReport};
 use aws_lambda_events::event::cloudwatch_events::ec2::InstanceStateChange;
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
+use collect::{CollectError, Scheduled};
 use domain::{
     Actor, Command, CreateWorker, DriftPolicy, Evidence, Finding, ImportWorker, InstanceId, LaunchSpec,
     Observed, Overrides, Region, Settings, Snapshot, Source, Worker, WorkerId,
@@ -34,6 +36,9 @@ pub(crate) struct Stack {
     pub(crate) agents: Agents,
     pub(crate) shard_size: u32,
     pub(crate) metric_period: u32,
+    pub(crate) regions: Vec<Region>,
+    /// By which tag the schedule looks for instances.
+    pub(crate) discovery: Option<TagSought>,
     acted: Cursor,
     told: Cursor,
 }
@@ -50,6 +55,8 @@ impl Default for Stack {
             agents: Agents::default(),
             shard_size: 100,
             metric_period: 60,
+            regions: vec![region()],
+            discovery: None,
             acted: Cursor::default(),
             told: Cursor::default(),
         }
@@ -157,10 +164,7 @@ impl Stack {
 
     /// The schedule fires.
     pub(crate) async fn poll(&self) -> PollReport {
-        let event = serde_json::from_value(json!({
-            "version": "0", "id": "1", "detail-type": "Scheduled Event", "source": "aws.events", "account": "123456789012",
-            "time": self.world.tick().to_string(), "region": "us-east-1", "resources": [], "detail": {}
-        }));
+        let event = wire::tick(self.world.tick());
         let regions = [region()];
         let poll = Poll {
             workers: &self.world,
@@ -171,7 +175,7 @@ impl Stack {
             shard_size: self.shard_size,
             metric_period: self.metric_period,
         };
-        poll::handle(&poll, &event.expect("an event")).await.expect("polled")
+        poll::handle(&poll, &event).await.expect("polled")
     }
 
     /// The bus delivers what is on it.
@@ -191,6 +195,13 @@ impl Stack {
     }
 
     pub(crate) async fn collect(&self, event: &Value) -> CollectReport {
+        match self.collected(event).await.expect("collected") {
+            collect::Report::Collected(report) => report,
+            other => panic!("a shard: {other:?}"),
+        }
+    }
+
+    pub(crate) async fn collected(&self, event: &Value) -> Result<collect::Report, CollectError> {
         let collector = Collector {
             fleet: self.fleet(),
             compute: &self.world,
@@ -200,8 +211,13 @@ impl Stack {
             agents: &self.agents,
             metric_period: self.metric_period,
         };
-        let event = serde_json::from_value(event.clone()).expect("an event");
-        collect::handle(&collector, &event).await.expect("collected")
+        let scheduled = Scheduled {
+            tag: self.discovery.as_ref(),
+            regions: &self.regions,
+            account: &account(),
+            ids: &self.world,
+        };
+        collect::handle(&collector, &scheduled, event).await
     }
 
     /// EC2 tells that an instance changed.
@@ -234,15 +250,8 @@ impl Stack {
         observed: Observed,
         seconds_ago: i64,
     ) -> EventBridgeEvent<InstanceStateChange> {
-        let at = domain::Timestamp::from_second(self.world.state().now.div_euclid(1000) - seconds_ago)
-            .expect("a time");
-        let event = serde_json::from_value(json!({
-            "version": "0", "id": "1", "detail-type": "EC2 Instance State-change Notification", "source": "aws.ec2",
-            "account": "123456789012", "time": at.to_string(), "region": happened_in.as_str(),
-            "resources": [format!("arn:aws:ec2:{happened_in}:123456789012:instance/{instance}")],
-            "detail": { "instance-id": instance.as_str(), "state": observed.as_str() }
-        }));
-        event.expect("an event")
+        let at = self.world.state().now.div_euclid(1000) - seconds_ago;
+        wire::ec2_event(at, happened_in, instance, observed)
     }
 
     /// The stream delivers to `act` what it has not delivered yet, in batches as the template has them, until there is

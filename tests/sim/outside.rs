@@ -53,6 +53,8 @@ pub(crate) enum Port {
     Statuses,
     Describe,
     Image,
+    Images,
+    Search,
     Locate,
     Change,
     ChangeMany,
@@ -75,7 +77,7 @@ impl Port {
             | KeepUserData | KeptUserData | ForgetUserData | ClaimDelivery | Defer | Record | Due
             | Permits | Level | Draw => &[Fault::TableRefuses],
             Save => &[Fault::TableRefuses, Fault::TableContended],
-            Statuses | Describe | Image | Locate | Change | ChangeMany => {
+            Statuses | Describe | Image | Images | Search | Locate | Change | ChangeMany => {
                 &[Fault::Ec2Throttles, Fault::Ec2Fails]
             }
             Metrics => &[Fault::MetricsFail],
@@ -96,8 +98,8 @@ impl Port {
             PutEvents | Publish => &[Fault::BusLosesReply],
             Topic => &[Fault::TopicLosesReply],
             Load | LoadMany | Owner | Watches | Events | Untold | Written | Samples | Heartbeat
-            | KeptUserData | Due | Level | Statuses | Describe | Image | Locate | Metrics | Webhook
-            | Secret => &[],
+            | KeptUserData | Due | Level | Statuses | Describe | Image | Images | Search | Locate
+            | Metrics | Webhook | Secret => &[],
         }
     }
 
@@ -105,7 +107,7 @@ impl Port {
     const fn takes(self) -> (i64, i64) {
         match self {
             Change | ChangeMany => (100, 900),
-            Statuses | Describe | Image | Locate | Metrics => (40, 300),
+            Statuses | Describe | Image | Images | Search | Locate | Metrics => (40, 300),
             Webhook => (20, 400),
             PutEvents | Publish | Topic => (10, 80),
             _ => (3, 20),

@@ -24,7 +24,7 @@ use operations::OPERATIONS;
         routes::openapi,
         routes::read::list,
         routes::begin::create,
-        routes::begin::import,
+        routes::import::import,
         routes::read::get,
         routes::change::patch,
         routes::change::delete,

@@ -3,11 +3,13 @@
 pub mod collect;
 pub mod config;
 pub mod deliver;
+pub mod discover;
 pub mod drift;
 pub mod error;
 pub mod fact;
 pub mod fleet;
 pub mod govern;
+pub mod import;
 pub mod item;
 pub mod notice;
 pub mod ports;

@@ -37,8 +37,8 @@ pub use event::{Event, Origin};
 pub use evidence::{Details, Evidence, Finding, Sighting, Source};
 pub use health::{CheckStatus, Health};
 pub use id::{
-    AccountId, HoldReason, ImageOwner, InstanceId, InvalidId, Name, Region, TagKey, TagValue, WorkerId, Zone,
-    is_hidden,
+    AccountId, AnyTagKey, HoldReason, ImageOwner, InstanceId, InvalidId, Name, Region, TagKey, TagValue,
+    WorkerId, Zone, is_hidden,
 };
 pub use launch::{Alternative, LaunchSpec, LaunchTemplate, UserData, VolumeType};
 pub use policy::{
