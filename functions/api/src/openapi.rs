@@ -70,6 +70,7 @@ fn document() -> Value {
     document["components"]["headers"] = operations::headers();
     document["components"]["securitySchemes"] = operations::security();
     document["components"]["examples"] = examples::components();
+    operations::name_worker(document["paths"].as_object_mut().expect("paths"));
     for operation in &OPERATIONS {
         operation.complete(&mut document);
     }

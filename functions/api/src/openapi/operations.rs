@@ -1,7 +1,7 @@
 //! What each operation has beside its bodies: who may ask, which headers it takes and gives, how it may fail.
 
 use app::config::Role;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{examples, is};
 use crate::problem::{Kind, MEDIA_TYPE};
@@ -216,6 +216,19 @@ impl Operation {
             }
             let response = json!({ "description": description, "headers": refs(&names), "content": content });
             responses.insert(status.to_string(), response);
+        }
+    }
+}
+
+/// The worker that these paths name.
+pub(super) fn name_worker(paths: &mut Map<String, Value>) {
+    for (_, path) in paths.iter_mut().filter(|(path, _)| path.starts_with("/workers/{id}")) {
+        for operation in path.as_object_mut().expect("operations").values_mut() {
+            let id = json!({
+                "name": "id", "in": "path", "required": true, "schema": { "$ref": "#/components/schemas/WorkerId" },
+            });
+            let parameters = operation.as_object_mut().expect("an operation").entry("parameters");
+            parameters.or_insert_with(|| json!([])).as_array_mut().expect("a list").insert(0, id);
         }
     }
 }
