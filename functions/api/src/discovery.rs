@@ -1,4 +1,4 @@
-//! What instances `POST /workers/import` is to find: the second form of its body, checked.
+//! What instances `POST /workers/import` is to find: the form of its body that is about many, checked.
 
 use std::collections::BTreeMap;
 
@@ -9,37 +9,56 @@ use serde_json::Number;
 
 use crate::body::{Entries, Object};
 use crate::cursor::Query;
-use crate::input::Faults;
+use crate::input::{Faults, SettingsBody};
 use crate::launch::image_name;
 #[cfg(test)]
 use crate::openapi::is;
 use crate::problem::Problem;
 
-const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 100;
+pub(crate) const DEFAULT_LIMIT: u32 = 50;
+pub(crate) const MAX_LIMIT: u32 = 100;
 /// The most instances one request names.
-const MAX_NAMED: usize = 100;
+pub(crate) const MAX_NAMED: usize = 100;
 /// The most tags instances are sought by.
-const MAX_TAGS: usize = 10;
+pub(crate) const MAX_TAGS: usize = 10;
 
 /// What instances are sought by.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Find))]
 pub(crate) struct FindBody {
-    #[cfg_attr(test, schema(value_type = Option<is::Tags>))]
+    #[cfg_attr(test, schema(value_type = Option<is::SoughtTags>))]
     tags: Option<Entries<String>>,
+    #[cfg_attr(test, schema(value_type = Option<is::ImageName>))]
     image_name: Option<String>,
 }
 
-/// The parts of the body that say what is to be found, and which page of it.
-#[derive(Debug)]
-pub(crate) struct Asked<'a> {
-    pub(crate) instance_ids: Option<&'a [String]>,
-    pub(crate) find: Option<&'a Object<FindBody>>,
-    pub(crate) regions: Option<&'a [String]>,
-    pub(crate) limit: Option<&'a Number>,
-    pub(crate) cursor: Option<&'a str>,
+/// The body of `POST /workers/import` that is about many instances: those that are named, or those that are found.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Discovery))]
+pub(crate) struct DiscoveryBody {
+    #[cfg_attr(test, schema(value_type = Option<is::InstanceIds>))]
+    instance_ids: Option<Vec<String>>,
+    #[cfg_attr(test, schema(value_type = Option<FindBody>))]
+    find: Option<Object<FindBody>>,
+    #[cfg_attr(test, schema(value_type = Option<is::Regions>))]
+    regions: Option<Vec<String>>,
+    /// Say what would come of it, and write nothing.
+    dry_run: Option<bool>,
+    #[cfg_attr(test, schema(value_type = Option<is::ImportLimit>))]
+    limit: Option<Number>,
+    #[cfg_attr(test, schema(value_type = Option<is::Cursor>))]
+    cursor: Option<String>,
+    #[cfg_attr(test, schema(value_type = Option<is::Tags>))]
+    pub(crate) tags: Option<Entries<String>>,
+    #[cfg_attr(test, schema(value_type = Option<SettingsBody>))]
+    pub(crate) settings: Option<Object<SettingsBody>>,
+    #[cfg_attr(test, schema(value_type = Option<is::HoldReason>))]
+    pub(crate) held: Option<String>,
+    pub(crate) protected: Option<bool>,
+    /// Take over an instance also if its tag names a worker that this fleet has no record of.
+    pub(crate) adopt_orphans: Option<bool>,
 }
 
 /// What is to be found, and which page of it.
@@ -48,6 +67,8 @@ pub(crate) struct Wanted {
     pub(crate) sought: Sought,
     pub(crate) regions: Vec<Region>,
     pub(crate) limit: u32,
+    /// Nothing is to be written.
+    pub(crate) dry_run: bool,
     /// Where the page begins, if it is not the first one.
     cursor: Option<String>,
     query: Query,
@@ -65,16 +86,25 @@ impl Wanted {
     }
 }
 
-impl Asked<'_> {
-    /// Checks all of it. `None` with a fault.
+impl DiscoveryBody {
+    /// Checks what is to be found. `None` with a fault.
     pub(crate) fn check(&self, faults: &mut Faults, enabled: &[Region]) -> Option<Wanted> {
-        let sought = match (self.instance_ids, self.find) {
-            (Some(ids), _) => named(faults, ids),
-            (None, find) => like(faults, &find?.0),
+        let sought = match (&self.instance_ids, &self.find) {
+            (Some(ids), None) => named(faults, ids),
+            (None, Some(find)) => like(faults, &find.0),
+            (ids, _) => {
+                let detail = if ids.is_some() {
+                    "does not go with instance_ids"
+                } else {
+                    "is required, or instance_ids"
+                };
+                faults.add("find", detail, Some("instance_ids or find".to_owned()));
+                None
+            }
         };
-        let regions =
-            self.regions.map_or_else(|| Some(enabled.to_vec()), |names| regions(faults, names, enabled));
-        let limit = self.limit.map_or(Some(DEFAULT_LIMIT), |limit| {
+        let names = self.regions.as_deref();
+        let regions = names.map_or_else(|| Some(enabled.to_vec()), |names| regions(faults, names, enabled));
+        let limit = self.limit.as_ref().map_or(Some(DEFAULT_LIMIT), |limit| {
             faults.whole("limit", limit, |limit| match limit {
                 1..=MAX_LIMIT => Ok(limit),
                 _ => Err(OutOfRange { min: 1, max: MAX_LIMIT }),
@@ -83,7 +113,8 @@ impl Asked<'_> {
         let (sought, regions, limit) = (sought?, regions?, limit?);
         let asked = format!("{sought:?} {regions:?} {limit}");
         let query = Query::new("import", &[("", Some(&asked))]);
-        Some(Wanted { sought, regions, limit, cursor: self.cursor.map(str::to_owned), query })
+        let (dry_run, cursor) = (self.dry_run.unwrap_or_default(), self.cursor.clone());
+        Some(Wanted { sought, regions, limit, dry_run, cursor, query })
     }
 }
 
@@ -133,22 +164,19 @@ fn like(faults: &mut Faults, body: &FindBody) -> Option<Sought> {
 
 /// Regions of this deployment, each once, in the order in which they are given.
 fn regions(faults: &mut Faults, names: &[String], enabled: &[Region]) -> Option<Vec<Region>> {
-    let mut all: Vec<Region> = Vec::new();
-    let allowed = || Some(enabled.iter().map(Region::as_str).collect::<Vec<_>>().join(", "));
     if names.is_empty() {
-        faults.add("regions", "must name a region, or be left out for all", allowed());
+        let allowed: Vec<&str> = enabled.iter().map(Region::as_str).collect();
+        faults.add("regions", "must name a region, or be left out for all", Some(allowed.join(", ")));
         return None;
     }
+    let mut all: Vec<Region> = Vec::new();
     let mut whole = true;
     for (index, name) in names.iter().enumerate() {
-        match enabled.iter().find(|region| region.as_str() == name) {
-            Some(region) if !all.contains(region) => all.push(region.clone()),
+        let field = format!("regions[{index}]");
+        match faults.parse(&field, name).and_then(|region| faults.enabled(&field, region, enabled)) {
+            Some(region) if !all.contains(&region) => all.push(region),
             Some(_) => {}
-            None => {
-                whole = false;
-                let detail = "is not one of the regions of this deployment";
-                faults.add(format!("regions[{index}]"), detail, allowed());
-            }
+            None => whole = false,
         }
     }
     whole.then_some(all)

@@ -85,12 +85,17 @@ impl Faults {
 
     /// A region in which workers may live.
     pub(crate) fn region(&mut self, text: Option<&str>, enabled: &[Region]) -> Option<Region> {
-        let region = self.require::<Region>("region", text)?;
+        let region = self.require("region", text)?;
+        self.enabled("region", region, enabled)
+    }
+
+    /// The region, if workers may live in it.
+    pub(crate) fn enabled(&mut self, field: &str, region: Region, enabled: &[Region]) -> Option<Region> {
         if enabled.contains(&region) {
             return Some(region);
         }
         let names: Vec<&str> = enabled.iter().map(Region::as_str).collect();
-        self.add("region", "is not one of the regions of this deployment", Some(names.join(", ")));
+        self.add(field, "is not one of the regions of this deployment", Some(names.join(", ")));
         None
     }
 

@@ -83,7 +83,7 @@ const DESCRIPTION: &str = "Records what is wanted of a fleet of CML workers, and
     those they do not know as they are. Every GET can be asked as HEAD.";
 
 /// Answers in which every member is always there; what is not known is null.
-const SHOWN: [&str; 14] = [
+const SHOWN: [&str; 16] = [
     "Worker",
     "WorkerObserved",
     "Health",
@@ -98,6 +98,8 @@ const SHOWN: [&str; 14] = [
     "Workers",
     "Events",
     "Telemetry",
+    "Discovered",
+    "OutcomeCounts",
 ];
 
 fn show_whole(schema: &mut Value) {
@@ -106,12 +108,13 @@ fn show_whole(schema: &mut Value) {
 }
 
 /// Members that are absent where others are null.
-const ABSENT: [(&str, &[&str]); 5] = [
+const ABSENT: [(&str, &[&str]); 6] = [
     ("OwnSettings", &["monitoring", "interval", "drift", "cpu", "memory", "disk", "alert_duration"]),
     ("WorkerTemplate", &["id", "name"]),
     ("WorkerAlternative", &["instance_type", "subnet"]),
     ("Problem", &["worker_id", "version", "request_id"]),
     ("Fault", &["allowed"]),
+    ("DiscoveredInstance", &["region", "worker_id", "name", "reason"]),
 ];
 
 fn never_null(schema: &mut Value) {

@@ -151,12 +151,14 @@ impl Operation {
     fn describe_successes(&self, operation: &mut Value) {
         for (status, response) in operation["responses"].as_object_mut().expect("responses") {
             let mut names = vec!["X-Request-Id", "Cache-Control"];
-            let of_worker =
-                response["content"]["application/json"]["schema"]["$ref"] == "#/components/schemas/Worker";
-            if of_worker {
-                names.push("ETag");
-                response["content"]["application/json"]["examples"] =
-                    json!({ "worker": { "$ref": "#/components/examples/Worker" } });
+            let content = &mut response["content"]["application/json"];
+            let shown = content["schema"]["$ref"].as_str().and_then(|schema| schema.rsplit('/').next());
+            if let Some(shown) = shown.filter(|shown| ["Worker", "Discovered"].contains(shown)) {
+                if shown == "Worker" {
+                    names.push("ETag");
+                }
+                let example = format!("#/components/examples/{shown}");
+                content["examples"] = json!({ shown.to_lowercase(): { "$ref": example } });
             }
             if status == "201" {
                 response["links"] = links();
@@ -169,6 +171,7 @@ impl Operation {
             response["description"] = match (status.as_str(), self.takes) {
                 ("201", _) => "Recorded; the rest follows",
                 ("202", _) => "Recorded; EC2 is asked for it now",
+                ("200", Takes::Key) => "What came of each instance",
                 ("200", Takes::KeyAndVersion) => "Done, or as asked for already",
                 _ => "What is known",
             }

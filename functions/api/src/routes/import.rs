@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use app::discover::{DiscoverError, Discovery, Found, Item};
+use app::discover::{DiscoverError, Discovery, Found, Item, Position};
 use app::error::StoreError;
 use app::import::{Importer, Naming, Refusal, Sight, Taken, Terms};
-use app::ports::{Clock, Compute, Ids, Instance, InstanceKey};
+use app::ports::{Clock, Compute, Instance, InstanceKey};
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::{Actor, InstanceId, Name, WorkerId};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::Number;
 
 use super::begin::{overrides, under_reserved_identity};
-use crate::body::{Entries, Object};
-use crate::discovery::{Asked, FindBody, Wanted};
+use crate::body::{Entries, Object, Read};
+use crate::discovery::{DiscoveryBody, Wanted};
 use crate::failure::bad_cursor;
 use crate::headers::unconditional;
 use crate::input::{Faults, SettingsBody, tags};
@@ -28,29 +28,69 @@ use crate::reply::Reply;
 use crate::view::WorkerView;
 use crate::{Api, Ports};
 
-/// The body of `POST /workers/import`: one instance by `instance_id`, or several by `instance_ids` or `find`.
+/// The body of `POST /workers/import`: one instance, or many.
+#[derive(Debug)]
+#[cfg_attr(test, derive(utoipa::ToSchema), serde(untagged), schema(as = Import))]
+pub(crate) enum ImportBody {
+    One(InstanceBody),
+    Many(DiscoveryBody),
+}
+
+/// The body that is about one instance.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ImportedInstance))]
-pub(crate) struct ImportBody {
+pub(crate) struct InstanceBody {
+    #[cfg_attr(test, schema(required, value_type = is::InstanceId))]
     instance_id: Option<String>,
+    #[cfg_attr(test, schema(required, value_type = is::Region))]
     region: Option<String>,
+    #[cfg_attr(test, schema(value_type = Option<is::Name>))]
     name: Option<String>,
     #[cfg_attr(test, schema(value_type = Option<is::Tags>))]
     tags: Option<Entries<String>>,
     #[cfg_attr(test, schema(value_type = Option<SettingsBody>))]
     settings: Option<Object<SettingsBody>>,
+    #[cfg_attr(test, schema(value_type = Option<is::HoldReason>))]
     held: Option<String>,
     protected: Option<bool>,
+    /// Take over an instance also if its tag names a worker that this fleet has no record of.
     adopt_orphans: Option<bool>,
-    instance_ids: Option<Vec<String>>,
-    #[cfg_attr(test, schema(value_type = Option<FindBody>))]
-    find: Option<Object<FindBody>>,
-    regions: Option<Vec<String>>,
-    dry_run: Option<bool>,
-    #[cfg_attr(test, schema(value_type = Option<u32>))]
-    limit: Option<Number>,
-    cursor: Option<String>,
+}
+
+/// What tells the two forms apart, whatever is in it.
+#[derive(Debug, Deserialize)]
+struct Signs {
+    instance_id: Option<IgnoredAny>,
+    instance_ids: Option<IgnoredAny>,
+    find: Option<IgnoredAny>,
+    regions: Option<IgnoredAny>,
+    dry_run: Option<IgnoredAny>,
+    limit: Option<IgnoredAny>,
+    cursor: Option<IgnoredAny>,
+}
+
+impl Signs {
+    const fn are_of_many(&self) -> bool {
+        let Self { instance_id, instance_ids, find, regions, dry_run, limit, cursor } = self;
+        instance_id.is_none()
+            && (instance_ids.is_some()
+                || find.is_some()
+                || regions.is_some()
+                || dry_run.is_some()
+                || limit.is_some()
+                || cursor.is_some())
+    }
+}
+
+impl Read for ImportBody {
+    fn read(bytes: &[u8]) -> Result<Self, Problem> {
+        if Signs::read(bytes)?.are_of_many() {
+            DiscoveryBody::read(bytes).map(Self::Many)
+        } else {
+            InstanceBody::read(bytes).map(Self::One)
+        }
+    }
 }
 
 impl Payload for ImportBody {
@@ -64,12 +104,13 @@ enum Importing {
     /// One instance: the answer is its worker.
     One { key: InstanceKey, naming: Naming },
     /// All that are found: the answer says what came of each.
-    Many { wanted: Wanted, dry_run: bool },
+    Many(Wanted),
 }
 
 /// What came of each instance of a page.
 #[derive(Debug, Serialize)]
-struct FoundJson {
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Discovered))]
+pub(crate) struct FoundJson {
     items: Vec<ItemJson>,
     next: Option<String>,
     counts: Counts,
@@ -77,28 +118,48 @@ struct FoundJson {
 
 /// What came of one instance.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = DiscoveredInstance))]
 struct ItemJson {
+    #[cfg_attr(test, schema(value_type = is::InstanceId))]
     instance_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(value_type = Option<is::Region>))]
     region: Option<String>,
-    outcome: &'static str,
+    outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(value_type = Option<is::WorkerId>))]
     worker_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(value_type = Option<is::Name>))]
     name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<ReasonJson>,
 }
 
+/// It has a new worker; it would get one; it has one already; it gets none like this; something else failed, ask again.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+enum Outcome {
+    Imported,
+    WouldImport,
+    Known,
+    Refused,
+    Failed,
+}
+
 /// Why an instance got no worker: the `type` and `detail` of the problem that it would be on its own.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = WhyNot))]
 struct ReasonJson {
+    #[cfg_attr(test, schema(value_type = is::ProblemType))]
     r#type: String,
     detail: String,
 }
 
 /// How often each outcome is among the items.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = OutcomeCounts))]
 struct Counts {
     imported: u32,
     would_import: u32,
@@ -113,7 +174,7 @@ struct Counts {
     utoipa::path(
         post, path = "/workers/import", operation_id = "importInstance",
         request_body = ImportBody,
-        responses((status = 201, body = WorkerView)),
+        responses((status = 201, body = WorkerView), (status = 200, body = FoundJson)),
     )
 )]
 pub(crate) async fn import<P: Ports>(
@@ -127,32 +188,50 @@ pub(crate) async fn import<P: Ports>(
         Importing::One { key, naming } => {
             api.once(order.key, |id| async move { api.import_one(id, key, &naming, &terms, &by).await }).await
         }
-        // Nothing is done that must not be done twice: the same question again is another look, under the same key, too.
-        Importing::Many { wanted, dry_run: true } => {
-            api.import_many(api.ports.ids().worker_id(), wanted, true, &terms, &by).await
+        Importing::Many(wanted) => {
+            let start = wanted.start()?;
+            // A dry run does nothing that must not be done twice: the same again is another look, under the same key, too.
+            let key = order.key.filter(|_| !wanted.dry_run);
+            api.once(key, |id| async move { api.import_many(id, wanted, start, &terms, &by).await }).await
         }
-        Importing::Many { wanted, dry_run: false } => {
-            api.once(order.key, |id| async move { api.import_many(id, wanted, false, &terms, &by).await })
-                .await
-        }
+    }
+}
+
+/// What the new workers get.
+fn terms(
+    faults: &mut Faults,
+    own: Option<&Entries<String>>,
+    settings: Option<&Object<SettingsBody>>,
+    held: Option<&str>,
+    protected: Option<bool>,
+    adopt_orphans: Option<bool>,
+) -> Terms {
+    Terms {
+        tags: tags(faults, own),
+        overrides: overrides(faults, settings),
+        held: held.and_then(|reason| faults.parse("held", reason)),
+        protected: protected.unwrap_or_default(),
+        adopt_orphans: adopt_orphans.unwrap_or_default(),
+        respect_forgotten: false,
     }
 }
 
 impl<P: Ports> Api<P> {
     fn checked_import(&self, body: &ImportBody) -> Result<(Importing, Terms), Problem> {
         let mut faults = Faults::default();
-        let importing = if body.instance_ids.is_some() || body.find.is_some() {
-            self.checked_many(&mut faults, body)
-        } else {
-            self.checked_one(&mut faults, body)
-        };
-        let terms = Terms {
-            tags: tags(&mut faults, body.tags.as_ref()),
-            overrides: overrides(&mut faults, body.settings.as_ref()),
-            held: body.held.as_deref().and_then(|reason| faults.parse("held", reason)),
-            protected: body.protected.unwrap_or_default(),
-            adopt_orphans: body.adopt_orphans.unwrap_or_default(),
-            respect_forgotten: false,
+        let (importing, terms) = match body {
+            ImportBody::One(body) => {
+                let InstanceBody { tags, settings, held, protected, adopt_orphans, .. } = body;
+                let one = self.checked_one(&mut faults, body);
+                let (tags, settings, held) = (tags.as_ref(), settings.as_ref(), held.as_deref());
+                (one, terms(&mut faults, tags, settings, held, *protected, *adopt_orphans))
+            }
+            ImportBody::Many(body) => {
+                let DiscoveryBody { tags, settings, held, protected, adopt_orphans, .. } = body;
+                let many = body.check(&mut faults, &self.regions).map(Importing::Many);
+                let (tags, settings, held) = (tags.as_ref(), settings.as_ref(), held.as_deref());
+                (many, terms(&mut faults, tags, settings, held, *protected, *adopt_orphans))
+            }
         };
         match importing {
             Some(importing) => faults.check(Kind::InvalidValue).map(|()| (importing, terms)),
@@ -160,14 +239,7 @@ impl<P: Ports> Api<P> {
         }
     }
 
-    fn checked_one(&self, faults: &mut Faults, body: &ImportBody) -> Option<Importing> {
-        let many = [
-            ("regions", body.regions.is_some()),
-            ("dry_run", body.dry_run.is_some()),
-            ("limit", body.limit.is_some()),
-            ("cursor", body.cursor.is_some()),
-        ];
-        refuse(faults, many, "goes with instance_ids or find only");
+    fn checked_one(&self, faults: &mut Faults, body: &InstanceBody) -> Option<Importing> {
         let instance = faults.require::<InstanceId>("instance_id", body.instance_id.as_deref());
         let region = faults.region(body.region.as_deref(), &self.regions);
         let name = body.name.as_deref().map(|name| faults.parse::<Name>("name", name));
@@ -177,25 +249,6 @@ impl<P: Ports> Api<P> {
         };
         let key = InstanceKey { account: self.account.clone(), region: region?, instance: instance? };
         Some(Importing::One { key, naming })
-    }
-
-    fn checked_many(&self, faults: &mut Faults, body: &ImportBody) -> Option<Importing> {
-        let one = [
-            ("instance_id", body.instance_id.is_some()),
-            ("find", body.instance_ids.is_some() && body.find.is_some()),
-            ("region", body.region.is_some()),
-            ("name", body.name.is_some()),
-        ];
-        refuse(faults, one, "does not go with instance_ids or find");
-        let asked = Asked {
-            instance_ids: body.instance_ids.as_deref(),
-            find: body.find.as_ref(),
-            regions: body.regions.as_deref(),
-            limit: body.limit.as_ref(),
-            cursor: body.cursor.as_deref(),
-        };
-        let wanted = asked.check(faults, &self.regions)?;
-        Some(Importing::Many { wanted, dry_run: body.dry_run.unwrap_or_default() })
     }
 
     fn importer<'a>(&'a self, terms: &'a Terms, by: &'a Actor) -> Importer<'a, P::Workers, P::Clock> {
@@ -245,25 +298,17 @@ impl<P: Ports> Api<P> {
         &self,
         id: WorkerId,
         wanted: Wanted,
-        dry_run: bool,
+        start: Option<Position>,
         terms: &Terms,
         by: &Actor,
     ) -> Result<Reply, Problem> {
         let (importer, compute) = (self.importer(terms, by), self.ports.compute());
-        let discovery = Discovery { importer, compute, regions: &wanted.regions, dry_run };
-        let Found { items, next } = discovery.page(id, &wanted.sought, wanted.start()?, wanted.limit).await?;
+        let discovery = Discovery { importer, compute, regions: &wanted.regions, dry_run: wanted.dry_run };
+        let Found { items, next } = discovery.page(id, &wanted.sought, start, wanted.limit).await?;
         let mut counts = Counts::default();
         let items = items.into_iter().map(|item| ItemJson::of(item, &mut counts)).collect();
         let next = next.map(|next| wanted.cursor(next));
         Reply::json(StatusCode::OK, &FoundJson { items, next, counts })
-    }
-}
-
-/// Refuses the fields that are given.
-fn refuse<const N: usize>(faults: &mut Faults, fields: [(&str, bool); N], detail: &str) {
-    for (field, _) in fields.into_iter().filter(|(_, given)| *given) {
-        let allowed = "instance_id with region and name, or instance_ids or find with regions, dry_run, limit and cursor";
-        faults.add(field, detail, Some(allowed.to_owned()));
     }
 }
 
@@ -274,24 +319,24 @@ impl ItemJson {
             Ok(Taken::Imported(stored)) => {
                 worker_id = Some(stored.worker.id().to_string());
                 name = Some(stored.worker.state().name.to_string());
-                ("imported", &mut counts.imported)
+                (Outcome::Imported, &mut counts.imported)
             }
             Ok(Taken::WouldImport(would)) => {
                 name = Some(would.to_string());
-                ("would_import", &mut counts.would_import)
+                (Outcome::WouldImport, &mut counts.would_import)
             }
             Ok(Taken::Known(worker)) => {
                 worker_id = Some(worker.to_string());
-                ("known", &mut counts.known)
+                (Outcome::Known, &mut counts.known)
             }
             Ok(Taken::Refused(refusal)) => {
                 reason = Some(ReasonJson::from(&Problem::from(refusal)));
-                ("refused", &mut counts.refused)
+                (Outcome::Refused, &mut counts.refused)
             }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "instance not imported");
                 reason = Some(ReasonJson::from(&Problem::from(error)));
-                ("failed", &mut counts.failed)
+                (Outcome::Failed, &mut counts.failed)
             }
         };
         *count += 1;

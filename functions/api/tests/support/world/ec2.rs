@@ -65,10 +65,8 @@ impl ports::Compute for World {
         }
         state.searches.push((region.clone(), query.clone(), limit));
         let carries = |instance: &&Instance| {
-            let in_region =
-                instance.zone.as_ref().is_some_and(|zone| zone.as_str().starts_with(region.as_str()));
             let mut tags = query.tags.iter();
-            in_region
+            is_in(region, instance)
                 && tags.all(|(key, value)| {
                     instance.tags.get(key.as_str()).is_some_and(|is| is == value.as_str())
                 })
