@@ -150,6 +150,29 @@ fn of_the_journal_act_may_touch_the_buckets_the_commands_and_the_user_data_only(
     assert_eq!(journal, expected);
 }
 
+#[test]
+fn what_looks_at_ec2_may_look_at_what_it_is_for() {
+    let template = Template::read();
+    let mut looks = BTreeSet::new();
+    for statement in statements(&template) {
+        let describes =
+            statement.actions().into_iter().filter_map(|action| action.strip_prefix("ec2:Describe"));
+        looks.extend(describes.map(|what| format!("{} {what}", statement.role)));
+    }
+    let expected = [
+        "ActRole Images",
+        "ActRole Instances",
+        // Imports and discoveries, also by the name of an image.
+        "ApiRole Images",
+        "ApiRole Instances",
+        // Collections, and the discovery of the schedule, which is by tag only.
+        "CollectRole InstanceStatus",
+        "CollectRole Instances",
+        "DriftRole Instances",
+    ];
+    assert_eq!(looks, expected.map(str::to_owned).into());
+}
+
 /// The routes that nobody has to be identified for. Browsers ask without a token whether they may ask.
 const OPEN: [&str; 5] =
     ["GET /health", "HEAD /health", "GET /openapi.json", "HEAD /openapi.json", "OPTIONS /{proxy+}"];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use app::config::{ApiConfig, Config, NotifyConfig};
+use app::config::{ApiConfig, CollectConfig, Config, NotifyConfig};
 use serde_json::{Value, json};
 use tests::hold;
 use tests::template::{Template, list, target, texts};
@@ -39,18 +39,23 @@ fn resolve(template: &Template, value: &Value) -> String {
 #[test]
 fn the_functions_start_with_the_templates_defaults_and_read_all_they_are_given() {
     let template = Template::read();
-    let [poll, api, notify] = ["PollFunction", "ApiFunction", "NotifyFunction"]
+    let [poll, api, collect, notify] = ["PollFunction", "ApiFunction", "CollectFunction", "NotifyFunction"]
         .map(|function| default_environment(&template, function));
     Config::parse(&poll).expect("the defaults of template.yaml");
     ApiConfig::parse(&api).expect("the defaults of template.yaml for api");
+    let of_collect = CollectConfig::parse(&collect).expect("the defaults of template.yaml for collect");
+    assert_eq!(of_collect.discovery, None, "off by default");
     NotifyConfig::parse(&notify).expect("the defaults of template.yaml for notify");
     // Without any variable, a parser names every one that it reads; the webhooks only once it knows which are allowed.
     let nothing = BTreeMap::new();
     let of_api = ApiConfig::parse(&nothing).expect_err("nothing is set").to_string();
+    let of_collect = CollectConfig::parse(&nothing).expect_err("nothing is set").to_string();
     let of_notify = NotifyConfig::parse(&nothing).expect_err("nothing is set");
     let only = BTreeMap::from([("ALLOW_PRIVATE_WEBHOOKS".to_owned(), "false".to_owned())]);
     let of_notify = format!("{of_notify} {}", NotifyConfig::parse(&only).expect_err("nothing else is set"));
-    let read = api.keys().map(|name| (name, &of_api)).chain(notify.keys().map(|name| (name, &of_notify)));
+    let read = [(&api, &of_api), (&collect, &of_collect), (&notify, &of_notify)]
+        .into_iter()
+        .flat_map(|(variables, read)| variables.keys().map(move |name| (name, read)));
     let unread: Vec<&String> =
         read.filter(|(name, read)| !read.contains(name.as_str())).map(|(name, _)| name).collect();
     hold(

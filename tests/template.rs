@@ -246,6 +246,27 @@ fn the_rules_route_recorded_events_to_the_functions_they_are_for() {
 }
 
 #[test]
+fn instances_are_looked_for_only_if_there_is_a_tag_to_look_for() {
+    let template = Template::read();
+    let all = triggers(&template);
+    let schedules: Vec<&(&str, &str, &str, &Value)> =
+        all.iter().filter(|(.., properties)| properties.get("State").is_some()).collect();
+    let [("CollectFunction", "Discovery", "Schedule", discovery)] = schedules.as_slice() else {
+        panic!("one trigger that may be off: {schedules:?}")
+    };
+    assert_eq!(discovery["State"], json!({ "Fn::If": ["HasDiscovery", "ENABLED", "DISABLED"] }));
+    let none = json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": "DiscoveryTag" }, ""] }] });
+    assert_eq!(template.section("Conditions")["HasDiscovery"], none);
+    assert_eq!(discovery["Schedule"], json!({ "Fn::Sub": "rate(${DiscoveryIntervalMinutes} minutes)" }));
+    // EventBridge refuses "1 minutes", and a run has to be over before the next one begins.
+    let collect = template.functions().into_iter().find(|f| f.name == "CollectFunction").expect("collect");
+    let longest = collect.property("Timeout").as_u64().expect("a timeout");
+    let tries = 1 + collect.property("EventInvokeConfig")["MaximumRetryAttempts"].as_u64().expect("a number");
+    let least = template.section("Parameters")["DiscoveryIntervalMinutes"]["MinValue"].as_u64();
+    assert!(least.is_some_and(|minutes| minutes > 1 && minutes * 60 > longest * tries), "{least:?}");
+}
+
+#[test]
 fn the_forwarder_brings_home_what_drift_listens_to_and_may_do_nothing_else() {
     let home = Template::read();
     let all = triggers(&home);

@@ -6,6 +6,7 @@ pub(crate) mod batches;
 pub(crate) mod beginnings;
 pub(crate) mod books;
 pub(crate) mod commands;
+pub(crate) mod discovery;
 pub(crate) mod drift;
 pub(crate) mod figures;
 pub(crate) mod principals;

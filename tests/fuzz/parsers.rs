@@ -26,6 +26,7 @@ use domain::{
     Actor, Command, Details, Evidence, Finding, GuardsPatch, ImportWorker, InstanceId, Observed, Overrides,
     Settings, SettingsPatch, Source, TagsPatch, WorkerId,
 };
+use serde::Deserialize;
 use serde_json::Value;
 use tests::world::{World, access, account, region, settings};
 use tower::ServiceExt;
@@ -273,9 +274,10 @@ fn bus_request(bytes: &[u8]) {
         };
         let runner = BulkRunner { fleet: fleet(), commands: &world, bus: &world };
         let _ = act::handle(&reconciler, &runner, &event).await;
-        let Ok(event) = serde_json::from_value::<EventBridgeEvent<BusRequest>>(event) else { return };
-        let written = serde_json::to_value(&event.detail).expect("JSON");
-        assert_eq!(serde_json::from_value::<BusRequest>(written).expect("read back"), event.detail);
+        if let Ok(event) = EventBridgeEvent::<BusRequest>::deserialize(&event) {
+            let written = serde_json::to_value(&event.detail).expect("JSON");
+            assert_eq!(serde_json::from_value::<BusRequest>(written).expect("read back"), event.detail);
+        }
         let collector = Collector {
             fleet: fleet(),
             compute: &world,
@@ -285,7 +287,10 @@ fn bus_request(bytes: &[u8]) {
             agents: &Agents::default(),
             metric_period: 60,
         };
-        let _ = collect::handle(&collector, &event).await;
+        let (tag, account) = ("cml=yes".parse().expect("a tag"), account());
+        let scheduled =
+            collect::Scheduled { tag: Some(&tag), regions: &[region()], account: &account, ids: &world };
+        let _ = collect::handle(&collector, &scheduled, &event).await;
         read_back(&world);
     });
 }

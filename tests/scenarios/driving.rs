@@ -158,7 +158,7 @@ async fn a_worker_terminated_while_its_launch_is_in_the_air_leaves_no_instance_b
     let (events, plan) = stored.worker.proceed(&policy, stack.world.state().time());
     stack.fleet().save(&stored, events).await.expect("saved");
     let action = plan.action.expect("a launch");
-    app::ports::Actuator::call(&stack.world, &tests::world::region(), worker, &action)
+    app::ports::Actuator::call(&*stack.world, &tests::world::region(), worker, &action)
         .await
         .expect("launched");
     stack.command(worker, Command::Terminate { confirm: None }).await;

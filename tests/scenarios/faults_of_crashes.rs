@@ -83,7 +83,7 @@ async fn a_table_that_is_throttled_fails_what_could_not_be_written_and_nothing_i
     assert_eq!((reports[0].failed, reports[0].changed, reports[0].unchanged), (1, 0, 0));
     // An event: the invocation fails, so that it comes again.
     let event = stack.ec2_event(&tests::world::region(), &instance, Observed::Stopped, 0);
-    drift::handle(&stack.fleet(), &stack.world, &[tests::world::region()], &event)
+    drift::handle(&stack.fleet(), &*stack.world, &[tests::world::region()], &event)
         .await
         .expect_err("not recorded");
     // An action: its record comes again, and EC2 is not called without the intent.

@@ -12,7 +12,7 @@ struct Meanwhile<'a>(&'a Stack);
 
 impl Actuator for Meanwhile<'_> {
     async fn call(&self, region: &Region, worker: WorkerId, action: &Action) -> Result<Accepted, Failure> {
-        let answer = Actuator::call(&self.0.world, region, worker, action).await;
+        let answer = Actuator::call(&*self.0.world, region, worker, action).await;
         self.0.command(worker, Command::Forget).await;
         answer
     }
@@ -52,7 +52,7 @@ struct OneByOne<'a>(&'a Stack, WorkerId);
 
 impl Actuator for OneByOne<'_> {
     async fn call(&self, region: &Region, worker: WorkerId, action: &Action) -> Result<Accepted, Failure> {
-        let answer = Actuator::call(&self.0.world, region, worker, action).await;
+        let answer = Actuator::call(&*self.0.world, region, worker, action).await;
         self.0.command(self.1, Command::Forget).await;
         answer
     }

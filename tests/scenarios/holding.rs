@@ -175,7 +175,7 @@ impl Meanwhile<'_> {
 
 impl Actuator for Meanwhile<'_> {
     async fn call(&self, region: &Region, worker: WorkerId, action: &Action) -> Result<Accepted, Failure> {
-        let answer = Actuator::call(&self.0.world, region, worker, action).await;
+        let answer = Actuator::call(&*self.0.world, region, worker, action).await;
         self.hold().await;
         answer
     }

@@ -78,10 +78,10 @@ async fn a_tick_whose_requests_were_not_accepted_is_made_good_by_the_next() {
     stack.world.state().broken.insert("request");
     let regions = [tests::world::region()];
     let poll = app::sweep::Poll {
-        workers: &stack.world,
-        sweeps: &stack.world,
-        commands: &stack.world,
-        bus: &stack.world,
+        workers: &*stack.world,
+        sweeps: &*stack.world,
+        commands: &*stack.world,
+        bus: &*stack.world,
         settings: &stack.settings,
         regions: &regions,
         shard_size: 100,

@@ -1,22 +1,26 @@
 //! The handlers, wired to one world.
 
+mod accidents;
 mod wire;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use act::ActReport;
 use app::bulk::BulkRunner;
 use app::collect::{Agents, CollectReport, Collector, Written};
 use app::config::WebhookUrl;
 use app::deliver::{Adapters, Notifier, Report};
+use app::discover::TagSought;
 use app::drift::DriftReport;
 use app::fleet::{Changed, Fleet};
 use app::ports::{Ids, Request};
 use app::reconcile::Reconciler;
-use app::record::{EventRecord, Stored};
+use app::record::EventRecord;
 use app::sweep::{Poll, PollReport};
 use aws_lambda_events::event::cloudwatch_events::ec2::InstanceStateChange;
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
+use collect::{CollectError, Scheduled};
 use domain::{
     Actor, Command, CreateWorker, DriftPolicy, Evidence, Finding, ImportWorker, InstanceId, LaunchSpec,
     Observed, Overrides, Region, Settings, Snapshot, Source, Worker, WorkerId,
@@ -29,12 +33,15 @@ pub(crate) use wire::{bus_event, stream_record};
 
 /// One deployment.
 pub(crate) struct Stack {
-    pub(crate) world: World,
+    pub(crate) world: Arc<World>,
     pub(crate) settings: Settings,
     pub(crate) written: Written,
     pub(crate) agents: Agents,
     pub(crate) shard_size: u32,
     pub(crate) metric_period: u32,
+    pub(crate) regions: Vec<Region>,
+    /// By which tag the schedule looks for instances.
+    pub(crate) discovery: Option<TagSought>,
     acted: Cursor,
     told: Cursor,
 }
@@ -45,12 +52,14 @@ type Cursor = std::sync::Mutex<BTreeMap<WorkerId, u64>>;
 impl Default for Stack {
     fn default() -> Self {
         Self {
-            world: World::default(),
+            world: Arc::default(),
             settings: settings(),
             written: Written::default(),
             agents: Agents::default(),
             shard_size: 100,
             metric_period: 60,
+            regions: vec![region()],
+            discovery: None,
             acted: Cursor::default(),
             told: Cursor::default(),
         }
@@ -63,21 +72,21 @@ impl Stack {
     }
 
     pub(crate) fn fleet(&self) -> Fleet<'_, World, World> {
-        Fleet { workers: &self.world, clock: &self.world, settings: &self.settings }
+        Fleet { workers: &*self.world, clock: &*self.world, settings: &self.settings }
     }
 
     pub(crate) fn reconciler(&self) -> Reconciler<'_, World, World, World, World, World, World> {
         Reconciler {
             fleet: self.fleet(),
-            compute: &self.world,
-            actuator: &self.world,
-            buckets: &self.world,
-            user_data: &self.world,
+            compute: &*self.world,
+            actuator: &*self.world,
+            buckets: &*self.world,
+            user_data: &*self.world,
         }
     }
 
     pub(crate) fn runner(&self) -> BulkRunner<'_, World, World, World, World> {
-        BulkRunner { fleet: self.fleet(), commands: &self.world, bus: &self.world }
+        BulkRunner { fleet: self.fleet(), commands: &*self.world, bus: &*self.world }
     }
 
     /// Creates a worker, as the API would.
@@ -162,22 +171,19 @@ impl Stack {
 
     /// The schedule fires.
     pub(crate) async fn poll(&self) -> PollReport {
-        let event = serde_json::from_value(json!({
-            "version": "0", "id": "1", "detail-type": "Scheduled Event", "source": "aws.events", "account": "123456789012",
-            "time": self.world.tick().to_string(), "region": "us-east-1", "resources": [], "detail": {}
-        }));
+        let event = wire::tick(self.world.tick());
         let regions = [region()];
         let poll = Poll {
-            workers: &self.world,
-            sweeps: &self.world,
-            commands: &self.world,
-            bus: &self.world,
+            workers: &*self.world,
+            sweeps: &*self.world,
+            commands: &*self.world,
+            bus: &*self.world,
             settings: &self.settings,
             regions: &regions,
             shard_size: self.shard_size,
             metric_period: self.metric_period,
         };
-        poll::handle(&poll, &event.expect("an event")).await.expect("polled")
+        poll::handle(&poll, &event).await.expect("polled")
     }
 
     /// The bus delivers what is on it.
@@ -197,17 +203,29 @@ impl Stack {
     }
 
     pub(crate) async fn collect(&self, event: &Value) -> CollectReport {
+        match self.collected(event).await.expect("collected") {
+            collect::Report::Collected(report) => report,
+            other => panic!("a shard: {other:?}"),
+        }
+    }
+
+    pub(crate) async fn collected(&self, event: &Value) -> Result<collect::Report, CollectError> {
         let collector = Collector {
             fleet: self.fleet(),
-            compute: &self.world,
-            metrics: &self.world,
-            samples: &self.world,
+            compute: &*self.world,
+            metrics: &*self.world,
+            samples: &*self.world,
             written: &self.written,
             agents: &self.agents,
             metric_period: self.metric_period,
         };
-        let event = serde_json::from_value(event.clone()).expect("an event");
-        collect::handle(&collector, &event).await.expect("collected")
+        let scheduled = Scheduled {
+            tag: self.discovery.as_ref(),
+            regions: &self.regions,
+            account: &account(),
+            ids: &*self.world,
+        };
+        collect::handle(&collector, &scheduled, event).await
     }
 
     /// EC2 tells that an instance changed.
@@ -230,7 +248,7 @@ impl Stack {
     ) -> DriftReport {
         let event = self.ec2_event(happened_in, instance, observed, seconds_ago);
         let regions = [region(), "us-west-2".parse().expect("a region")];
-        drift::handle(&self.fleet(), &self.world, &regions, &event).await.expect("taken in")
+        drift::handle(&self.fleet(), &*self.world, &regions, &event).await.expect("taken in")
     }
 
     pub(crate) fn ec2_event(
@@ -240,15 +258,8 @@ impl Stack {
         observed: Observed,
         seconds_ago: i64,
     ) -> EventBridgeEvent<InstanceStateChange> {
-        let at = domain::Timestamp::from_second(self.world.state().now.div_euclid(1000) - seconds_ago)
-            .expect("a time");
-        let event = serde_json::from_value(json!({
-            "version": "0", "id": "1", "detail-type": "EC2 Instance State-change Notification", "source": "aws.ec2",
-            "account": "123456789012", "time": at.to_string(), "region": happened_in.as_str(),
-            "resources": [format!("arn:aws:ec2:{happened_in}:123456789012:instance/{instance}")],
-            "detail": { "instance-id": instance.as_str(), "state": observed.as_str() }
-        }));
-        event.expect("an event")
+        let at = self.world.state().now.div_euclid(1000) - seconds_ago;
+        wire::ec2_event(at, happened_in, instance, observed)
     }
 
     /// The stream delivers to `act` what it has not delivered yet, in batches as the template has them, until there is
@@ -293,7 +304,7 @@ impl Stack {
     }
 
     async fn notify(&self, event: &Value) -> Report {
-        let world = &self.world;
+        let world = &*self.world;
         let ports = Adapters {
             workers: world,
             deliveries: world,
@@ -329,43 +340,6 @@ impl Stack {
             event["type"].as_str().expect("a type").to_owned()
         });
         told.collect()
-    }
-
-    /// Somebody else carries out a command just before the next save.
-    pub(crate) fn meanwhile(&self, worker: WorkerId, command: Command) {
-        let stored = self.world.worker(worker);
-        let policy = stored.worker.overrides().over(&self.settings);
-        let mut state = self.world.state();
-        let events = stored.worker.decide(command, operator(), state.time()).expect("carried out");
-        let next = Stored::next(Some(&stored), events, &policy, state.time()).expect("a change");
-        state.meanwhile.push_back(next);
-    }
-
-    /// Runs a handler until it is done, or until the process dies in it: then nothing comes of what it was about to do.
-    pub(crate) async fn until_death<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            done = work => Some(done),
-            () = self.world.death() => None,
-        }
-    }
-
-    /// Runs a handler, and something else while it stands still after its first call of this name.
-    pub(crate) async fn pausing<T, O>(
-        &self,
-        call: &'static str,
-        work: impl Future<Output = T>,
-        other: impl Future<Output = O>,
-    ) -> T {
-        self.world.state().pauses_after = Some(call);
-        let mut work = std::pin::pin!(work);
-        tokio::select! {
-            biased;
-            _ = &mut work => panic!("it stands still after {call}"),
-            () = std::future::ready(()) => {}
-        }
-        other.await;
-        work.await
     }
 
     /// One minute of a deployment's life: the poll, the collections, and what follows.

@@ -146,7 +146,7 @@ impl Ec2<'_> {
 
 impl Actuator for Ec2<'_> {
     async fn call(&self, region: &Region, worker: WorkerId, action: &Action) -> Result<Accepted, Failure> {
-        self.answered(Actuator::call(&self.stack.world, region, worker, action).await).await
+        self.answered(Actuator::call(&*self.stack.world, region, worker, action).await).await
     }
 
     async fn call_many(

@@ -13,6 +13,7 @@ use app::sweep::Poll;
 use aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
+use collect::Scheduled;
 use domain::Settings;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -89,7 +90,9 @@ impl Warm {
                     agents: &kept.1,
                     metric_period,
                 };
-                done(collect::handle(&collector, &read(&event)?).await)
+                let scheduled =
+                    Scheduled { tag: None, regions: &[region()], account: &account(), ids: &outside };
+                done(collect::handle(&collector, &scheduled, &event).await)
             }),
             Self::Drift(outside, settings) => Box::pin(async move {
                 let fleet = Fleet { workers: &outside, clock: &outside, settings: &settings };

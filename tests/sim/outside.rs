@@ -61,6 +61,8 @@ pub(crate) enum Port {
     Statuses,
     Describe,
     Image,
+    Images,
+    Search,
     Locate,
     Change,
     ChangeMany,
@@ -84,7 +86,7 @@ impl Port {
             | Permits | Level | Draw | AcceptCommand | ReadCommand | Chunks | TakeUp | FinishChunk
             | Advance | CancelCommand | DueCommands => &[Fault::TableRefuses],
             Save => &[Fault::TableRefuses, Fault::TableContended],
-            Statuses | Describe | Image | Locate | Change | ChangeMany => {
+            Statuses | Describe | Image | Images | Search | Locate | Change | ChangeMany => {
                 &[Fault::Ec2Throttles, Fault::Ec2Fails]
             }
             Metrics => &[Fault::MetricsFail],
@@ -108,7 +110,7 @@ impl Port {
             Topic => &[Fault::TopicLosesReply],
             Load | LoadMany | Owner | Watches | Events | Untold | Written | Samples | Heartbeat
             | KeptUserData | Due | Level | ReadCommand | Chunks | DueCommands | Statuses | Describe
-            | Image | Locate | Metrics | Webhook | Secret => &[],
+            | Image | Images | Search | Locate | Metrics | Webhook | Secret => &[],
         }
     }
 
@@ -116,7 +118,7 @@ impl Port {
     const fn takes(self) -> (i64, i64) {
         match self {
             Change | ChangeMany => (100, 900),
-            Statuses | Describe | Image | Locate | Metrics => (40, 300),
+            Statuses | Describe | Image | Images | Search | Locate | Metrics => (40, 300),
             Webhook => (20, 400),
             PutEvents | Publish | Topic => (10, 80),
             _ => (3, 20),

@@ -112,6 +112,8 @@ impl Wiring {
         for event in resource.property("Events").as_object().into_iter().flat_map(|events| events.values()) {
             let properties = &event["Properties"];
             match event["Type"].as_str() {
+                // Off, unless a parameter says otherwise.
+                Some("Schedule") if properties["State"]["Fn::If"][2] == "DISABLED" => {}
                 Some("Schedule") => {
                     assert_eq!(properties["Schedule"], "rate(1 minute)");
                     self.every_minute.push(function);

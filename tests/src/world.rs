@@ -113,6 +113,8 @@ pub struct State {
     pub pauses_after: Option<&'static str>,
     /// How long a call that changes EC2 takes, in milliseconds.
     pub slow: i64,
+    /// How long a search for instances takes, in milliseconds.
+    pub slow_search: i64,
     /// How many saves are still to lose a race.
     pub races: u32,
     /// What others write just before our next saves.
@@ -145,7 +147,7 @@ impl Default for World {
             throttled: 0,
             starts: Vec::new(),
             images: vec![Ami {
-                id: "ami-0123456789abcdef0".to_owned(),
+                id: ec2::IMAGE.to_owned(),
                 name: "cml-2.8.0".to_owned(),
                 owner: "self".to_owned(),
                 created: "2026-01-01T00:00:00.000Z".to_owned(),
@@ -165,6 +167,7 @@ impl Default for World {
             dies_after: None,
             pauses_after: None,
             slow: 0,
+            slow_search: 0,
             races: 0,
             meanwhile: VecDeque::new(),
             dead: false,

@@ -99,8 +99,19 @@ pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     Err(faults.problem(Kind::NotJson))
 }
 
-/// Reads a body.
-pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+/// What a body can be read as.
+pub(crate) trait Read: Sized {
+    /// Reads a body.
+    fn read(bytes: &[u8]) -> Result<Self, Problem>;
+}
+
+impl<T: DeserializeOwned> Read for T {
+    fn read(bytes: &[u8]) -> Result<Self, Problem> {
+        parse(bytes)
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if bytes.trim_ascii().is_empty() {
         return Err(malformed("", "is empty; a JSON object is needed", None));
     }

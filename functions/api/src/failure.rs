@@ -1,6 +1,7 @@
 //! How a failed use case is told to the caller. The one place where errors from below become [`Problem`]s.
 
 use app::error::{CallError, Error, StoreError};
+use app::import::Refusal;
 use domain::{CommandId, Rejection, WorkerId};
 
 use crate::input::Faults;
@@ -85,6 +86,21 @@ impl From<Rejection> for Problem {
             | Rejection::Launching
             | Rejection::NotRunning { .. }
             | Rejection::InstanceEnding { .. } => Self::new(Kind::ImpossibleCommand, rejection.to_string()),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::NoSuchInstance { .. } => Self::new(Kind::NoSuchInstance, detail),
+            Refusal::Claimed { .. } | Refusal::Unmanaged { .. } => Self::new(Kind::InstanceClaimed, detail),
+            Refusal::Copied { of: worker } | Refusal::Forgotten { worker } => {
+                Self::new(Kind::InstanceClaimed, detail).about(worker)
+            }
+            Refusal::NameTaken { .. } => Self::new(Kind::NameTaken, detail),
+            Refusal::Rejected(rejection) => rejection.into(),
         }
     }
 }

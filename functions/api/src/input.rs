@@ -85,13 +85,12 @@ impl Faults {
 
     /// A region in which workers may live.
     pub(crate) fn region(&mut self, text: Option<&str>, enabled: &[Region]) -> Option<Region> {
-        let Some(text) = text else { return self.require("region", None) };
-        self.region_at("region", text, enabled)
+        let region = self.require("region", text)?;
+        self.enabled("region", region, enabled)
     }
 
-    /// The same at another place.
-    pub(crate) fn region_at(&mut self, field: &str, text: &str, enabled: &[Region]) -> Option<Region> {
-        let region = self.parse::<Region>(field, text)?;
+    /// The region, if workers may live in it.
+    pub(crate) fn enabled(&mut self, field: &str, region: Region, enabled: &[Region]) -> Option<Region> {
         if enabled.contains(&region) {
             return Some(region);
         }

@@ -241,6 +241,11 @@ fn groups(faults: &mut Faults, groups: &[String]) -> Vec<String> {
     groups.to_vec()
 }
 
+/// The name of an image, with wildcards.
+pub(crate) fn image_name(faults: &mut Faults, field: &str, text: Option<&str>) -> Option<String> {
+    optional(faults, field, text, &IMAGE_NAME)
+}
+
 fn require(faults: &mut Faults, field: &str, text: Option<&str>, format: &Format) -> Option<String> {
     if text.is_none() {
         faults.add(field, "is required", Some(format.allowed.to_owned()));

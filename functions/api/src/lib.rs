@@ -10,6 +10,7 @@
 
 mod body;
 mod cursor;
+mod discovery;
 mod edge;
 mod failure;
 mod headers;

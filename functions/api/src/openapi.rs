@@ -24,7 +24,7 @@ use operations::OPERATIONS;
         routes::openapi,
         routes::read::list,
         routes::begin::create,
-        routes::begin::import,
+        routes::import::import,
         routes::read::get,
         routes::change::patch,
         routes::change::delete,
@@ -74,6 +74,7 @@ fn document() -> Value {
     document["components"]["headers"] = operations::headers();
     document["components"]["securitySchemes"] = operations::security();
     document["components"]["examples"] = examples::components();
+    operations::name_worker(document["paths"].as_object_mut().expect("paths"));
     for operation in &OPERATIONS {
         operation.complete(&mut document);
     }
@@ -86,7 +87,7 @@ const DESCRIPTION: &str = "Records what is wanted of a fleet of CML workers, and
     those they do not know as they are. Every GET can be asked as HEAD.";
 
 /// Answers in which every member is always there; what is not known is null.
-const SHOWN: [&str; 21] = [
+const SHOWN: [&str; 23] = [
     "Worker",
     "WorkerObserved",
     "Health",
@@ -108,6 +109,8 @@ const SHOWN: [&str; 21] = [
     "Refusal",
     "Events",
     "Telemetry",
+    "Discovered",
+    "OutcomeCounts",
 ];
 
 fn show_whole(schema: &mut Value) {
@@ -116,12 +119,13 @@ fn show_whole(schema: &mut Value) {
 }
 
 /// Members that are absent where others are null.
-const ABSENT: [(&str, &[&str]); 5] = [
+const ABSENT: [(&str, &[&str]); 6] = [
     ("OwnSettings", &["monitoring", "interval", "drift", "cpu", "memory", "disk", "alert_duration"]),
     ("WorkerTemplate", &["id", "name"]),
     ("WorkerAlternative", &["instance_type", "subnet"]),
     ("Problem", &["worker_id", "version", "request_id"]),
     ("Fault", &["allowed"]),
+    ("DiscoveredInstance", &["region", "worker_id", "name", "reason"]),
 ];
 
 fn never_null(schema: &mut Value) {

@@ -7,12 +7,11 @@ use axum::http::request::Parts;
 use axum::response::IntoResponse;
 use domain::{CommandId, WorkerId};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use app::ports::RequestKey;
 
-use crate::body;
+use crate::body::{self, Read};
 use crate::failure::{no_such_command, no_such_worker};
 use crate::headers;
 use crate::identity::Caller;
@@ -49,7 +48,7 @@ impl<S: Send + Sync> FromRequestParts<S> for NamedCommand {
 }
 
 /// What a change may bring along.
-pub(crate) trait Payload: DeserializeOwned {
+pub(crate) trait Payload: Read {
     /// The body may be left out.
     const OPTIONAL: bool = false;
     /// It must come with an idempotency key: done twice by accident, it would be done twice.
@@ -110,13 +109,13 @@ impl<B: Payload, S: Send + Sync> FromRequest<S> for Order<B> {
             }
         })?;
         let body = if bytes.is_empty() && B::OPTIONAL {
-            body::parse(b"{}")?
+            B::read(b"{}")?
         } else if bytes.is_empty() {
             // Says that the body is empty, which helps more than that it is not declared as JSON.
-            body::parse(&bytes)?
+            B::read(&bytes)?
         } else {
             body::require_json(&parts.headers)?;
-            body::parse(&bytes)?
+            B::read(&bytes)?
         };
         let key = key.map(|key| RequestKey {
             caller: caller.id.clone(),

@@ -39,6 +39,11 @@ macro_rules! kinds {
                 match self { $(Self::$kind => StatusCode::$status),+ }
             }
 
+            /// The `type` of its problems.
+            pub(crate) fn uri(self) -> String {
+                format!("{NAMESPACE}{}", self.slug())
+            }
+
             pub(crate) const fn title(self) -> &'static str {
                 match self { $(Self::$kind => $title),+ }
             }
@@ -179,10 +184,15 @@ impl Problem {
         Self { cause: Some(Arc::new(cause)), ..self }
     }
 
+    /// What is wrong, in words for the caller.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The JSON a caller gets.
     pub(crate) fn to_json(&self, request_id: Option<&str>) -> String {
         let body = Body {
-            r#type: Cow::Owned(format!("{NAMESPACE}{}", self.kind.slug())),
+            r#type: Cow::Owned(self.kind.uri()),
             title: Cow::Borrowed(self.kind.title()),
             status: self.kind.status().as_u16(),
             detail: Cow::Borrowed(&self.detail),

@@ -1,9 +1,11 @@
-//! The handlers, by what they do: `begin` a worker, `change` one or by `commands` many, `read` the present, read its `history`.
+//! The handlers, by what they do: `begin` a worker, `import` some, `change` one or by `commands` many, `read` the present, read its
+//! `history`.
 
 pub(crate) mod begin;
 pub(crate) mod change;
 pub(crate) mod commands;
 pub(crate) mod history;
+pub(crate) mod import;
 pub(crate) mod read;
 
 use app::fleet::Fleet;
@@ -20,9 +22,10 @@ use crate::problem::{Kind, Problem};
 use crate::reply::Reply;
 use crate::{Api, Ports};
 
-pub(crate) use begin::{create, import};
+pub(crate) use begin::create;
 pub(crate) use change::{delete, patch, reboot, start, stop, sync};
 pub(crate) use history::{events, telemetry};
+pub(crate) use import::import;
 pub(crate) use read::{get, list};
 
 impl<P: Ports> Api<P> {

@@ -2,6 +2,7 @@
 //! deployed API is asked the same (`tests/e2e`).
 
 mod case;
+mod imports;
 mod launch;
 mod requests;
 
@@ -103,4 +104,9 @@ async fn paths_that_name_no_worker_or_no_route() {
 #[tokio::test]
 async fn values_of_a_spec_that_are_not_allowed() {
     check(launch::values_of_a_spec_that_are_not_allowed()).await;
+}
+
+#[tokio::test]
+async fn imports_of_many_that_are_not_allowed() {
+    check(imports::imports_of_many_that_are_not_allowed()).await;
 }

@@ -98,6 +98,12 @@ impl<'a> Found<'a> {
             choices_of(old).into_iter().for_each(|choice| self.taken(choice, new));
             return;
         }
+        if new["type"].is_null() && choices_of(old).is_empty() && !choices_of(new).is_empty() {
+            if !choices_of(new).iter().any(|choice| self.would(|found| found.taken(old, choice))) {
+                self.fault("is none of the choices");
+            }
+            return;
+        }
         if !new["type"].is_null() && !fits(&old["type"], &new["type"]) {
             self.fault("is of another type");
         }
@@ -267,6 +273,10 @@ fn what_breaks_clients_is_told_from_what_does_not() {
         ("/paths/~1workers/get/parameters/-", Some(json!({ "name": "x", "in": "query", "required": true }))),
         ("/components/schemas/NewWorker/required/-", Some(json!("tags"))),
         gone("/components/schemas/NewWorker/properties/protected"),
+        (
+            "/components/schemas/Nothing",
+            Some(json!({ "oneOf": [{ "type": "array" }, { "type": "string" }] })),
+        ),
         ("/components/schemas/NewWorker/properties/protected/type", Some(json!("boolean"))),
         gone("/components/schemas/NewWorker/properties/tags/oneOf/1"),
         gone("/components/schemas/Image/oneOf/1"),
@@ -310,6 +320,10 @@ fn what_breaks_clients_is_told_from_what_does_not() {
         ("/components/schemas/DriftPolicy/enum/-", Some(json!("ignore"))),
         ("/components/schemas/Status/enum/-", Some(json!("parked"))),
         ("/components/schemas/Image/oneOf/-", Some(json!({ "type": "boolean" }))),
+        (
+            "/components/schemas/Nothing",
+            Some(json!({ "oneOf": [{ "type": "array" }, { "type": "object" }] })),
+        ),
         ("/components/schemas/Worker/properties/note", Some(json!({ "type": "string" }))),
         gone("/components/schemas/Worker/properties/attempt/oneOf/1"),
         ("/components/schemas/Problem/required/-", Some(json!("errors"))),

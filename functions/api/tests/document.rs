@@ -68,7 +68,8 @@ async fn every_example_of_a_request_works() {
             let client = Client::new();
             client.world.state().image = Some("ami-0123456789abcdef0".into());
             let id = client.imported("i-12345678", Observed::Running).await;
-            client.world.has_instance("i-0123456789abcdef0", Observed::Running, &[]);
+            client.world.has_instance("i-0123456789abcdef0", Observed::Running, &[("team", "net lab")]);
+            client.world.state().instances[1].zone = "us-east-1a".parse().ok();
             let subject = if path.starts_with("/commands/") {
                 let command = json!({ "action": "stop", "workers": [id] });
                 client.json("POST", "/commands", &command).await.id()

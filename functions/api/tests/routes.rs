@@ -5,6 +5,7 @@
 mod bad_input;
 mod commands;
 mod compatible;
+mod discovery;
 mod document;
 mod edges;
 mod guards;

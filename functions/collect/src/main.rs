@@ -4,14 +4,16 @@
 #![recursion_limit = "256"]
 
 use app::collect::{Agents, Collector, Written};
-use app::config::Config;
+use app::config::CollectConfig;
 use app::fleet::Fleet;
-use aws::{Aws, Refused, SystemClock};
+use aws::{Aws, RandomIds, Refused, SystemClock};
+use collect::Scheduled;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Refused> {
     let aws = Aws::start()?;
-    let config = Config::parse(aws.environment().as_map())?;
+    let CollectConfig { common: config, account, discovery } =
+        CollectConfig::parse(aws.environment().as_map())?;
     let workers = aws.workers(&config);
     let collector = Collector {
         fleet: Fleet { workers: &workers, clock: &SystemClock, settings: &config.settings },
@@ -22,5 +24,7 @@ async fn main() -> Result<(), Refused> {
         agents: &Agents::default(),
         metric_period: config.metric_period,
     };
-    aws::serve(async |event| collect::handle(&collector, &event).await).await
+    let scheduled =
+        Scheduled { tag: discovery.as_ref(), regions: &config.regions, account: &account, ids: &RandomIds };
+    aws::serve(async |event| collect::handle(&collector, &scheduled, &event).await).await
 }

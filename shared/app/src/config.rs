@@ -20,6 +20,7 @@ pub use access::{Access, NotARole, Principals, Role, role_of_session};
 pub use allowed::{Allowed, TypePattern};
 pub use webhook_url::{InvalidUrl, WebhookUrl};
 
+use crate::discover::TagSought;
 use rule::Reader;
 
 /// One variable that is not as it must be.
@@ -218,6 +219,36 @@ impl ApiConfig {
             return reader.refuse("ADMIN_PRINCIPALS", rule.to_owned());
         }
         Some(Access { claim: claim?, principals })
+    }
+}
+
+/// What `collect` is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectConfig {
+    /// What every function is told.
+    pub common: Config,
+    /// The account workers live in: the stack's own.
+    pub account: AccountId,
+    /// The tag by which instances are discovered; `None` if they are not.
+    pub discovery: Option<TagSought>,
+}
+
+impl CollectConfig {
+    /// Reads the settings of `collect`, common ones included.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`] with all that is wrong.
+    pub fn parse(variables: &BTreeMap<String, String>) -> Result<Self, ConfigErrors> {
+        let mut reader = Reader::new(variables);
+        let config = Self::read(&mut reader);
+        reader.finish(config)
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let common = Config::read(reader);
+        let account = reader.word("ACCOUNT_ID");
+        let discovery = reader.optional("DISCOVERY_TAG");
+        Some(Self { common: common?, account: account?, discovery: discovery? })
     }
 }
 

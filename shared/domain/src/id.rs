@@ -97,6 +97,13 @@ text_id! {
     }
 }
 
+impl From<&InstanceId> for Name {
+    /// The id of an instance keeps the rules of a name.
+    fn from(instance: &InstanceId) -> Self {
+        Self(instance.0.clone())
+    }
+}
+
 text_id! {
     /// A tag key an operator may set: 1 to 128 characters, not in the `aws:` or `cml-fleet:` namespaces and not
     /// `Name`, which follow the worker itself (EC2 user guide, "Tag restrictions").
@@ -107,6 +114,13 @@ text_id! {
             && !lower.starts_with("aws:")
             && !lower.starts_with("cml-fleet:")
             && text != crate::NAME_TAG
+    }
+}
+
+text_id! {
+    /// A tag key as anybody may have set it, ours, AWS's and `Name` included: what instances are sought by.
+    AnyTagKey, "1 to 128 letters, digits, spaces or _.:/=+-@", |text| {
+        (1..=128).contains(&text.chars().count()) && text.chars().all(tag_char)
     }
 }
 
@@ -189,6 +203,12 @@ impl WorkerId {
     /// of at most 64 ASCII characters (EC2 API reference, "Ensuring idempotency").
     pub fn client_token(self, alternative: u32) -> String {
         if alternative == 0 { self.to_string() } else { format!("{self}-{alternative}") }
+    }
+
+    /// The identity of a worker that a request with this identity makes of something: the same on every try.
+    #[must_use]
+    pub fn derived(self, of: &str) -> Self {
+        Self(Uuid::new_v5(&self.0, of.as_bytes()))
     }
 
     /// A number that is the same for this worker on every machine and in every release: it spreads workers over the

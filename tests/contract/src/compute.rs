@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use app::ports::{Actuator, Answered, Compute, ImageQuery, Instance, WantedImage};
+use app::ports::{Actuator, Answered, Compute, ImageQuery, Instance, InstanceQuery, WantedImage};
 use domain::{Action, InstanceId, Observed, WORKER_TAG, WorkerId};
 
 use crate::Subject;
@@ -132,4 +132,76 @@ pub async fn an_image_that_is_not_there_is_none(subject: &impl Subject) {
     assert_eq!(ask(WantedImage::Id("ami-00000000000000000".to_owned()), &[]).await, None);
     let nobodys = WantedImage::Newest(format!("{}-*", subject.new_name()));
     assert_eq!(ask(nobodys, &["self"]).await, None);
+}
+
+/// Without it an image would be missed, or so many be taken that EC2 refuses to search for their instances.
+pub async fn all_images_of_a_name_are_found_or_said_to_be_too_many(subject: &impl Subject) {
+    let ask = async |name: &str, most| {
+        subject.compute().images(&subject.region(), name, most).await.expect("answered")
+    };
+    assert_eq!(ask(&format!("{}-*", subject.new_name()), 1).await, Some(Vec::new()));
+    assert_eq!(ask("*", 0).await, None);
+    assert!(ask("*", 100_000).await.expect("all").contains(&subject.image()));
+}
+
+/// Every instance of a search, page by page.
+async fn all(subject: &impl Subject, query: &InstanceQuery) -> Vec<Instance> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = subject.compute().search(&subject.region(), query, after.as_deref(), 5).await;
+        let page = page.expect("answered").expect("a position of ours");
+        assert!(page.items.len() <= 5, "{page:?}");
+        found.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            return found;
+        }
+    }
+}
+
+/// Without it a discovery would take over what nobody meant, or miss what somebody did (EC2 API reference,
+/// "`DescribeInstances`": filters are joined by "and", and pages by their token).
+pub async fn a_search_finds_what_carries_all_tags_was_launched_from_the_image_and_does_not_end(
+    subject: &impl Subject,
+) {
+    let (mark, mut expected) = (subject.new_name(), BTreeSet::new());
+    let marked = |more: &[(&str, &str)]| InstanceQuery {
+        tags: [("law-mark", mark.as_str())]
+            .iter()
+            .chain(more)
+            .map(|(key, value)| (key.parse().expect("a key"), value.parse().expect("a value")))
+            .collect(),
+        images: Vec::new(),
+    };
+    assert_eq!(all(subject, &marked(&[])).await, []);
+    for number in 0..7 {
+        let worker = subject.new_worker();
+        let Action::Launch { spec, token, mut tags, user_data } = launch(subject, worker) else {
+            unreachable!()
+        };
+        tags.insert("law-mark".to_owned(), mark.to_string());
+        let action = Action::Launch { spec, token, tags, user_data };
+        let region = subject.region();
+        let instance = subject.actuator().call(&region, worker, &action).await.expect("launched").instance;
+        until(subject, &instance, Observed::Running).await;
+        if number == 0 {
+            subject
+                .actuator()
+                .call(&region, worker, &Action::Terminate(instance.clone()))
+                .await
+                .expect("accepted");
+            until(subject, &instance, Observed::Terminated).await;
+        } else {
+            expected.insert(instance);
+        }
+    }
+    let found = all(subject, &marked(&[("Name", "law")])).await;
+    assert_eq!(found.len(), 6, "each once: {found:?}");
+    assert_eq!(found.iter().map(|instance| instance.instance.clone()).collect::<BTreeSet<_>>(), expected);
+    let first = described(subject, &found[0].instance).await;
+    assert_eq!(found[0], first, "as if it had been described");
+    assert_eq!(all(subject, &marked(&[("Name", "la")])).await, [], "a value is the whole value");
+    let from = |image: String| InstanceQuery { images: vec![image], ..marked(&[]) };
+    assert_eq!(all(subject, &from(subject.image())).await.len(), 6);
+    assert_eq!(all(subject, &from("ami-00000000000000000".to_owned())).await, []);
 }

@@ -263,6 +263,8 @@ macro_rules! every_law {
             a_new_instance_is_described_as_it_was_launched,
             the_instances_of_a_worker_are_found_by_its_tag,
             an_image_that_is_not_there_is_none,
+            all_images_of_a_name_are_found_or_said_to_be_too_many,
+            a_search_finds_what_carries_all_tags_was_launched_from_the_image_and_does_not_end,
         }
         $each! { actuator:
             a_launch_with_the_same_token_is_the_same_launch,

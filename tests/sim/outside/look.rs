@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::error::CallError;
-use app::ports::{Answered, Compute, ImageQuery, Instance, InstanceStatus, Metrics};
+use app::ports::{Answered, Compute, ImageQuery, Instance, InstanceQuery, InstanceStatus, Metrics, Page};
 use domain::{CheckStatus, InstanceId, Metric, Region, Timestamp, Vitals, WorkerId};
 
 use super::{Outside, Port, failed};
@@ -70,6 +70,13 @@ impl Outside {
         Ok(answer)
     }
 
+    /// EC2 takes one more question.
+    fn admitted(&self) -> Result<(), CallError> {
+        let mut inner = self.world.inner();
+        let now = inner.now;
+        if inner.ec2.admits_look(now) { Ok(()) } else { Err(throttled()) }
+    }
+
     /// How old EC2's answer is.
     fn lag_of_ec2(&self, inner: &mut Inner) -> i64 {
         if self.hits(inner, Fault::DescribeLags) { inner.chance.between(1, 30) * SECOND } else { 0 }
@@ -104,17 +111,56 @@ impl Compute for Outside {
 
     async fn image(&self, region: &Region, query: &ImageQuery) -> Result<Option<String>, CallError> {
         self.enter(Port::Image).await.map_err(failed)?;
-        let admitted = {
-            let mut inner = self.world.inner();
-            let now = inner.now;
-            inner.ec2.admits_look(now)
-        };
-        if !admitted {
-            return Err(throttled());
-        }
+        self.admitted()?;
         let answer = Compute::image(&self.world.tables, region, query).await;
         self.leave(Port::Image).await.map_err(failed)?;
         answer
+    }
+
+    async fn images(
+        &self,
+        region: &Region,
+        name: &str,
+        most: usize,
+    ) -> Result<Option<Vec<String>>, CallError> {
+        self.enter(Port::Images).await.map_err(failed)?;
+        self.admitted()?;
+        let answer = self.world.tables.images(region, name, most).await;
+        self.leave(Port::Images).await.map_err(failed)?;
+        answer
+    }
+
+    async fn search(
+        &self,
+        _: &Region,
+        query: &InstanceQuery,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Option<Page<Instance>>, CallError> {
+        self.enter(Port::Search).await.map_err(failed)?;
+        self.admitted()?;
+        let page = {
+            let inner = self.world.inner();
+            let images = &self.world.tables.state().images;
+            let launched = query.images.is_empty() || images.iter().any(|ami| query.images.contains(&ami.id));
+            let found = inner.ec2.machines.iter().filter(|(id, machine)| {
+                let mut tags = query.tags.iter();
+                let carries = tags.all(|(key, value)| {
+                    machine.tags.get(key.as_str()).is_some_and(|is| is == value.as_str())
+                });
+                launched && carries && machine.is_live() && after.is_none_or(|after| id.as_str() > after)
+            });
+            let mut found: Vec<Instance> = found
+                .filter_map(|(id, machine)| Some(machine.describe(id, machine.at(inner.now)?)))
+                .take(limit as usize + 1)
+                .collect();
+            let more = found.len() > limit as usize;
+            found.truncate(limit as usize);
+            let next = found.last().filter(|_| more).map(|last| last.instance.to_string());
+            Page { items: found, next }
+        };
+        self.leave(Port::Search).await.map_err(failed)?;
+        Ok(Some(page))
     }
 
     async fn locate(&self, _: &Region, worker: WorkerId) -> Result<Vec<Instance>, CallError> {

@@ -1,16 +1,20 @@
 //! EC2.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod look;
+
+use std::collections::BTreeMap;
 
 use app::error::CallError;
-use app::ports::{Accepted, Actuator, Answered, Compute, ImageQuery, Instance, InstanceStatus, WantedImage};
+use app::ports::{Accepted, Actuator, Instance, InstanceQuery};
 use domain::{
-    Action, ActionKind, CheckStatus, Failure, FailureKind, InstanceId, LaunchSpec, Observed, Region,
-    UserData, WORKER_TAG, WorkerId, Zone,
+    Action, ActionKind, AnyTagKey, Failure, FailureKind, InstanceId, LaunchSpec, Observed, Region, TagValue,
+    UserData, WorkerId, Zone,
 };
-use wildmatch::WildMatch;
 
 use super::{State, World, account};
+
+/// The image that instances are launched from unless something else is said.
+pub(super) const IMAGE: &str = "ami-0123456789abcdef0";
 
 /// One image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +48,8 @@ pub struct Machine {
     pub impaired: bool,
     /// Where it is.
     pub zone: Zone,
+    /// The image it was launched from.
+    pub image: String,
     /// EC2's answers do not show it: they lag behind its launch.
     pub unseen: bool,
 }
@@ -57,6 +63,22 @@ fn unanswered() -> Failure {
 }
 
 impl Machine {
+    fn is_in(&self, region: &Region) -> bool {
+        self.zone.as_str().starts_with(region.as_str())
+    }
+
+    /// Whether a search for this finds it.
+    fn is_like(&self, query: &InstanceQuery) -> bool {
+        let ends = matches!(self.observed, Observed::ShuttingDown | Observed::Terminated);
+        let tagged = |(key, value): (&AnyTagKey, &TagValue)| {
+            self.tags.get(key.as_str()).is_some_and(|its| its == value.as_str())
+        };
+        !self.unseen
+            && !ends
+            && query.tags.iter().all(tagged)
+            && (query.images.is_empty() || query.images.contains(&self.image))
+    }
+
     fn describe(&self, id: &InstanceId) -> Instance {
         Instance {
             instance: id.clone(),
@@ -94,6 +116,7 @@ impl State {
             user_data: None,
             impaired: false,
             zone: "us-east-1a".parse().expect("a zone"),
+            image: IMAGE.to_owned(),
             unseen: false,
         };
         self.machines.insert(id.clone(), machine);
@@ -132,6 +155,7 @@ impl State {
         let id = self.launch(Observed::Pending);
         if let Some(machine) = self.machines.get_mut(&id) {
             machine.token = Some((token.to_owned(), spec.clone(), tags.clone()));
+            machine.image = spec.image.clone().unwrap_or_else(|| IMAGE.to_owned());
             machine.tags.clone_from(tags);
             machine.next = Some(Observed::Running);
         }
@@ -256,76 +280,6 @@ impl State {
         machine.next = Some(next);
         machine.state_reason = Some("Client.UserInitiatedShutdown: User initiated shutdown".to_owned());
         accepted(Some(now))
-    }
-}
-
-impl Compute for World {
-    async fn statuses(&self, _: &Region, ids: &[InstanceId]) -> Result<Answered<InstanceStatus>, CallError> {
-        let mut state = self.state();
-        if !state.call("statuses") || state.is_dark(ids) {
-            return Err(broken("statuses"));
-        }
-        let mut answer = Answered { found: Vec::new(), unknown: Vec::new() };
-        for id in ids.iter().collect::<BTreeSet<_>>() {
-            state.settle(id);
-            match state.seen(id) {
-                Some(machine) => answer.found.push(InstanceStatus {
-                    instance: id.clone(),
-                    observed: machine.observed,
-                    system: if machine.impaired { CheckStatus::Impaired } else { CheckStatus::Ok },
-                    reachability: CheckStatus::Ok,
-                    ebs: CheckStatus::Ok,
-                    zone: Some(machine.zone.clone()),
-                }),
-                None => answer.unknown.push(id.clone()),
-            }
-        }
-        Ok(answer)
-    }
-
-    async fn describe(&self, _: &Region, ids: &[InstanceId]) -> Result<Answered<Instance>, CallError> {
-        let mut state = self.state();
-        if !state.call("describe") || state.is_dark(ids) {
-            return Err(broken("describe"));
-        }
-        let mut answer = Answered { found: Vec::new(), unknown: Vec::new() };
-        for id in ids.iter().collect::<BTreeSet<_>>() {
-            match state.seen(id) {
-                Some(machine) => answer.found.push(machine.describe(id)),
-                None => answer.unknown.push(id.clone()),
-            }
-        }
-        Ok(answer)
-    }
-
-    async fn locate(&self, _: &Region, worker: WorkerId) -> Result<Vec<Instance>, CallError> {
-        let mut state = self.state();
-        if !state.call("locate") {
-            return Err(broken("locate"));
-        }
-        let tag = worker.to_string();
-        let carriers = state
-            .machines
-            .iter()
-            .filter(|(_, machine)| !machine.unseen && machine.tags.get(WORKER_TAG) == Some(&tag));
-        Ok(carriers.map(|(id, machine)| machine.describe(id)).collect())
-    }
-
-    async fn image(&self, _: &Region, query: &ImageQuery) -> Result<Option<String>, CallError> {
-        let mut state = self.state();
-        if !state.call("image") {
-            return Err(broken("image"));
-        }
-        let is_meant = |image: &&Ami| {
-            let owned = query.owners.iter().any(|owner| owner.as_str() == image.owner);
-            (owned || query.owners.is_empty())
-                && match &query.image {
-                    WantedImage::Id(id) => *id == image.id,
-                    WantedImage::Newest(name) => WildMatch::new(name).matches(&image.name),
-                }
-        };
-        let newest = state.images.iter().filter(is_meant).max_by_key(|image| (&image.created, &image.id));
-        Ok(newest.map(|image| image.id.clone()))
     }
 }
 

@@ -47,6 +47,27 @@ fn requests() -> Vec<(&'static str, &'static str, Value)> {
             }),
         ),
         (
+            "importInstance",
+            "What would come of importing all instances with a tag",
+            json!({ "find": { "tags": { "team": "net lab" } }, "regions": ["us-east-1"], "dry_run": true }),
+        ),
+        (
+            "importInstance",
+            "All instances with a tag and from images of such a name, in all regions, by the page",
+            json!({
+                "find": { "tags": { "team": "net lab" }, "image_name": "cml2-worker-*" }, "limit": 100,
+                "tags": { "team": "net lab" }, "settings": { "drift": "alert" },
+            }),
+        ),
+        (
+            "importInstance",
+            "Instances by their ids, also those that a fleet which is gone has left its tag on",
+            json!({
+                "instance_ids": ["i-0123456789abcdef0", "i-0123456789abcdef1"], "adopt_orphans": true,
+                "held": "nobody has looked at it yet", "protected": true,
+            }),
+        ),
+        (
             "patchWorker",
             "Another name, one tag more and one less, and a setting that follows the fleet again",
             json!({
@@ -160,8 +181,28 @@ pub(super) fn components() -> Value {
         "created_at": "2026-02-20T08:00:00.000Z", "updated_at": "2026-03-01T12:00:01.250Z",
         "terminated_at": null, "forgotten_at": null, "version": 7,
     } } });
+    all["Discovered"] = discovered();
     for kind in Kind::ALL.iter().filter(|kind| **kind != Kind::MethodNotAllowed) {
         all[kind.slug()] = json!({ "summary": kind.title(), "value": problem(*kind) });
     }
     all
+}
+
+fn discovered() -> Value {
+    let item = |instance: &str, outcome: &str| json!({ "instance_id": instance, "region": "us-east-1", "outcome": outcome });
+    let mut items = [
+        item("i-0123456789abcdef0", "imported"),
+        item("i-0123456789abcdef1", "known"),
+        item("i-0123456789abcdef2", "refused"),
+    ];
+    items[0]["worker_id"] = "01890a5d-ac96-774b-bcce-b302099a8057".into();
+    items[0]["name"] = "lab-1".into();
+    items[1]["worker_id"] = "01890a5d-ac96-774b-bcce-b302099a8058".into();
+    let why = problem(Kind::InstanceClaimed);
+    items[2]["reason"] = json!({ "type": why["type"], "detail": why["detail"] });
+    json!({ "summary": "A page of three instances, and there are more", "value": {
+        "items": items,
+        "next": "eyJvZiI6IjU1ZTBhZjcyMWY5YiIsImF0Ijp7fX0",
+        "counts": { "imported": 1, "would_import": 0, "known": 1, "refused": 1, "failed": 0 },
+    } })
 }

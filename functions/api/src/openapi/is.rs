@@ -6,6 +6,7 @@ use std::str::FromStr;
 use domain::{InvalidId, MAX_TAGS, Metric};
 use serde_json::{Value, json};
 
+use crate::discovery;
 use crate::headers::MAX_KEY;
 use crate::launch::format as ec2;
 use crate::launch::{MAX_ALTERNATIVES, MAX_SECURITY_GROUPS, ROOT_VOLUME};
@@ -58,6 +59,20 @@ components! {
         "description": format!("Tags to set, and with null to remove; a worker has at most {MAX_TAGS} of its own"),
         "propertyNames": tag_key(), "additionalProperties": { "oneOf": [tag_value(), { "type": "null" }] },
     });
+    InstanceIds: json!({
+        "type": "array", "items": { "$ref": "#/components/schemas/InstanceId" },
+        "minItems": 1, "maxItems": discovery::MAX_NAMED,
+    });
+    SoughtTags: json!({
+        "type": "object", "description": "Tags that an instance carries, all of them, with exactly these values",
+        "propertyNames": limited(128, text(&format!("^{TAG_CHAR}+$"), rule::<domain::AnyTagKey>())),
+        "additionalProperties": tag_value(), "maxProperties": discovery::MAX_TAGS,
+    });
+    Regions: json!({
+        "type": "array", "items": { "$ref": "#/components/schemas/Region" }, "minItems": 1,
+        "description": "All of this deployment unless some are named",
+    });
+    ImportLimit: limit(discovery::DEFAULT_LIMIT, discovery::MAX_LIMIT);
     Percent: number(domain::Percent::MIN, domain::Percent::MAX, "Percent");
     PollInterval: number(domain::PollInterval::MIN, domain::PollInterval::MAX, "Seconds between two looks");
     AlertDuration: number(
@@ -259,7 +274,7 @@ fn command() -> Value {
     })
 }
 
-/// What a spec, a template, an alternative and a command must have beside what their members are.
+/// What these must have beside what their members are.
 pub(super) fn conditions() -> Vec<(&'static str, Value)> {
     let some = json!({ "not": { "type": "null" } });
     let none = json!({ "type": "null" });
@@ -289,6 +304,20 @@ pub(super) fn conditions() -> Vec<(&'static str, Value)> {
         ] }),
         ),
         ("NewCommand", command()),
+        (
+            "Discovery",
+            json!({ "oneOf": [
+            { "required": ["instance_ids"], "properties": { "instance_ids": some, "find": none } },
+            { "required": ["find"], "properties": { "find": some, "instance_ids": none } },
+        ] }),
+        ),
+        (
+            "Find",
+            json!({ "anyOf": [
+            { "required": ["tags"], "properties": { "tags": { "minProperties": 1, "not": { "type": "null" } } } },
+            { "required": ["image_name"], "properties": { "image_name": some } },
+        ] }),
+        ),
         ("Spec", json!({ "properties": { "alternatives": { "maxItems": MAX_ALTERNATIVES } } })),
     ]
 }

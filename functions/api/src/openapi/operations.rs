@@ -1,7 +1,7 @@
 //! What each operation has beside its bodies: who may ask, which headers it takes and gives, how it may fail.
 
 use app::config::Role;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{examples, is};
 use crate::problem::{Kind, MEDIA_TYPE};
@@ -162,12 +162,14 @@ impl Operation {
     fn describe_successes(&self, operation: &mut Value) {
         for (status, response) in operation["responses"].as_object_mut().expect("responses") {
             let mut names = vec!["X-Request-Id", "Cache-Control"];
-            let of_worker =
-                response["content"]["application/json"]["schema"]["$ref"] == "#/components/schemas/Worker";
-            if of_worker {
-                names.push("ETag");
-                response["content"]["application/json"]["examples"] =
-                    json!({ "worker": { "$ref": "#/components/examples/Worker" } });
+            let content = &mut response["content"]["application/json"];
+            let shown = content["schema"]["$ref"].as_str().and_then(|schema| schema.rsplit('/').next());
+            if let Some(shown) = shown.filter(|shown| ["Worker", "Discovered"].contains(shown)) {
+                if shown == "Worker" {
+                    names.push("ETag");
+                }
+                let example = format!("#/components/examples/{shown}");
+                content["examples"] = json!({ shown.to_lowercase(): { "$ref": example } });
             }
             if status == "201" {
                 response["links"] = links();
@@ -181,7 +183,7 @@ impl Operation {
                 ("201", _) => "Recorded; the rest follows",
                 ("202", _) => "Recorded; EC2 is asked for it now",
                 ("200", Takes::KeyAndVersion | Takes::AnyKey) => "Done, or as asked for already",
-                ("200", Takes::Key) => "What it would do",
+                ("200", Takes::Key) => "What came of each, or would come",
                 _ => "What is known",
             }
             .into();
@@ -228,6 +230,19 @@ impl Operation {
             }
             let response = json!({ "description": description, "headers": refs(&names), "content": content });
             responses.insert(status.to_string(), response);
+        }
+    }
+}
+
+/// The worker that these paths name.
+pub(super) fn name_worker(paths: &mut Map<String, Value>) {
+    for (_, path) in paths.iter_mut().filter(|(path, _)| path.starts_with("/workers/{id}")) {
+        for operation in path.as_object_mut().expect("operations").values_mut() {
+            let id = json!({
+                "name": "id", "in": "path", "required": true, "schema": { "$ref": "#/components/schemas/WorkerId" },
+            });
+            let parameters = operation.as_object_mut().expect("an operation").entry("parameters");
+            parameters.or_insert_with(|| json!([])).as_array_mut().expect("a list").insert(0, id);
         }
     }
 }

@@ -1,17 +1,13 @@
-//! `POST /workers` and `POST /workers/import`: how a worker comes to be.
+//! `POST /workers`: how a worker comes to be that has no instance yet.
 
 use std::sync::Arc;
 
 use app::error::{Error, StoreError};
-use app::ports::{Clock, Compute, ImageQuery, Instance, InstanceKey, UserDataVault, WantedImage, Workers};
+use app::ports::{Clock, Compute, ImageQuery, UserDataVault, WantedImage, Workers};
 use axum::extract::State;
 use axum::http::StatusCode;
-use domain::{
-    Actor, CreateWorker, Details, Evidence, Finding, HoldReason, ImageOwner, ImportWorker, InstanceId,
-    NAME_TAG, Name, Overrides, Region, Source, TagKey, TagValue, UserData, WORKER_TAG, WorkerId,
-};
+use domain::{CreateWorker, ImageOwner, Name, Overrides, Region, UserData, WorkerId};
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 use crate::body::{Entries, Object};
 use crate::headers::unconditional;
@@ -46,31 +42,6 @@ pub(crate) struct CreateBody {
 }
 
 impl Payload for CreateBody {
-    const KEYED: bool = true;
-    type Params = NoParams;
-}
-
-/// The body of `POST /workers/import`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ImportedInstance))]
-pub(crate) struct ImportBody {
-    #[cfg_attr(test, schema(required, value_type = is::InstanceId))]
-    instance_id: Option<String>,
-    #[cfg_attr(test, schema(required, value_type = is::Region))]
-    region: Option<String>,
-    #[cfg_attr(test, schema(value_type = Option<is::Name>))]
-    name: Option<String>,
-    #[cfg_attr(test, schema(value_type = Option<is::Tags>))]
-    tags: Option<Entries<String>>,
-    #[cfg_attr(test, schema(value_type = Option<SettingsBody>))]
-    settings: Option<Object<SettingsBody>>,
-    #[cfg_attr(test, schema(value_type = Option<is::HoldReason>))]
-    held: Option<String>,
-    protected: Option<bool>,
-}
-
-impl Payload for ImportBody {
     const KEYED: bool = true;
     type Params = NoParams;
 }
@@ -113,25 +84,6 @@ pub(crate) async fn create<P: Ports>(
     .await
 }
 
-/// Takes over an instance that exists; `act` tags it.
-#[cfg_attr(
-    test,
-    utoipa::path(
-        post, path = "/workers/import", operation_id = "importInstance",
-        request_body = ImportBody,
-        responses((status = 201, body = WorkerView)),
-    )
-)]
-pub(crate) async fn import<P: Ports>(
-    State(api): State<Arc<Api<P>>>,
-    order: Order<ImportBody>,
-) -> Result<Reply, Problem> {
-    unconditional(order.expected)?;
-    let wanted = api.checked_import(&order.body)?;
-    let (api, by) = (&*api, order.caller.actor());
-    api.once(order.key, |id| api.carry_out_import(id, wanted, by)).await
-}
-
 /// A creation, checked as far as its body goes.
 #[derive(Debug)]
 struct Creation {
@@ -139,17 +91,6 @@ struct Creation {
     /// The image that EC2 has to be asked for.
     image: Option<ImageQuery>,
     user_data: Option<UserData>,
-}
-
-/// An import, checked as far as its body goes.
-#[derive(Debug)]
-struct Importing {
-    key: InstanceKey,
-    name: Option<Name>,
-    tags: BTreeMap<TagKey, TagValue>,
-    overrides: Overrides,
-    held: Option<HoldReason>,
-    protected: bool,
 }
 
 impl<P: Ports> Api<P> {
@@ -168,78 +109,6 @@ impl<P: Ports> Api<P> {
                 Ok(Creation { command, image, user_data })
             }
             _ => Err(faults.problem(Kind::InvalidValue)),
-        }
-    }
-
-    fn checked_import(&self, body: &ImportBody) -> Result<Importing, Problem> {
-        let mut faults = Faults::default();
-        let instance = faults.require::<InstanceId>("instance_id", body.instance_id.as_deref());
-        let region = faults.region(body.region.as_deref(), &self.regions);
-        let name = body.name.as_deref().and_then(|name| faults.parse("name", name));
-        let tags = tags(&mut faults, body.tags.as_ref());
-        let overrides = overrides(&mut faults, body.settings.as_ref());
-        let held = body.held.as_deref().and_then(|reason| faults.parse("held", reason));
-        let protected = body.protected.unwrap_or_default();
-        match (instance, region) {
-            (Some(instance), Some(region)) => {
-                faults.check(Kind::InvalidValue)?;
-                let key = InstanceKey { account: self.account.clone(), region, instance };
-                Ok(Importing { key, name, tags, overrides, held, protected })
-            }
-            _ => Err(faults.problem(Kind::InvalidValue)),
-        }
-    }
-
-    async fn carry_out_import(&self, id: WorkerId, wanted: Importing, by: Actor) -> Result<Reply, Problem> {
-        let Importing { key, name, tags, overrides, held, protected } = wanted;
-        match self.ports.workers().owner(&key).await? {
-            // An earlier try of this very request got as far as this.
-            Some(owner) if owner == id => return self.show(StatusCode::CREATED, &self.load(id).await?),
-            Some(owner) => return Err(Problem::from(StoreError::InstanceTaken).about(owner)),
-            None => {}
-        }
-        let at = self.ports.clock().now();
-        let instance = self.look_up(&key).await?;
-        self.unclaimed(&instance).await?;
-        let name = match name {
-            Some(name) => name,
-            None => default_name(&instance, &key)?,
-        };
-        let evidence = Evidence {
-            finding: Finding::State { observed: instance.observed, details: details(&instance) },
-            source: Source::Describe,
-            at,
-            seen_at: self.ports.clock().now(),
-        };
-        let InstanceKey { account, region, instance } = key.clone();
-        let command =
-            ImportWorker { name, account, region, instance, evidence, tags, overrides, protected, held };
-        match self.fleet().import(id, command, by).await {
-            Ok(imported) => self.show(StatusCode::CREATED, &imported.stored),
-            Err(Error::Store(StoreError::InstanceTaken)) => {
-                let problem = Problem::from(StoreError::InstanceTaken);
-                let owner = self.ports.workers().owner(&key).await?;
-                Err(owner.into_iter().fold(problem, Problem::about))
-            }
-            Err(error) => Err(under_reserved_identity(error)),
-        }
-    }
-
-    /// Two fleets must not drive one instance. Its managed tag has the same value in all of them, so whose it is, is in the
-    /// tag with the worker's id: nobody's without one, free again if that worker of ours is over.
-    async fn unclaimed(&self, instance: &Instance) -> Result<(), Problem> {
-        let Some(tag) = instance.tags.get(WORKER_TAG) else { return Ok(()) };
-        let Ok(named) = tag.parse::<WorkerId>() else { return Err(claimed("something")) };
-        match self.ports.workers().load(named).await? {
-            Some(stored) if stored.worker.is_over() => Ok(()),
-            // It has another instance: the tag came along with a copy of that one's.
-            Some(stored)
-                if stored.worker.state().instance.as_ref().is_some_and(|its| *its != instance.instance) =>
-            {
-                Err(copied(named).about(named))
-            }
-            Some(_) => Err(Problem::from(StoreError::InstanceTaken).about(named)),
-            None => Err(claimed(&format!("worker {named}"))),
         }
     }
 
@@ -279,69 +148,15 @@ impl<P: Ports> Api<P> {
         faults.add("spec.image", detail, Some(allowed));
         Err(faults.problem(Kind::InvalidValue))
     }
-
-    async fn look_up(&self, key: &InstanceKey) -> Result<Instance, Problem> {
-        let answered =
-            self.ports.compute().describe(&key.region, std::slice::from_ref(&key.instance)).await?;
-        let found = answered.found.into_iter().find(|found| found.instance == key.instance);
-        match found {
-            Some(instance) if instance.account == key.account => Ok(instance),
-            None if !answered.unknown.contains(&key.instance) => {
-                Err(Problem::new(Kind::Unavailable, "EC2 did not answer for the instance; try again")
-                    .retry_after(2))
-            }
-            Some(_) | None => {
-                Err(Problem::new(Kind::NoSuchInstance, no_such_instance(&key.instance, &key.region)))
-            }
-        }
-    }
 }
 
-fn claimed(by: &str) -> Problem {
-    let detail = format!(
-        "the instance's tag {WORKER_TAG} names {by} that this fleet has no record of; if another fleet answers for \
-         the instance, forget it there first; then remove the tag from the instance and import it again"
-    );
-    Problem::new(Kind::InstanceClaimed, detail)
-}
-
-fn copied(named: WorkerId) -> Problem {
-    let detail = format!(
-        "the instance's tag {WORKER_TAG} names worker {named}, which answers for another instance; remove the tag from \
-         this instance and import it again"
-    );
-    Problem::new(Kind::InstanceClaimed, detail)
-}
-
-fn no_such_instance(instance: &InstanceId, region: &Region) -> String {
-    format!("EC2 knows no instance {instance} of this account in {region}")
-}
-
-fn overrides(faults: &mut Faults, settings: Option<&Object<SettingsBody>>) -> Overrides {
+pub(super) fn overrides(faults: &mut Faults, settings: Option<&Object<SettingsBody>>) -> Overrides {
     settings.map(|body| body.0.check(faults).applied_to(&Overrides::default())).unwrap_or_default()
-}
-
-/// What EC2 calls the instance, if that can be a worker's name, else the instance's id.
-fn default_name(instance: &Instance, key: &InstanceKey) -> Result<Name, Problem> {
-    let tagged = instance.tags.get(NAME_TAG).and_then(|name| name.parse().ok());
-    let id = || key.instance.as_str().parse().ok();
-    tagged.or_else(id).ok_or_else(|| Problem::new(Kind::Internal, "the instance's id cannot be a name"))
-}
-
-fn details(instance: &Instance) -> Details {
-    Details {
-        state_reason: instance.state_reason.clone(),
-        health: None,
-        private_ip: instance.private_ip,
-        public_ip: instance.public_ip,
-        zone: instance.zone.clone(),
-        instance_type: instance.instance_type.clone(),
-    }
 }
 
 /// A failure to begin a worker. If the table could not even be asked whether the worker is there, it may be: the
 /// identity stays reserved.
-fn under_reserved_identity(error: Error) -> Problem {
+pub(super) fn under_reserved_identity(error: Error) -> Problem {
     let uncertain = matches!(error, Error::Store(StoreError::Unavailable(_)));
     Problem::from(error).uncertain(uncertain)
 }

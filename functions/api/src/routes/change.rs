@@ -113,7 +113,6 @@ impl Payload for NoBody {
     test,
     utoipa::path(
         patch, path = "/workers/{id}", operation_id = "patchWorker",
-        params(("id" = is::WorkerId, Path)),
         request_body = PatchBody,
         responses((status = 200, body = WorkerView)),
     )
@@ -133,7 +132,6 @@ pub(crate) async fn patch<P: Ports>(
     utoipa::path(
         delete, path = "/workers/{id}", operation_id = "endWorker",
         params(
-            ("id" = is::WorkerId, Path),
             ("forget" = Option<bool>, Query),
             ("confirm" = Option<String>, Query),
         ),
@@ -167,7 +165,6 @@ pub(crate) async fn delete<P: Ports>(
     test,
     utoipa::path(
         post, path = "/workers/{id}/start", operation_id = "startWorker",
-        params(("id" = is::WorkerId, Path)),
         request_body = Nothing,
         responses((status = 202, body = WorkerView), (status = 200, body = WorkerView)),
     )
@@ -185,7 +182,6 @@ pub(crate) async fn start<P: Ports>(
     test,
     utoipa::path(
         post, path = "/workers/{id}/stop", operation_id = "stopWorker",
-        params(("id" = is::WorkerId, Path)),
         request_body = Nothing,
         responses((status = 202, body = WorkerView), (status = 200, body = WorkerView)),
     )
@@ -203,7 +199,6 @@ pub(crate) async fn stop<P: Ports>(
     test,
     utoipa::path(
         post, path = "/workers/{id}/reboot", operation_id = "rebootWorker",
-        params(("id" = is::WorkerId, Path)),
         request_body = Nothing,
         responses((status = 202, body = WorkerView), (status = 200, body = WorkerView)),
     )
@@ -222,7 +217,6 @@ pub(crate) async fn reboot<P: Ports>(
     test,
     utoipa::path(
         post, path = "/workers/{id}/sync", operation_id = "syncWorker",
-        params(("id" = is::WorkerId, Path)),
         request_body = Nothing,
         responses((status = 202, body = WorkerView)),
     )

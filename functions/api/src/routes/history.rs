@@ -70,7 +70,6 @@ struct After {
     utoipa::path(
         get, path = "/workers/{id}/events", operation_id = "listEvents",
         params(
-            ("id" = is::WorkerId, Path),
             ("limit" = Option<is::EventsLimit>, Query),
             ("cursor" = Option<is::Cursor>, Query),
         ),
@@ -143,7 +142,6 @@ struct PointView {
     utoipa::path(
         get, path = "/workers/{id}/telemetry", operation_id = "listTelemetry",
         params(
-            ("id" = is::WorkerId, Path),
             ("from" = Option<is::Instant>, Query),
             ("to" = Option<is::Instant>, Query),
             ("limit" = Option<is::PointsLimit>, Query),

@@ -34,7 +34,6 @@ const LOOK_THROUGH: usize = 1000;
     test,
     utoipa::path(
         get, path = "/workers/{id}", operation_id = "getWorker",
-        params(("id" = is::WorkerId, Path)),
         responses((status = 200, body = WorkerView)),
     )
 )]

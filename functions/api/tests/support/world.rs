@@ -1,6 +1,7 @@
 //! Every port the API needs, in memory. Each call yields once, so that concurrent requests interleave.
 
 mod bulk;
+mod ec2;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use api::Ports;
 use app::error::{CallError, StoreError};
 use app::ports::{
-    self, Answered, Begun, BulkChunk, BulkCommand, CloudEvent, ImageQuery, Instance, InstanceKey,
-    InstanceStatus, Page, Request, RequestKey, Sample, Watch,
+    self, Begun, BulkChunk, BulkCommand, CloudEvent, ImageQuery, Instance, InstanceKey, InstanceQuery, Page,
+    Request, RequestKey, Sample, Watch,
 };
 use app::record::{EventRecord, Stored};
-use domain::{CommandId, InstanceId, Level, Observed, Region, Timestamp, UserData, WorkerId};
+use domain::{CommandId, Level, Observed, Region, Timestamp, UserData, WorkerId};
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
@@ -24,6 +25,11 @@ pub(crate) struct State {
     /// The image every question for one is answered with, and the questions.
     pub(crate) image: Option<String>,
     pub(crate) image_queries: Vec<ImageQuery>,
+    /// The images whose name is like any that is asked for, by region, and the questions.
+    pub(crate) images: BTreeMap<Region, Vec<String>>,
+    pub(crate) image_names: Vec<(Region, String)>,
+    /// What was searched for.
+    pub(crate) searches: Vec<(Region, InstanceQuery, u32)>,
     /// What the next saves fail with, before they are tried.
     pub(crate) failing_saves: VecDeque<StoreError>,
     /// What the next describes fail with.
@@ -298,36 +304,6 @@ impl ports::Idempotency for World {
     async fn abandon(&self, key: &RequestKey) -> Result<(), StoreError> {
         self.write().await.keys.remove(&(key.caller.clone(), key.key.clone()));
         Ok(())
-    }
-}
-
-impl ports::Compute for World {
-    async fn statuses(&self, _: &Region, _: &[InstanceId]) -> Result<Answered<InstanceStatus>, CallError> {
-        unreachable!("the API does not read status checks")
-    }
-
-    async fn describe(&self, _: &Region, ids: &[InstanceId]) -> Result<Answered<Instance>, CallError> {
-        let mut state = self.call().await;
-        if let Some(error) = state.failing_describes.pop_front() {
-            return Err(error);
-        }
-        let (known, unknown): (Vec<_>, Vec<_>) =
-            ids.iter().cloned().partition(|id| state.instances.iter().any(|known| known.instance == *id));
-        let found = state.instances.iter().filter(|instance| known.contains(&instance.instance)).cloned();
-        Ok(Answered { found: found.collect(), unknown })
-    }
-
-    async fn locate(&self, _: &Region, _: WorkerId) -> Result<Vec<Instance>, CallError> {
-        unreachable!("the API does not look for launches")
-    }
-
-    async fn image(&self, _: &Region, query: &ImageQuery) -> Result<Option<String>, CallError> {
-        let mut state = self.call().await;
-        if let Some(error) = state.failing_describes.pop_front() {
-            return Err(error);
-        }
-        state.image_queries.push(query.clone());
-        Ok(state.image.clone())
     }
 }
 

@@ -148,6 +148,20 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Something that may be empty, which is to say that there is none.
+    pub(super) fn optional<T: FromStr<Err: Display>>(&mut self, variable: &'static str) -> Option<Option<T>> {
+        let Some(text) = self.variables.get(variable) else {
+            return self.refuse(variable, "is not set; it may be empty".to_owned());
+        };
+        match text.trim() {
+            "" => Some(None),
+            text => match text.parse() {
+                Ok(value) => Some(Some(value)),
+                Err(error) => self.refuse(variable, error.to_string()),
+            },
+        }
+    }
+
     /// A list of webhooks, each once. May be empty.
     pub(super) fn webhooks(
         &mut self,

@@ -8,6 +8,7 @@ use expect_test::expect;
 use super::{Config, InvalidUrl, NotifyConfig, WebhookUrl};
 
 mod api;
+mod collect;
 
 const GOOD: &[(&str, &str)] = &[
     ("FLEET_TABLE", "cml-fleet-FleetTable-1ABC"),

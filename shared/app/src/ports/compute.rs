@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use domain::{
-    Action, CheckStatus, Failure, Health, ImageOwner, InstanceId, Metric, Observed, Region, Timestamp,
-    Vitals, WorkerId, Zone,
+    Action, AnyTagKey, CheckStatus, Failure, Health, ImageOwner, InstanceId, Metric, Observed, Region,
+    TagValue, Timestamp, Vitals, WorkerId, Zone,
 };
 
+use super::Page;
 use crate::error::CallError;
 
 /// What EC2 says about an instance in a cheap, batched answer (`DescribeInstanceStatus`).
@@ -84,6 +85,15 @@ pub enum WantedImage {
     Newest(String),
 }
 
+/// Which instances are sought. Those that are ending, or have ended, never are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InstanceQuery {
+    /// Tags that they carry, all of them, with exactly these values.
+    pub tags: BTreeMap<AnyTagKey, TagValue>,
+    /// The images they were launched from, at most 200; empty for any.
+    pub images: Vec<String>,
+}
+
 /// Reading EC2. Never changes anything.
 pub trait Compute: Sync {
     /// State and status checks of up to 100 instances; one unknown id does not spoil the others.
@@ -113,6 +123,25 @@ pub trait Compute: Sync {
         region: &Region,
         query: &ImageQuery,
     ) -> impl Future<Output = Result<Option<String>, CallError>> + Send;
+
+    /// The ids of all images that we can see and whose name is like this, also of those that cannot be launched any more;
+    /// `None` if there are more than `most`.
+    fn images(
+        &self,
+        region: &Region,
+        name: &str,
+        most: usize,
+    ) -> impl Future<Output = Result<Option<Vec<String>>, CallError>> + Send;
+
+    /// A page of at most `limit` instances like this, 5 to 1000, in EC2's own order; a page may be short, even empty, and
+    /// have a `next`. `None` if EC2 does not know the position `after` (any more). The same query and limit on every page.
+    fn search(
+        &self,
+        region: &Region,
+        query: &InstanceQuery,
+        after: Option<&str>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Option<Page<Instance>>, CallError>> + Send;
 }
 
 /// EC2's answer to a mutating call: the state it now reports for the instance, if it said one.

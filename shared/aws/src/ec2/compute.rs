@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::error::CallError;
-use app::ports::{Answered, Compute, ImageQuery, Instance, InstanceStatus, WantedImage};
+use app::ports::{Answered, Compute, ImageQuery, Instance, InstanceQuery, InstanceStatus, Page, WantedImage};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::types::{Filter, Image};
@@ -21,6 +21,9 @@ const MOST_IDS: usize = 100;
 const MOST_CALLS: usize = 16;
 /// Pages of one listing.
 const MOST_PAGES: usize = 10;
+
+/// The states of instances that are neither ending nor have ended.
+const LIVING: [&str; 4] = ["pending", "running", "stopping", "stopped"];
 
 /// EC2's read-only calls.
 #[derive(Debug)]
@@ -96,6 +99,15 @@ fn is_no_such_image(code: Option<&str>) -> bool {
     matches!(code, Some("InvalidAMIID.NotFound" | "InvalidAMIID.Malformed" | "InvalidAMIID.Unavailable"))
 }
 
+/// The position is none that EC2 gave, or is too old.
+fn is_no_such_position(code: Option<&str>) -> bool {
+    matches!(code, Some("InvalidNextToken" | "InvalidPaginationToken" | "InvalidParameterValue"))
+}
+
+fn filter(name: impl Into<String>, value: impl Into<String>) -> Filter {
+    Filter::builder().name(name).values(value).build()
+}
+
 /// Tells "I know no such instance" from failures of the call.
 fn or_unknown<T, E>(what: &'static str, error: SdkError<E, HttpResponse>) -> Tried<T>
 where
@@ -162,7 +174,6 @@ impl Compute for Ec2Compute {
         const WHAT: &str = "EC2 DescribeImages";
         let client = self.clients.at(region.as_str());
         let owners: Vec<String> = query.owners.iter().map(ImageOwner::to_string).collect();
-        let filter = |name: &str, value: &str| Filter::builder().name(name).values(value).build();
         let request = client
             .describe_images()
             .set_owners(Some(owners).filter(|owners| !owners.is_empty()))
@@ -191,6 +202,64 @@ impl Compute for Ec2Compute {
         }
         let message = format!("{WHAT}: more than {MOST_PAGES} pages of images with one name");
         Err(CallError { message, retryable: false, cause: None })
+    }
+
+    async fn images(
+        &self,
+        region: &Region,
+        name: &str,
+        most: usize,
+    ) -> Result<Option<Vec<String>>, CallError> {
+        const WHAT: &str = "EC2 DescribeImages";
+        let client = self.clients.at(region.as_str());
+        // What cannot be launched any more may run for years.
+        let request = client
+            .describe_images()
+            .filters(filter("name", name))
+            .include_deprecated(true)
+            .include_disabled(true)
+            .max_results(1000);
+        let mut found = Vec::new();
+        let mut next = None;
+        for _ in 0..MOST_PAGES {
+            let page = request.clone().set_next_token(next).send().await;
+            let page = page.map_err(|error| failed(WHAT, error))?;
+            found.extend(page.images().iter().filter_map(Image::image_id).map(str::to_owned));
+            if found.len() > most {
+                return Ok(None);
+            }
+            next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            if next.is_none() {
+                return Ok(Some(found));
+            }
+        }
+        let message = format!("{WHAT}: more than {MOST_PAGES} pages of images with one name");
+        Err(CallError { message, retryable: false, cause: None })
+    }
+
+    async fn search(
+        &self,
+        region: &Region,
+        query: &InstanceQuery,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Option<Page<Instance>>, CallError> {
+        let states = LIVING.map(str::to_owned).to_vec();
+        let mut filters =
+            vec![Filter::builder().name("instance-state-name").set_values(Some(states)).build()];
+        filters.extend(query.tags.iter().map(|(key, value)| filter(format!("tag:{key}"), value.as_str())));
+        if !query.images.is_empty() {
+            filters.push(Filter::builder().name("image-id").set_values(Some(query.images.clone())).build());
+        }
+        let request = self.clients.at(region.as_str()).describe_instances().set_filters(Some(filters));
+        let request = request.max_results(i32::try_from(limit).unwrap_or(1000));
+        let page = match request.set_next_token(after.map(str::to_owned)).send().await {
+            Ok(page) => page,
+            Err(error) if after.is_some() && is_no_such_position(error.code()) => return Ok(None),
+            Err(error) => return Err(failed("EC2 DescribeInstances", error)),
+        };
+        let next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        Ok(Some(Page { items: instances(page.reservations()).collect(), next }))
     }
 }
 

@@ -14,6 +14,7 @@ use super::{Ec2Actuator, Ec2Compute};
 use crate::wire::{Reply, Wire};
 
 mod launching;
+mod searching;
 
 const WORKER: &str = "0192aaaa-0000-7000-8000-000000000001";
 

@@ -202,8 +202,8 @@ fn these(faults: &mut Faults, ids: &[String]) -> Option<Vec<WorkerId>> {
 
 impl FilterBody {
     fn check(&self, faults: &mut Faults, enabled: &[Region]) -> Filter {
-        let region =
-            self.region.as_deref().and_then(|region| faults.region_at("filter.region", region, enabled));
+        let region = self.region.as_deref().and_then(|region| faults.parse("filter.region", region));
+        let region = region.and_then(|region| faults.enabled("filter.region", region, enabled));
         let status = self.status.as_deref().and_then(|status| living(faults, "filter.status", status));
         let name = self.name.as_deref().and_then(|name| faults.parse("filter.name", name));
         let tags = self.tags.as_ref().map(|entries| tags(faults, Some(entries))).unwrap_or_default();
