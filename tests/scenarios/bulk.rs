@@ -1,6 +1,6 @@
 //! Five thousand starts at once, on an EC2 that throttles as it is documented to, beside a client that just calls.
 
-use domain::{ActionKind, Command, InstanceId, Observed, WorkerId};
+use domain::{ActionKind, Bulk, InstanceId, Observed, WorkerId};
 use tests::world::Throttle;
 
 use crate::stack::Stack;
@@ -58,9 +58,13 @@ async fn five_thousand_starts_end_within_a_twentieth_of_the_least_time_and_none_
     stack.world.state().slow = 300;
     stack.world.state().calls.clear();
     let began = stack.world.state().now;
-    for worker in &workers {
-        stack.command(*worker, Command::Start).await;
-    }
+    let command = stack.ask_all(Bulk::Start, &workers).await;
+    let (foretold_calls, ends_at) = {
+        let state = stack.world.state();
+        (state.commands[&command].calls, state.commands[&command].ends_at)
+    };
+    let foretold = (ends_at.as_millisecond() - began) / 1000;
+    stack.deliver().await;
     stack.settle().await;
     let mut told = 0;
     let mut minutes = 0;
@@ -83,6 +87,7 @@ async fn five_thousand_starts_end_within_a_twentieth_of_the_least_time_and_none_
     let per_worker = |name: &str| f64::from(state.calls[name]) / FLEET as f64;
     let client = naive();
     println!("floor    {FLOOR} s");
+    println!("foretold {foretold} s, {foretold_calls} calls");
     println!("here     {seconds} s, {calls} calls, {} throttled", state.throttled);
     println!("naive    {} s, {} calls, {} throttled", client.seconds, client.calls, client.throttled);
     println!(
@@ -93,6 +98,14 @@ async fn five_thousand_starts_end_within_a_twentieth_of_the_least_time_and_none_
     );
     assert_eq!(state.throttled, 0);
     assert!(seconds * 100 <= FLOOR * 105, "{seconds} s");
+    assert!(
+        (foretold..=foretold + 60).contains(&seconds),
+        "{foretold} s were foretold, give or take the poll's minute"
+    );
+    assert!(
+        calls.abs_diff(foretold_calls) * 10 <= foretold_calls,
+        "{calls} calls, and {foretold_calls} were foretold"
+    );
     let mut started: Vec<&InstanceId> = state.starts.iter().map(|(_, instance)| instance).collect();
     started.sort();
     started.dedup();

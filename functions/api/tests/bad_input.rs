@@ -2,6 +2,7 @@
 //! deployed API is asked the same (`tests/e2e`).
 
 mod case;
+mod commands;
 mod imports;
 mod launch;
 mod requests;
@@ -109,4 +110,9 @@ async fn values_of_a_spec_that_are_not_allowed() {
 #[tokio::test]
 async fn imports_of_many_that_are_not_allowed() {
     check(imports::imports_of_many_that_are_not_allowed()).await;
+}
+
+#[tokio::test]
+async fn commands_that_are_not_allowed() {
+    check(commands::commands_that_are_not_allowed()).await;
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "helpers of tests are not tests to the lint")]
 
 mod bad_input;
+mod bulk;
 mod commands;
 mod compatible;
 mod discovery;

@@ -2,6 +2,8 @@
 
 #[path = "../../../functions/api/tests/bad_input/case.rs"]
 mod case;
+#[path = "../../../functions/api/tests/bad_input/commands.rs"]
+mod commands;
 #[path = "../../../functions/api/tests/bad_input/imports.rs"]
 mod imports;
 #[path = "../../../functions/api/tests/bad_input/launch.rs"]
@@ -26,6 +28,7 @@ pub(crate) async fn bad_input_is_answered_by_name_and_leaves_no_trace(world: &Wo
         requests::parameters_that_are_not_allowed(),
         requests::headers_that_are_not_allowed(),
         imports::imports_of_many_that_are_not_allowed(),
+        commands::commands_that_are_not_allowed(),
         launch::values_of_a_spec_that_are_not_allowed(),
     ]
     .concat();

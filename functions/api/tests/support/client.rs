@@ -81,18 +81,7 @@ impl Client {
     pub(crate) fn allowing(allowed: Allowed) -> Self {
         super::log::listen();
         let world = World::default();
-        let threshold = Threshold {
-            percent: Percent::new(90).expect("in range"),
-            duration: AlertDuration::new(600).expect("in range"),
-        };
-        let settings = Settings {
-            monitoring: true,
-            interval: PollInterval::new(300).expect("in range"),
-            drift: DriftPolicy::Alert,
-            cpu: threshold,
-            memory: threshold,
-            disk: threshold,
-        };
+        let settings = Self::fleet_settings();
         let regions = ["eu-central-1", "us-east-1"].map(|name| name.parse().expect("a region"));
         let account = "123456789012".parse().expect("an account");
         let principals = |pattern: &str, role| (pattern.parse().expect("a pattern"), role);
@@ -114,6 +103,26 @@ impl Client {
             mass_termination: 3,
         });
         Self { world, router, authorizer: Some(iam(ALICE)), headers: Vec::new(), keyed: true }
+    }
+
+    /// The settings of the fleet behind the API.
+    pub(crate) fn settings(&self) -> Settings {
+        Self::fleet_settings()
+    }
+
+    fn fleet_settings() -> Settings {
+        let threshold = Threshold {
+            percent: Percent::new(90).expect("in range"),
+            duration: AlertDuration::new(600).expect("in range"),
+        };
+        Settings {
+            monitoring: true,
+            interval: PollInterval::new(300).expect("in range"),
+            drift: DriftPolicy::Alert,
+            cpu: threshold,
+            memory: threshold,
+            disk: threshold,
+        }
     }
 
     /// The same API, asked by another IAM principal or by nobody known.

@@ -146,7 +146,10 @@ impl BulkCommands for DynamoCommands {
         let (first, last) =
             (chunk_key(id, from), chunk_key(id, from.saturating_add(limit.saturating_sub(1))));
         let (mut chunks, mut start) = (Vec::new(), None);
-        while limit > 0 {
+        if limit == 0 {
+            return Ok(chunks);
+        }
+        loop {
             let ask = Ask {
                 index: None,
                 given: "#pk = :command AND #sk BETWEEN :from AND :to",

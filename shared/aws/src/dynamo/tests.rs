@@ -1,6 +1,7 @@
 //! DynamoDB on the wire: what is asked, and what the answers mean.
 
 mod buckets;
+mod commands;
 mod journal;
 mod user_data;
 mod workers;
