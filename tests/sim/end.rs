@@ -1,9 +1,9 @@
 //! What must be so in the end, some time after the last fault.
 
 use app::notice::Reach;
-use app::ports::Outcome;
+use app::ports::{BulkCommand, Outcome};
 use app::record::Stored;
-use domain::{ActionKind, Desired, Observed};
+use domain::{ActionKind, BulkOutcome, Desired, Observed, Progress};
 use jiff::SignedDuration;
 use tests::world::{Entry, State};
 
@@ -26,10 +26,44 @@ pub(crate) fn unwell(world: &World) -> Option<String> {
     if let Some((caller, key)) = unanswered(&tables).find(|request| !inner.people.is_closed(request)) {
         return Some(format!("the request {key} of {caller} has no answer"));
     }
+    if let Some(command) = tables.commands.values().find_map(|command| unfinished(command, &tables)) {
+        return Some(command);
+    }
     if let Some((worker, version)) = tables.untold.iter().next() {
         return Some(format!("nobody was told of {worker} at version {version}"));
     }
     untold(&tables, &inner).or_else(|| tables.workers.values().find_map(|stored| unsettled(stored, &inner)))
+}
+
+/// What is not in order with a command for many workers: all of it has been asked of them, and they went there, unless
+/// somebody holds them or nobody looks.
+fn unfinished(command: &BulkCommand, tables: &State) -> Option<String> {
+    let (id, bulk) = (command.id, &command.bulk);
+    if command.due.is_some() {
+        return Some(format!("the command {id} is still to be carried on: {command:?}"));
+    }
+    let chunks = tables.chunks.range((id, 0)..=(id, u32::MAX)).map(|(_, entry)| &entry.chunk);
+    for item in chunks.flat_map(|chunk| &chunk.items) {
+        let stored = tables.workers.get(&item.worker);
+        let waits = |stored: &&Stored| {
+            let (worker, state) = (&stored.worker, stored.worker.state());
+            let seen = state.overrides.monitoring != Some(false) && worker.observed() != Observed::Missing;
+            worker.progress(bulk) == Progress::Waiting && seen && !worker.is_held()
+        };
+        match item.outcome {
+            BulkOutcome::Planned => {
+                return Some(format!("{} of the command {id} is only planned", item.worker));
+            }
+            BulkOutcome::Asked if stored.filter(waits).is_some() => {
+                return Some(format!(
+                    "{} still waits for {bulk:?} of the command {id}: {stored:?}",
+                    item.worker
+                ));
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The requests that were begun and have no answer.

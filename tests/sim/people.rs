@@ -13,6 +13,9 @@ use crate::trace::Step;
 use crate::wiring::Function;
 use crate::world::{Call, Due, From, Inner, SECOND};
 
+/// What a request for many workers is called.
+const MANY: &str = "command for many";
+
 /// Somebody with a caller's identity of their own.
 #[derive(Debug, Default)]
 struct Person {
@@ -55,6 +58,8 @@ pub(crate) struct People {
     /// How many workers they want altogether.
     wanted: usize,
     begun: usize,
+    /// Commands for many workers that they were told the ids of.
+    commands: Vec<String>,
     /// Instances that exist and that nobody imported yet.
     strangers: Vec<InstanceId>,
     /// Requests, by caller and key, that failed and that their clients did not ask for again.
@@ -147,7 +152,9 @@ impl Inner {
         let status = answer.and_then(|answer| answer["status"].as_u64()).unwrap_or(500) as u16;
         let kind = answer.and_then(|answer| answer["body"]["type"].as_str()).unwrap_or_default();
         let open = status >= 500 || kind.ends_with("request-in-progress");
-        if let Some(answer) = answer.filter(|_| !open && !request.1.is_empty()) {
+        // A dry run does nothing, and is done afresh each time.
+        let dry_run = answer.is_some_and(|answer| answer["body"]["dry_run"] == true);
+        if let Some(answer) = answer.filter(|_| !open && !dry_run && !request.1.is_empty()) {
             let first = self.people.answers.entry(request.clone()).or_insert_with(|| answer.clone());
             if first != answer {
                 let message =
@@ -156,6 +163,10 @@ impl Inner {
             }
         }
         let Some(ask) = self.people.people[person].asking.clone() else { return };
+        if let Some(id) = answer.and_then(|answer| answer["body"]["id"].as_str()).filter(|_| ask.what == MANY)
+        {
+            self.people.commands.push(id.to_owned());
+        }
         self.step(Step::Asked(person, ask.what.to_owned(), status));
         if self.people.people[person].sent != number {
             return;
@@ -215,7 +226,11 @@ impl Inner {
                     // Who changes their mind does so at once, while the first wish is being carried out.
                     let again = self.chance.hits(400_000);
                     self.people.people[person].busy_with = again.then_some(worker);
-                    self.command(worker, &name)
+                    if self.chance.hits(25_000) {
+                        self.command_many(&alive, &name)
+                    } else {
+                        self.command(worker, &name)
+                    }
                 }
                 None => ("listing", "GET", "/workers".to_owned(), Value::Null),
             }
@@ -248,6 +263,33 @@ impl Inner {
             "spec": { "image": "ami-0123456789abcdef0", "instance_type": instance_type },
         });
         ("creation", "POST", "/workers".to_owned(), body)
+    }
+
+    /// Something is asked of some workers or of all, or what was asked last is called off.
+    fn command_many(
+        &mut self,
+        alive: &[WorkerId],
+        name: &str,
+    ) -> (&'static str, &'static str, String, Value) {
+        if let Some(id) = self.people.commands.last().filter(|_| self.chance.hits(200_000)) {
+            return ("anything", "POST", format!("/commands/{id}/cancel"), Value::Null);
+        }
+        let some: BTreeSet<WorkerId> =
+            (0..1 + self.chance.below(9)).filter_map(|_| self.chance.one(alive).copied()).collect();
+        let action = ["start", "stop", "reboot", "sync", "tag", "terminate"][self.chance.below(6) as usize];
+        let mut body = json!({ "action": action });
+        if action == "terminate" || self.chance.hits(700_000) {
+            // No more than may be ended without their number.
+            let few = if action == "terminate" { 2 } else { some.len() };
+            body["workers"] = some.iter().take(few).map(ToString::to_string).collect();
+        } else {
+            body["filter"] = json!({});
+        }
+        if action == "tag" {
+            body["tags"] = json!({ "shift": name });
+        }
+        body["dry_run"] = self.chance.hits(100_000).into();
+        (MANY, "POST", "/commands".to_owned(), body)
     }
 
     fn command(&mut self, worker: WorkerId, name: &str) -> (&'static str, &'static str, String, Value) {

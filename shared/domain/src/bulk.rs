@@ -249,7 +249,8 @@ impl Worker {
 
     /// How far it has come with a command for many that it took.
     pub fn progress(&self, bulk: &Bulk) -> Progress {
-        let (s, has_given_up) = (&self.0, |action| self.has_given_up(action));
+        let s = &self.0;
+        let failed = self.is_stuck() || bulk.action().is_some_and(|action| self.has_given_up(action));
         if bulk.wish().is_some_and(|wish| s.desired != wish) || s.forgotten_at.is_some() {
             return Progress::Superseded;
         }
@@ -258,11 +259,12 @@ impl Worker {
             Bulk::Sync => Progress::Done,
             _ if s.terminated_at.is_some() => Progress::Superseded,
             Bulk::Start | Bulk::Stop if s.reached_at.is_some() => Progress::Done,
-            Bulk::Start | Bulk::Stop | Bulk::Terminate if self.is_stuck() => Progress::Failed,
-            Bulk::Reboot if has_given_up(ActionKind::Reboot) => Progress::Failed,
             Bulk::Reboot if s.reboot_requested_at.is_none() => Progress::Done,
-            Bulk::Tag(_) if has_given_up(ActionKind::Tag) => Progress::Failed,
             Bulk::Tag(_) if self.has_its_tags() => Progress::Done,
+            // What it needs first may have been given up as well.
+            Bulk::Start | Bulk::Stop | Bulk::Terminate | Bulk::Reboot | Bulk::Tag(_) if failed => {
+                Progress::Failed
+            }
             Bulk::Start | Bulk::Stop | Bulk::Terminate | Bulk::Reboot | Bulk::Tag(_) => Progress::Waiting,
         }
     }

@@ -2,13 +2,13 @@
 
 use app::error::StoreError;
 use app::ports::{
-    Answer, Begun, BucketKey, Buckets, BulkChunk, BulkCommand, BulkCommands, Claim, Deliveries, Delivery,
-    DeliveryKey, Heartbeat, Idempotency, InstanceKey, Outcome, Page, RequestKey, Sample, Samples, Sweeps,
-    UserDataVault, Watch, Workers,
+    Answer, Begun, BucketKey, Buckets, BulkChunk, BulkCommand, BulkCommands, BulkItem, Claim, Deliveries,
+    Delivery, DeliveryKey, Heartbeat, Idempotency, InstanceKey, Outcome, Page, RequestKey, Sample, Samples,
+    Sweeps, UserDataVault, Watch, Workers,
 };
 use app::record::{EventRecord, Stored};
-use domain::{Actor, CommandId, Level, Region, Timestamp, UserData, WorkerId};
-use tests::world::page;
+use domain::{Actor, Bulk, BulkAnswer, BulkOutcome, CommandId, Level, Region, Timestamp, UserData, WorkerId};
+use tests::world::{State, page};
 
 use super::{Outside, Port, refused};
 use crate::faults::Fault;
@@ -155,6 +155,21 @@ impl Buckets for Outside {
     }
 }
 
+/// Workers of which a chunk says that they were asked, and that would still take the command. Tags may have been changed since,
+/// and a look leaves no trace.
+fn unasked(tables: &State, id: CommandId, chunk: &BulkChunk) -> Vec<WorkerId> {
+    let Some(command) = tables.commands.get(&id) else { return Vec::new() };
+    let would_take = |item: &&BulkItem| {
+        let stored = tables.workers.get(&item.worker);
+        let answer =
+            |stored: &Stored| stored.worker.answer(&command.bulk, command.at, command.by.clone(), command.at);
+        matches!(stored.map(answer), Some(BulkAnswer::Takes(events)) if !events.is_empty())
+    };
+    let told = !matches!(command.bulk, Bulk::Tag(_) | Bulk::Sync);
+    let asked = chunk.items.iter().filter(|item| told && item.outcome == BulkOutcome::Asked);
+    asked.filter(would_take).map(|item| item.worker).collect()
+}
+
 impl BulkCommands for Outside {
     async fn accept(&self, command: &BulkCommand, chunks: &[BulkChunk]) -> Result<(), StoreError> {
         through!(self, AcceptCommand, self.world.tables.accept(command, chunks).await)
@@ -179,7 +194,14 @@ impl BulkCommands for Outside {
     }
 
     async fn finish_chunk(&self, id: CommandId, chunk: &BulkChunk) -> Result<(), StoreError> {
-        through!(self, FinishChunk, self.world.tables.finish_chunk(id, chunk).await)
+        through!(self, FinishChunk, {
+            let done = self.world.tables.finish_chunk(id, chunk).await;
+            let unasked = unasked(&self.world.tables.state(), id, chunk);
+            for worker in unasked {
+                self.world.inner().violated(format!("{worker} is said to be asked by {id}, and was not"));
+            }
+            done
+        })
     }
 
     async fn advance(&self, id: CommandId, from: u32, due: Option<Timestamp>) -> Result<(), StoreError> {
@@ -191,7 +213,20 @@ impl BulkCommands for Outside {
     }
 
     async fn due_commands(&self, now: Timestamp, limit: u32) -> Result<Vec<CommandId>, StoreError> {
-        through!(self, DueCommands, self.world.tables.due_commands(now, limit).await)
+        through!(self, DueCommands, {
+            let due = self.world.tables.due_commands(now, limit).await;
+            let (lag, by_fault) = self.lag();
+            let (tables, mut inner) = (self.world.tables.state(), self.world.inner());
+            let seen = |id: &CommandId, lag| tables.commands[id].at <= time(inner.now - lag);
+            let mut due = due?;
+            due.retain(|id| seen(id, LAG));
+            let hidden = due.iter().any(|id| !seen(id, lag));
+            due.retain(|id| seen(id, lag));
+            if by_fault && hidden {
+                self.struck(&mut inner, Fault::IndexLags);
+            }
+            Ok(due)
+        })
     }
 }
 

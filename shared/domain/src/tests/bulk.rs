@@ -121,6 +121,10 @@ fn a_command_is_followed_until_it_is_done_given_up_or_overtaken() {
     assert_eq!(follow(&worker, &tagging("net")), Progress::Waiting);
     let refused = worker.clone().issuing(1).refused(FailureKind::Invalid, 2);
     assert_eq!(follow(&refused.with(&refused.proceeding(3).0), &tagging("net")), Progress::Failed);
+    let hopeless = super::support::created().issuing(0).refused(FailureKind::Invalid, 1);
+    let stuck = hopeless.with(&hopeless.proceeding(2).0);
+    let (stuck, _) = taken(stuck, &tagging("net"), 3, 3);
+    assert_eq!(follow(&stuck, &tagging("net")), Progress::Failed, "it gets its tags with its instance");
     let tagged = worker.with(&[worker.tags_found(&worker.wanted_tags())]);
     assert_eq!(follow(&tagged, &tagging("net")), Progress::Done);
     assert_eq!(follow(&running(), &Bulk::Sync), Progress::Done);
