@@ -66,6 +66,7 @@ fn phases() -> Vec<(&'static str, Vec<Scenario>)> {
                 drift::a_worker_that_is_to_be_reverted_is_started_again_and_told_so_once,
                 commands::stop_and_start_are_news_and_terminate_is_the_end,
                 discovery::instances_with_a_tag_are_previewed_and_then_imported_once,
+                many::many_workers_are_stopped_and_started_by_one_command_each,
                 batches::one_undecodable_record_does_not_hold_up_the_others,
                 twice::the_same_event_twice_changes_nothing_twice,
             ],

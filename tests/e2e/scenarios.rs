@@ -9,6 +9,7 @@ pub(crate) mod commands;
 pub(crate) mod discovery;
 pub(crate) mod drift;
 pub(crate) mod figures;
+pub(crate) mod many;
 pub(crate) mod principals;
 pub(crate) mod remediation;
 pub(crate) mod tokens;

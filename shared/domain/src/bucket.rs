@@ -144,6 +144,11 @@ pub struct Queued {
 }
 
 impl Queued {
+    /// Its turn is still to come, and not so far ahead that only a wrong clock can have written it.
+    pub(crate) fn waits(&self, now: Timestamp) -> bool {
+        now < self.not_before && self.not_before <= later(now, SignedDuration::from_millis(UNBELIEVABLE))
+    }
+
     /// Its turn has come, and is not over: what it needs was set aside for it.
     pub fn is_up(&self, now: Timestamp) -> bool {
         self.not_before <= now && now <= later(self.not_before, self.action.place_kept())

@@ -1,7 +1,7 @@
 //! The next step on EC2, and why.
 
 use crate::action::{Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, MAX_ATTEMPTS};
-use crate::bucket::{Queued, why_queued};
+use crate::bucket::why_queued;
 use crate::evidence::later;
 use crate::{
     Desired, DriftPolicy, Event, InstanceId, LaunchSpec, Observed, Origin, Plan, Policy, Reason, Timestamp,
@@ -23,10 +23,8 @@ impl Worker {
     pub fn plan(&self, policy: &Policy, now: Timestamp) -> Plan {
         let plan = self.paced(policy, now);
         match (&plan.action, self.0.queued) {
-            (Some(action), Some(Queued { action: queued, not_before: until }))
-                if action.kind() == queued && now < until =>
-            {
-                Plan::none(Reason::Queued { action: queued, until })
+            (Some(action), Some(queued)) if action.kind() == queued.action && queued.waits(now) => {
+                Plan::none(Reason::Queued { action: queued.action, until: queued.not_before })
             }
             (Some(_) | None, _) => plan,
         }

@@ -313,6 +313,17 @@ fn a_held_worker_takes_no_place_and_queues_anew_once_it_is_released() {
 }
 
 #[test]
+fn a_place_that_only_a_wrong_clock_can_have_given_is_none() {
+    let worker = stopped().asked(Command::Start, 0);
+    let far = t(2) + SignedDuration::from_hours(25);
+    let misled = worker.with(&worker.queue(&policy(DriftPolicy::Alert), t(1), far).0);
+    assert_eq!(
+        (misled.planned(2), misled.planned(2 + 3601)),
+        ("start: requested".to_owned(), "-: queued".to_owned())
+    );
+}
+
+#[test]
 fn a_place_is_kept_for_a_while_and_not_for_ever() {
     let place = Queued { action: ActionKind::Stop, not_before: t(100) };
     assert_eq!([99, 100, 178, 179].map(|at| place.is_up(t(at))), [false, true, true, false]);
