@@ -13,6 +13,10 @@ const MOST_LINES: usize = 400;
 const OPENINGS: [(&str, &str); 2] = [(".rs", "//!"), (".py", "\"\"\"")];
 /// The crates of `shared/`.
 const SHARED: [&str; 3] = ["domain", "app", "aws"];
+/// The command line: a client of the API, which knows its answers and signs its requests.
+const CLI: &str = "functions/api/cli/Cargo.toml";
+/// What a client needs to sign.
+const SIGNING: [&str; 2] = ["aws-credential-types", "aws-sigv4"];
 /// All that the core may be made of: time, error types, identities.
 const CORE_CRATES: [&str; 3] = ["jiff", "thiserror", "uuid"];
 
@@ -87,6 +91,7 @@ fn arrows_point_from_the_outside_in() {
         check(format!("functions/{function}/Cargo.toml"), &SHARED);
     }
     check("tests/contract/Cargo.toml".to_owned(), &SHARED);
+    check(CLI.to_owned(), &["domain", "app", "api"]);
     hold(
         "domain <- app <- aws <- functions: what two crates share moves inwards, and no function knows another.",
         &faults,
@@ -100,13 +105,14 @@ fn only_one_crate_knows_the_aws_sdks() {
         repo::folders("functions").iter().map(|f| (format!("functions/{f}/Cargo.toml"), true)).collect();
     manifests.push(("tests/contract/Cargo.toml".to_owned(), true));
     manifests.extend(
-        ["shared/domain/Cargo.toml", "shared/app/Cargo.toml", "tests/Cargo.toml"]
+        ["shared/domain/Cargo.toml", "shared/app/Cargo.toml", "tests/Cargo.toml", CLI]
             .map(|m| (m.to_owned(), false)),
     );
     let mut faults = Vec::new();
     for (manifest, may_have_adapters) in manifests {
         for (name, optional, kind) in dependencies(&manifest) {
-            let allowed = may_have_adapters && name == "aws" && optional && kind == "dependencies";
+            let allowed = may_have_adapters && name == "aws" && optional && kind == "dependencies"
+                || manifest == CLI && SIGNING.contains(&name.as_str());
             if banned(&name) && !allowed {
                 faults.push(format!("{manifest}: {name} in [{kind}]"));
             }
@@ -114,7 +120,7 @@ fn only_one_crate_knows_the_aws_sdks() {
     }
     hold(
         "The SDKs take 12 minutes to compile: only shared/aws has them, and a function or the contract has shared/aws only \
-         as an optional dependency behind a feature.",
+         as an optional dependency behind a feature. The command line signs without one.",
         &faults,
     );
 }
@@ -137,6 +143,20 @@ fn a_function_is_a_library_without_aws_and_a_binary_that_wires_it() {
         "functions/*/src/lib.rs decodes, asks a use case and encodes; main.rs alone knows aws and the environment.",
         &faults,
     );
+}
+
+#[test]
+fn what_a_client_reads_is_no_part_of_what_is_deployed() {
+    let manifest: toml::Table = repo::text("functions/api/Cargo.toml").parse().expect("a manifest");
+    let features = manifest["features"].as_table().expect("features");
+    let faults: Vec<String> = features
+        .iter()
+        .filter(|(_, turns_on)| {
+            turns_on.as_array().is_some_and(|on| on.iter().any(|on| on.as_str() == Some("client")))
+        })
+        .map(|(feature, _)| format!("functions/api/Cargo.toml: {feature} turns on client"))
+        .collect();
+    hold("Only the command line turns on the feature client of the API.", &faults);
 }
 
 #[test]

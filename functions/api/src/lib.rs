@@ -7,6 +7,7 @@
 //! - A handler reads `extract, ask a use case, show`. What a request may contain is checked before anything is written
 //!   or called: shape by `body` and `params` (400), meaning by `input` (422), every fault of a request at once.
 //! - A `Problem` is the only way to fail. What is shown is chosen here; causes are only logged.
+//! - [`wire`] is what the answers are made of. A client reads them into the very same types, with the feature `client`.
 
 mod body;
 mod cursor;
@@ -26,6 +27,7 @@ mod problem;
 mod reply;
 mod routes;
 mod view;
+pub mod wire;
 
 use std::sync::Arc;
 

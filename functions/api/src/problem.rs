@@ -19,7 +19,7 @@ use crate::openapi::is;
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// The prefix of every problem's `type`.
-pub(crate) const NAMESPACE: &str = "urn:cml-fleet:problem:";
+pub const NAMESPACE: &str = "urn:cml-fleet:problem:";
 
 /// Gives the kinds their slug, which is the stable part of `type`, their status and their title.
 macro_rules! kinds {
@@ -84,14 +84,14 @@ kinds! {
 /// One thing that is wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Fault))]
-pub(crate) struct Fault {
+pub struct Fault {
     /// Where: the path of a field, the name of a parameter or of a header.
-    pub(crate) field: String,
+    pub field: String,
     /// What is wrong.
-    pub(crate) detail: String,
+    pub detail: String,
     /// What would be right.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) allowed: Option<String>,
+    pub allowed: Option<String>,
 }
 
 /// Why a request failed, in words for the caller, and the cause, for the log.
@@ -112,25 +112,26 @@ pub(crate) struct Problem {
 /// The JSON of a problem.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Problem))]
-pub(crate) struct Body<'a> {
+#[expect(missing_docs, reason = "the names are those of RFC 9457 and of `openapi.json`")]
+pub struct Body<'a> {
     #[cfg_attr(test, schema(value_type = is::ProblemType))]
-    r#type: Cow<'a, str>,
+    pub r#type: Cow<'a, str>,
     #[cfg_attr(test, schema(value_type = String))]
-    title: Cow<'a, str>,
-    status: u16,
+    pub title: Cow<'a, str>,
+    pub status: u16,
     #[cfg_attr(test, schema(value_type = String))]
-    detail: Cow<'a, str>,
+    pub detail: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "<[Fault]>::is_empty")]
     #[cfg_attr(test, schema(value_type = Vec<Fault>))]
-    errors: Cow<'a, [Fault]>,
+    pub errors: Cow<'a, [Fault]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schema(value_type = Option<is::WorkerId>))]
-    worker_id: Option<Cow<'a, str>>,
+    pub worker_id: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<u64>,
+    pub version: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schema(value_type = Option<String>))]
-    request_id: Option<Cow<'a, str>>,
+    pub request_id: Option<Cow<'a, str>>,
 }
 
 impl Problem {

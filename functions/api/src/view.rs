@@ -1,7 +1,10 @@
 //! A worker as the API shows it. How one is put together is in `of`.
 
+#![expect(missing_docs, reason = "the names are those of the JSON; `openapi.json` says what they may hold")]
+
 mod of;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use domain::Timestamp;
@@ -10,6 +13,9 @@ use serde::Serialize;
 #[cfg(test)]
 use crate::openapi::is;
 
+/// One word of a closed list: borrowed where it is written, owned where it was read.
+pub type Word = Cow<'static, str>;
+
 /// A time: RFC 3339, UTC, milliseconds, as in facts.
 pub(crate) fn time(at: Timestamp) -> String {
     format!("{at:.3}")
@@ -17,252 +23,270 @@ pub(crate) fn time(at: Timestamp) -> String {
 
 /// The JSON of a worker. What is not known is null.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Worker))]
-pub(crate) struct WorkerView {
+pub struct WorkerView {
     #[cfg_attr(test, schema(value_type = is::WorkerId))]
-    id: String,
+    pub id: String,
     #[cfg_attr(test, schema(value_type = is::Name))]
-    name: String,
+    pub name: String,
     #[cfg_attr(test, schema(value_type = is::Region))]
-    region: String,
+    pub region: String,
     #[cfg_attr(test, schema(value_type = is::AccountId))]
-    account: String,
-    zone: Option<String>,
+    pub account: String,
+    pub zone: Option<String>,
     #[cfg_attr(test, schema(value_type = Option<is::InstanceId>))]
-    instance_id: Option<String>,
-    instance_type: Option<String>,
+    pub instance_id: Option<String>,
+    pub instance_type: Option<String>,
     #[cfg_attr(test, schema(value_type = is::Status))]
-    status: &'static str,
+    pub status: Word,
     #[cfg_attr(test, schema(value_type = is::Desired))]
-    desired: &'static str,
-    observed: ObservedView,
-    health: Option<HealthView>,
-    addresses: AddressesView,
-    tags: BTreeMap<String, String>,
-    settings: SettingsView,
-    held: Option<HeldView>,
-    protected: bool,
-    drift: Option<DriftView>,
-    attempt: Option<AttemptView>,
-    next: NextView,
-    gave_up: Vec<GivenUpView>,
-    alerts: Vec<AlertView>,
+    pub desired: Word,
+    pub observed: ObservedView,
+    pub health: Option<HealthView>,
+    pub addresses: AddressesView,
+    pub tags: BTreeMap<String, String>,
+    pub settings: SettingsView,
+    pub held: Option<HeldView>,
+    pub protected: bool,
+    pub drift: Option<DriftView>,
+    pub attempt: Option<AttemptView>,
+    pub next: NextView,
+    pub gave_up: Vec<GivenUpView>,
+    pub alerts: Vec<AlertView>,
     #[cfg_attr(test, schema(value_type = is::Origin))]
-    origin: &'static str,
-    spec: Option<SpecView>,
+    pub origin: Word,
+    pub spec: Option<SpecView>,
     #[cfg_attr(test, schema(value_type = is::Time))]
-    created_at: String,
+    pub created_at: String,
     #[cfg_attr(test, schema(value_type = is::Time))]
-    updated_at: String,
+    pub updated_at: String,
     #[cfg_attr(test, schema(value_type = Option<is::Time>))]
-    terminated_at: Option<String>,
+    pub terminated_at: Option<String>,
     #[cfg_attr(test, schema(value_type = Option<is::Time>))]
-    forgotten_at: Option<String>,
-    version: u64,
+    pub forgotten_at: Option<String>,
+    pub version: u64,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = WorkerObserved))]
-struct ObservedView {
+pub struct ObservedView {
     #[cfg_attr(test, schema(value_type = is::Observed))]
-    state: &'static str,
+    pub state: Word,
     #[cfg_attr(test, schema(value_type = Option<is::Source>))]
-    source: Option<&'static str>,
+    pub source: Option<Word>,
     #[cfg_attr(test, schema(value_type = Option<is::Time>))]
-    at: Option<String>,
+    pub at: Option<String>,
     #[cfg_attr(test, schema(value_type = Option<is::Time>))]
-    seen_at: Option<String>,
-    reason: Option<String>,
+    pub seen_at: Option<String>,
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Health))]
-struct HealthView {
+pub struct HealthView {
     #[cfg_attr(test, schema(value_type = is::CheckStatus))]
-    system: &'static str,
+    pub system: Word,
     #[cfg_attr(test, schema(value_type = is::CheckStatus))]
-    instance: &'static str,
+    pub instance: Word,
     #[cfg_attr(test, schema(value_type = is::CheckStatus))]
-    ebs: &'static str,
+    pub ebs: Word,
     #[cfg_attr(test, schema(value_type = is::Time))]
-    at: String,
+    pub at: String,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Addresses))]
-struct AddressesView {
-    private: Option<String>,
-    public: Option<String>,
+pub struct AddressesView {
+    pub private: Option<String>,
+    pub public: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = WorkerSettings))]
-struct SettingsView {
-    own: OwnView,
-    in_force: InForceView,
+pub struct SettingsView {
+    pub own: OwnView,
+    pub in_force: InForceView,
 }
 
 /// A setting that is absent follows the fleet.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = OwnSettings))]
-struct OwnView {
+pub struct OwnView {
     #[serde(skip_serializing_if = "Option::is_none")]
-    monitoring: Option<bool>,
+    pub monitoring: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schema(value_type = Option<is::PollInterval>))]
-    interval: Option<u32>,
+    pub interval: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schema(value_type = Option<is::DriftPolicy>))]
-    drift: Option<&'static str>,
+    pub drift: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schema(value_type = Option<is::Percent>))]
-    cpu: Option<u32>,
+    pub cpu: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schema(value_type = Option<is::Percent>))]
-    memory: Option<u32>,
+    pub memory: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schema(value_type = Option<is::Percent>))]
-    disk: Option<u32>,
+    pub disk: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schema(value_type = Option<is::AlertDuration>))]
-    alert_duration: Option<u32>,
+    pub alert_duration: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SettingsInForce))]
-struct InForceView {
-    monitoring: bool,
+pub struct InForceView {
+    pub monitoring: bool,
     #[cfg_attr(test, schema(value_type = is::PollInterval))]
-    interval: u32,
+    pub interval: u32,
     #[cfg_attr(test, schema(value_type = is::DriftPolicy))]
-    drift: &'static str,
+    pub drift: Word,
     #[cfg_attr(test, schema(value_type = is::Percent))]
-    cpu: u32,
+    pub cpu: u32,
     #[cfg_attr(test, schema(value_type = is::Percent))]
-    memory: u32,
+    pub memory: u32,
     #[cfg_attr(test, schema(value_type = is::Percent))]
-    disk: u32,
+    pub disk: u32,
     #[cfg_attr(test, schema(value_type = is::AlertDuration))]
-    alert_duration: u32,
+    pub alert_duration: u32,
 }
 
 /// A hand on the worker: why, since when and whose.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Held))]
-struct HeldView {
-    reason: String,
+pub struct HeldView {
+    pub reason: String,
     #[cfg_attr(test, schema(value_type = is::Time))]
-    at: String,
-    by: String,
+    pub at: String,
+    pub by: String,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Drift))]
-struct DriftView {
+pub struct DriftView {
     #[cfg_attr(test, schema(value_type = is::Desired))]
-    desired: &'static str,
+    pub desired: Word,
     #[cfg_attr(test, schema(value_type = is::Observed))]
-    observed: &'static str,
+    pub observed: Word,
     #[cfg_attr(test, schema(value_type = is::Time))]
-    since: String,
+    pub since: String,
     #[cfg_attr(test, schema(value_type = is::Source))]
-    detected_by: &'static str,
-    reason: Option<String>,
+    pub detected_by: Word,
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Attempt))]
-struct AttemptView {
+pub struct AttemptView {
     #[cfg_attr(test, schema(value_type = is::ActionKind))]
-    action: &'static str,
-    number: u32,
+    pub action: Word,
+    pub number: u32,
     #[cfg_attr(test, schema(value_type = is::Time))]
-    issued_at: String,
+    pub issued_at: String,
     #[cfg_attr(test, schema(value_type = is::Time))]
-    deadline: String,
-    alternative: Option<u32>,
-    accepted: bool,
-    failed: Option<FailedView>,
+    pub deadline: String,
+    pub alternative: Option<u32>,
+    pub accepted: bool,
+    pub failed: Option<FailedView>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Failed))]
-struct FailedView {
+pub struct FailedView {
     #[cfg_attr(test, schema(value_type = is::FailureKind))]
-    kind: &'static str,
-    message: String,
+    pub kind: Word,
+    pub message: String,
     #[cfg_attr(test, schema(value_type = is::Time))]
-    retry_at: String,
+    pub retry_at: String,
 }
 
 /// The next step and why, or why there is none.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Next))]
-struct NextView {
+pub struct NextView {
     #[cfg_attr(test, schema(value_type = Option<is::ActionKind>))]
-    action: Option<&'static str>,
-    reason: &'static str,
-    text: String,
+    pub action: Option<Word>,
+    #[cfg_attr(test, schema(value_type = String))]
+    pub reason: Word,
+    pub text: String,
 }
 
 /// An action that waits for a command.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = GivenUp))]
-struct GivenUpView {
+pub struct GivenUpView {
     #[cfg_attr(test, schema(value_type = is::ActionKind))]
-    action: &'static str,
+    pub action: Word,
     #[cfg_attr(test, schema(value_type = is::Time))]
-    tried_at: String,
-    reason: String,
+    pub tried_at: String,
+    pub reason: String,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Alert))]
-struct AlertView {
+pub struct AlertView {
     #[cfg_attr(test, schema(value_type = is::AlertKind))]
-    kind: &'static str,
+    pub kind: Word,
     #[cfg_attr(test, schema(value_type = is::Time))]
-    since: String,
-    reason: String,
+    pub since: String,
+    pub reason: String,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = WorkerSpec))]
-struct SpecView {
-    image: Option<String>,
-    instance_type: Option<String>,
-    launch_template: Option<TemplateView>,
-    subnet: Option<String>,
-    security_groups: Vec<String>,
-    key_name: Option<String>,
-    instance_profile: Option<String>,
-    root_volume_gib: Option<u32>,
+pub struct SpecView {
+    pub image: Option<String>,
+    pub instance_type: Option<String>,
+    pub launch_template: Option<TemplateView>,
+    pub subnet: Option<String>,
+    pub security_groups: Vec<String>,
+    pub key_name: Option<String>,
+    pub instance_profile: Option<String>,
+    pub root_volume_gib: Option<u32>,
     #[cfg_attr(test, schema(value_type = Option<is::VolumeType>))]
-    root_volume_type: Option<&'static str>,
+    pub root_volume_type: Option<Word>,
     /// Whether there is some; never what it says.
-    user_data: bool,
-    alternatives: Vec<AlternativeView>,
+    pub user_data: bool,
+    pub alternatives: Vec<AlternativeView>,
     /// The one in use, counted from 1; 0 is the spec itself, null if there are none.
-    alternative: Option<u32>,
+    pub alternative: Option<u32>,
 }
 
 /// What is launched instead: what it does not say is as in the spec.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = WorkerAlternative))]
-struct AlternativeView {
+pub struct AlternativeView {
     #[serde(skip_serializing_if = "Option::is_none")]
-    instance_type: Option<String>,
+    pub instance_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    subnet: Option<String>,
+    pub subnet: Option<String>,
 }
 
 /// A launch template, by its id or its name.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = WorkerTemplate))]
-struct TemplateView {
+pub struct TemplateView {
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
+    pub id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    version: String,
+    pub name: Option<String>,
+    pub version: String,
 }

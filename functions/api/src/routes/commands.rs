@@ -2,7 +2,7 @@
 //! that EC2 allows.
 
 mod body;
-mod view;
+pub(crate) mod view;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

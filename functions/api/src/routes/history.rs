@@ -20,7 +20,7 @@ use crate::order::Named;
 use crate::params::{Known, Params};
 use crate::problem::{Kind, Problem};
 use crate::reply::Reply;
-use crate::view::time;
+use crate::view::{Word, time};
 use crate::{Api, Ports};
 
 pub(crate) const DEFAULT_EVENTS: u32 = 50;
@@ -110,15 +110,17 @@ impl Known for Telemetry {
 
 /// A page of telemetry.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Telemetry))]
-pub(crate) struct TelemetryJson {
+#[expect(missing_docs, reason = "the names are those of the JSON")]
+pub struct TelemetryJson {
     #[cfg_attr(test, schema(value_type = is::Time))]
-    from: String,
+    pub from: String,
     #[cfg_attr(test, schema(value_type = is::Time))]
-    to: String,
+    pub to: String,
     #[cfg_attr(test, schema(value_type = Vec<is::Point>))]
-    items: Vec<PointView>,
-    next: Option<String>,
+    pub items: Vec<PointView>,
+    pub next: Option<String>,
 }
 
 /// What is left of a time span, in milliseconds since the epoch: what has been shown ends where the next page begins.
@@ -130,10 +132,12 @@ struct Span {
 
 /// One point in time. A metric that was not measured is absent.
 #[derive(Debug, Serialize)]
-struct PointView {
-    at: String,
+#[cfg_attr(feature = "client", derive(Deserialize))]
+#[expect(missing_docs, reason = "the names are those of the JSON")]
+pub struct PointView {
+    pub at: String,
     #[serde(flatten)]
-    percent: BTreeMap<&'static str, f64>,
+    pub percent: BTreeMap<Word, f64>,
 }
 
 /// What was measured on a worker, in percent.
@@ -190,7 +194,7 @@ impl Span {
 
 impl From<&Sample> for PointView {
     fn from(sample: &Sample) -> Self {
-        let percent = sample.values.iter().map(|(metric, value)| (Metric::as_str(*metric), *value));
+        let percent = sample.values.iter().map(|(metric, value)| (Metric::as_str(*metric).into(), *value));
         Self { at: time(sample.at), percent: percent.collect() }
     }
 }

@@ -109,38 +109,44 @@ enum Importing {
 
 /// What came of each instance of a page.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Discovered))]
-pub(crate) struct FoundJson {
-    items: Vec<ItemJson>,
-    next: Option<String>,
-    counts: Counts,
+#[expect(missing_docs, reason = "the names are those of the JSON")]
+pub struct FoundJson {
+    pub items: Vec<ItemJson>,
+    pub next: Option<String>,
+    pub counts: Counts,
 }
 
 /// What came of one instance.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = DiscoveredInstance))]
-struct ItemJson {
+#[expect(missing_docs, reason = "the names are those of the JSON")]
+pub struct ItemJson {
     #[cfg_attr(test, schema(value_type = is::InstanceId))]
-    instance_id: String,
+    pub instance_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schema(value_type = Option<is::Region>))]
-    region: Option<String>,
-    outcome: Outcome,
+    pub region: Option<String>,
+    pub outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schema(value_type = Option<is::WorkerId>))]
-    worker_id: Option<String>,
+    pub worker_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schema(value_type = Option<is::Name>))]
-    name: Option<String>,
+    pub name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<ReasonJson>,
+    pub reason: Option<ReasonJson>,
 }
 
 /// It has a new worker; it would get one; it has one already; it gets none like this; something else failed, ask again.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
-enum Outcome {
+#[expect(missing_docs, reason = "the names are those of the JSON")]
+pub enum Outcome {
     Imported,
     WouldImport,
     Known,
@@ -150,22 +156,26 @@ enum Outcome {
 
 /// Why an instance got no worker: the `type` and `detail` of the problem that it would be on its own.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = WhyNot))]
-struct ReasonJson {
+#[expect(missing_docs, reason = "the names are those of the JSON")]
+pub struct ReasonJson {
     #[cfg_attr(test, schema(value_type = is::ProblemType))]
-    r#type: String,
-    detail: String,
+    pub r#type: String,
+    pub detail: String,
 }
 
 /// How often each outcome is among the items.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = OutcomeCounts))]
-struct Counts {
-    imported: u32,
-    would_import: u32,
-    known: u32,
-    refused: u32,
-    failed: u32,
+#[expect(missing_docs, reason = "the names are those of the JSON")]
+pub struct Counts {
+    pub imported: u32,
+    pub would_import: u32,
+    pub known: u32,
+    pub refused: u32,
+    pub failed: u32,
 }
 
 /// Takes over instances that exist; `act` tags them.

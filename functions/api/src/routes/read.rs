@@ -55,10 +55,12 @@ impl Known for Listing {
 
 /// A page of workers.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Workers))]
-pub(crate) struct WorkersJson {
-    items: Vec<WorkerView>,
-    next: Option<String>,
+#[expect(missing_docs, reason = "the names are those of the JSON")]
+pub struct WorkersJson {
+    pub items: Vec<WorkerView>,
+    pub next: Option<String>,
 }
 
 /// Where a page starts: `skip` watches into the page of a region's watches that begins after `after`.

@@ -19,8 +19,8 @@ impl WorkerView {
         let state = worker.state();
         let policy = state.overrides.over(settings);
         let (origin, spec) = match &state.origin {
-            Origin::Created(spec) => ("created", Some(SpecView::of(spec, worker.alternative()))),
-            Origin::Imported => ("imported", None),
+            Origin::Created(spec) => ("created".into(), Some(SpecView::of(spec, worker.alternative()))),
+            Origin::Imported => ("imported".into(), None),
         };
         Self {
             id: state.id.to_string(),
@@ -30,8 +30,8 @@ impl WorkerView {
             zone: state.zone.as_ref().map(ToString::to_string),
             instance_id: state.instance.as_ref().map(ToString::to_string),
             instance_type: state.instance_type.clone(),
-            status: worker.status().as_str(),
-            desired: state.desired.as_str(),
+            status: worker.status().as_str().into(),
+            desired: state.desired.as_str().into(),
             observed: ObservedView::from(worker),
             health: state.health.as_ref().map(HealthView::from),
             addresses: AddressesView {
@@ -66,8 +66,8 @@ impl From<&Worker> for ObservedView {
         let (sighting, failure) = (&worker.state().sighting, &worker.state().failure_reason);
         let told = sighting.as_ref().and_then(|sighting| sighting.state_reason.clone());
         Self {
-            state: worker.observed().as_str(),
-            source: sighting.as_ref().map(|sighting| sighting.source.as_str()),
+            state: worker.observed().as_str().into(),
+            source: sighting.as_ref().map(|sighting| sighting.source.as_str().into()),
             at: sighting.as_ref().map(|sighting| time(sighting.at)),
             seen_at: sighting.as_ref().map(|sighting| time(sighting.seen_at)),
             reason: if worker.is_unobservable() { failure.clone() } else { told },
@@ -78,9 +78,9 @@ impl From<&Worker> for ObservedView {
 impl From<&Health> for HealthView {
     fn from(health: &Health) -> Self {
         Self {
-            system: health.system.as_str(),
-            instance: health.instance.as_str(),
-            ebs: health.ebs.as_str(),
+            system: health.system.as_str().into(),
+            instance: health.instance.as_str().into(),
+            ebs: health.ebs.as_str().into(),
             at: time(health.at),
         }
     }
@@ -91,7 +91,7 @@ impl From<&Overrides> for OwnView {
         Self {
             monitoring: own.monitoring,
             interval: own.interval.map(|interval| interval.get()),
-            drift: own.drift.map(|policy| policy.as_str()),
+            drift: own.drift.map(|policy| policy.as_str().into()),
             cpu: own.cpu.map(|percent| percent.get()),
             memory: own.memory.map(|percent| percent.get()),
             disk: own.disk.map(|percent| percent.get()),
@@ -105,7 +105,7 @@ impl From<&Policy> for InForceView {
         Self {
             monitoring: policy.monitoring,
             interval: policy.interval.get(),
-            drift: policy.drift.as_str(),
+            drift: policy.drift.as_str().into(),
             cpu: policy.cpu.percent.get(),
             memory: policy.memory.percent.get(),
             disk: policy.disk.percent.get(),
@@ -124,10 +124,10 @@ impl From<&Held> for HeldView {
 impl From<&Drift> for DriftView {
     fn from(drift: &Drift) -> Self {
         Self {
-            desired: drift.desired.as_str(),
-            observed: drift.observed.as_str(),
+            desired: drift.desired.as_str().into(),
+            observed: drift.observed.as_str().into(),
             since: time(drift.since),
-            detected_by: drift.detected_by.as_str(),
+            detected_by: drift.detected_by.as_str().into(),
             reason: drift.reason.clone(),
         }
     }
@@ -136,14 +136,14 @@ impl From<&Drift> for DriftView {
 impl From<&Attempt> for AttemptView {
     fn from(attempt: &Attempt) -> Self {
         Self {
-            action: attempt.action.as_str(),
+            action: attempt.action.as_str().into(),
             number: attempt.number,
             issued_at: time(attempt.issued_at),
             deadline: time(attempt.deadline),
             alternative: attempt.alternative,
             accepted: attempt.accepted,
             failed: attempt.failed.as_ref().map(|(failure, retry_at)| FailedView {
-                kind: failure.kind.as_str(),
+                kind: failure.kind.as_str().into(),
                 message: failure.message.clone(),
                 retry_at: time(*retry_at),
             }),
@@ -154,8 +154,8 @@ impl From<&Attempt> for AttemptView {
 impl From<&Plan> for NextView {
     fn from(plan: &Plan) -> Self {
         Self {
-            action: plan.action.as_ref().map(|action| action.kind().as_str()),
-            reason: plan.reason.as_str(),
+            action: plan.action.as_ref().map(|action| action.kind().as_str().into()),
+            reason: plan.reason.as_str().into(),
             text: plan.reason.to_string(),
         }
     }
@@ -163,13 +163,17 @@ impl From<&Plan> for NextView {
 
 impl From<(&ActionKind, &GivenUp)> for GivenUpView {
     fn from((action, given_up): (&ActionKind, &GivenUp)) -> Self {
-        Self { action: action.as_str(), tried_at: time(given_up.tried_at), reason: given_up.reason.clone() }
+        Self {
+            action: action.as_str().into(),
+            tried_at: time(given_up.tried_at),
+            reason: given_up.reason.clone(),
+        }
     }
 }
 
 impl From<&Alert> for AlertView {
     fn from(alert: &Alert) -> Self {
-        Self { kind: alert.kind.as_str(), since: time(alert.since), reason: alert.reason.clone() }
+        Self { kind: alert.kind.as_str().into(), since: time(alert.since), reason: alert.reason.clone() }
     }
 }
 
@@ -184,7 +188,7 @@ impl SpecView {
             key_name: spec.key_name.clone(),
             instance_profile: spec.instance_profile.clone(),
             root_volume_gib: spec.root_volume_gib,
-            root_volume_type: spec.root_volume_type.map(|kind| kind.as_str()),
+            root_volume_type: spec.root_volume_type.map(|kind| kind.as_str().into()),
             user_data: spec.user_data,
             alternatives: spec.alternatives.iter().map(AlternativeView::from).collect(),
             alternative,

@@ -1,5 +1,7 @@
 //! A command for many workers as the API shows it.
 
+#![expect(missing_docs, reason = "the names are those of the JSON; `openapi.json` says what they may hold")]
+
 use std::collections::BTreeMap;
 
 use app::bulk::{BulkPlan, tally};
@@ -9,95 +11,102 @@ use serde::Serialize;
 
 #[cfg(test)]
 use crate::openapi::is;
-use crate::view::time;
+use crate::view::{Word, time};
 
 /// The JSON of a command. Its workers are in the answer to its request, its progress in later ones.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Command))]
-pub(crate) struct CommandView {
+pub struct CommandView {
     #[cfg_attr(test, schema(value_type = Option<is::CommandId>))]
-    id: Option<String>,
+    pub id: Option<String>,
     #[cfg_attr(test, schema(value_type = is::BulkKind))]
-    action: &'static str,
-    dry_run: bool,
+    pub action: Word,
+    pub dry_run: bool,
     #[cfg_attr(test, schema(value_type = is::CommandStatus))]
-    status: &'static str,
-    by: String,
+    pub status: Word,
+    pub by: String,
     #[cfg_attr(test, schema(value_type = is::Time))]
-    at: String,
-    counts: CountsView,
-    ec2_calls: u32,
-    eta_seconds: u64,
+    pub at: String,
+    pub counts: CountsView,
+    pub ec2_calls: u32,
+    pub eta_seconds: u64,
     #[cfg_attr(test, schema(value_type = is::Time))]
-    eta: String,
-    cancelled: Option<CancelledView>,
-    progress: Option<ProgressView>,
-    items: Option<Vec<ItemView>>,
+    pub eta: String,
+    pub cancelled: Option<CancelledView>,
+    pub progress: Option<ProgressView>,
+    pub items: Option<Vec<ItemView>>,
     #[cfg_attr(test, schema(value_type = Option<is::Cursor>))]
-    next: Option<String>,
+    pub next: Option<String>,
 }
 
 /// How many workers have which outcome.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = CommandCounts))]
-struct CountsView {
-    planned: u32,
-    asked: u32,
-    unchanged: u32,
-    superseded: u32,
-    cancelled: u32,
-    refused: u32,
+pub struct CountsView {
+    pub planned: u32,
+    pub asked: u32,
+    pub unchanged: u32,
+    pub superseded: u32,
+    pub cancelled: u32,
+    pub refused: u32,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Cancelled))]
-struct CancelledView {
-    by: String,
+pub struct CancelledView {
+    pub by: String,
     #[cfg_attr(test, schema(value_type = is::Time))]
-    at: String,
+    pub at: String,
 }
 
 /// How far those have come that were asked.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = CommandProgress))]
-struct ProgressView {
-    waiting: u32,
-    done: u32,
-    failed: u32,
-    superseded: u32,
+pub struct ProgressView {
+    pub waiting: u32,
+    pub done: u32,
+    pub failed: u32,
+    pub superseded: u32,
 }
 
 /// A page of a command's workers.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = CommandWorkers))]
-pub(crate) struct ItemsView {
-    items: Vec<ItemView>,
+pub struct ItemsView {
+    pub items: Vec<ItemView>,
     #[cfg_attr(test, schema(value_type = Option<is::Cursor>))]
-    next: Option<String>,
+    pub next: Option<String>,
 }
 
 /// What has become of a command for one worker.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = CommandWorker))]
-pub(crate) struct ItemView {
+pub struct ItemView {
     #[cfg_attr(test, schema(value_type = is::WorkerId))]
-    worker_id: String,
+    pub worker_id: String,
     #[cfg_attr(test, schema(value_type = Option<is::Name>))]
-    name: Option<String>,
+    pub name: Option<String>,
     #[cfg_attr(test, schema(value_type = is::BulkOutcome))]
-    outcome: &'static str,
+    pub outcome: Word,
     #[cfg_attr(test, schema(value_type = Option<is::Progress>))]
-    progress: Option<&'static str>,
-    refusal: Option<RefusalView>,
+    pub progress: Option<Word>,
+    pub refusal: Option<RefusalView>,
 }
 
 /// Why a worker is left out.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "client", derive(serde::Deserialize))]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Refusal))]
-struct RefusalView {
+pub struct RefusalView {
     #[cfg_attr(test, schema(value_type = is::RefusalCode))]
-    code: &'static str,
-    text: String,
+    pub code: Word,
+    pub text: String,
 }
 
 /// What is shown beside a command itself.
@@ -140,9 +149,9 @@ impl CommandView {
     pub(super) fn of_plan(plan: &BulkPlan, bulk: &Bulk, by: &Actor, at: Timestamp) -> Self {
         Self {
             id: None,
-            action: bulk.kind().as_str(),
+            action: bulk.kind().as_str().into(),
             dry_run: true,
-            status: Standing::Planned.as_str(),
+            status: Standing::Planned.as_str().into(),
             by: by.to_string(),
             at: time(at),
             counts: CountsView::of(&tally(&plan.items)),
@@ -177,9 +186,9 @@ impl CommandView {
         };
         Self {
             id: Some(command.id.to_string()),
-            action: command.bulk.kind().as_str(),
+            action: command.bulk.kind().as_str().into(),
             dry_run: false,
-            status: standing.as_str(),
+            status: standing.as_str().into(),
             by: command.by.to_string(),
             at: time(command.at),
             counts: CountsView::of(tally),
@@ -246,14 +255,14 @@ impl ItemsView {
 impl ItemView {
     fn of(item: &BulkItem, progress: Option<Progress>) -> Self {
         let refusal = |(code, text): &(domain::Refusal, String)| RefusalView {
-            code: code.as_str(),
+            code: code.as_str().into(),
             text: text.clone(),
         };
         Self {
             worker_id: item.worker.to_string(),
             name: item.name.as_ref().map(ToString::to_string),
-            outcome: item.outcome.as_str(),
-            progress: progress.map(Progress::as_str),
+            outcome: item.outcome.as_str().into(),
+            progress: progress.map(|progress| progress.as_str().into()),
             refusal: item.refusal.as_ref().map(refusal),
         }
     }

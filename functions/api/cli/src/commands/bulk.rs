@@ -1,0 +1,163 @@
+//! `bulk`, `bulk-status` and `bulk-cancel`: one thing for many workers.
+
+use api::wire::{Command, CommandWorker};
+use app::ports::{Clock, Ids};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::args::{Action, BulkArgs, Output};
+use crate::body;
+use crate::client::{Answer, Client, Request};
+use crate::failure::Failure;
+use crate::pages::{Extent, ids_of, listing};
+use crate::show;
+
+/// How often a command is looked at while it is waited for, in milliseconds.
+const LOOK_EVERY: u64 = 2000;
+/// The most workers of one page.
+const PAGE: usize = 100;
+
+pub(super) async fn bulk<O: Clock + Ids>(
+    client: &Client<'_, O>,
+    args: &BulkArgs,
+    timeout: Option<u64>,
+    output: Output,
+) -> Result<(), Failure> {
+    let ends_workers = args.action == Action::Terminate;
+    let consent = args.yes || args.confirm.is_some() || args.dry_run;
+    let asks = !consent && client.console.is_attended();
+    if ends_workers && !consent && !asks {
+        return Err(Failure::Usage("nobody can be asked: say --yes, or --confirm and a number".to_owned()));
+    }
+    let end = timeout.map(|timeout| client.millis() + timeout * 1000);
+    let ids = ids_of(client, &args.workers).await?;
+    let ask = async |dry_run, confirm| {
+        let body = body::bulk(args, &ids, dry_run, confirm)?;
+        client.send(Request::post(&["commands"]).body(body)).await
+    };
+    let mut confirm = args.confirm;
+    if asks {
+        let plan: Command = ask(true, None).await?.read()?;
+        let workers = plan.items.as_deref().unwrap_or_default();
+        client.console.note(&show::targets(workers).text(client.console))?;
+        let (planned, all, seconds) = (plan.counts.planned, workers.len(), plan.eta_seconds);
+        let question = format!("{} {planned} of {all} workers, in about {seconds} s?", args.action.as_str());
+        if planned == 0 || !client.console.confirmed(&question)? {
+            return Err(Failure::Declined);
+        }
+        // Who says yes to a number says yes to just that number.
+        confirm = ends_workers.then_some(u64::from(planned));
+    }
+    let answer = ask(args.dry_run, confirm).await?;
+    let command: Command = answer.read()?;
+    let Some(id) = command.id.clone() else { return show(client, &command, &answer, output) };
+    if output == Output::Table && !asks {
+        tell(client, &id, &command).await?;
+    }
+    if args.detach {
+        return match output {
+            Output::Json => client.console.line(&answer.text),
+            Output::Table => show::summary(&command).write(client.console),
+        }
+        .and_then(|()| verdict(&command));
+    }
+    if client.console.is_watched() {
+        let note = format!("command {id}; it goes on without you: cml-fleet bulk-status {id}\n");
+        client.console.note(&note)?;
+    }
+    let (last, answer) = wait(client, &id, end).await?;
+    show(client, &last, &answer, output)?;
+    verdict(&last)
+}
+
+/// Shows all workers of a command. Its answer has the first ones.
+async fn tell<O: Clock + Ids>(client: &Client<'_, O>, id: &str, command: &Command) -> Result<(), Failure> {
+    if let (Some(workers), None) = (&command.items, &command.next) {
+        return show::targets(workers).write(client.console);
+    }
+    let ask = || Request::get(&["commands", id, "workers"]);
+    let workers: Vec<CommandWorker> =
+        listing(client, Extent { most: None, page: PAGE }, ask).await?.read()?;
+    show::targets(&workers).write(client.console)
+}
+
+/// Looks at a command until nothing is waited for.
+async fn wait<O: Clock + Ids>(
+    client: &Client<'_, O>,
+    id: &str,
+    end: Option<u64>,
+) -> Result<(Command, Answer), Failure> {
+    let bar = bar(client.console.is_watched());
+    loop {
+        let answer = client.send(Request::get(&["commands", id])).await?;
+        let command: Command = answer.read()?;
+        let progress = command.progress.as_ref();
+        let (done, waiting, failed) =
+            progress.map_or((0, 0, 0), |p| (p.done + p.superseded, p.waiting, p.failed));
+        let left = command.counts.planned + waiting;
+        bar.set_length(u64::from(left + done + failed));
+        bar.set_position(u64::from(done + failed));
+        bar.set_message(format!("{failed} failed, eta {}", command.eta));
+        if command.status != "running" && waiting == 0 {
+            bar.finish_and_clear();
+            return Ok((command, answer));
+        }
+        if end.is_some_and(|end| client.millis() >= end) {
+            bar.finish_and_clear();
+            let text =
+                format!("the command {id} is not done yet: {done} done, {left} waiting, {failed} failed");
+            return Err(Failure::Vain(text));
+        }
+        client.outside.sleep(LOOK_EVERY).await;
+    }
+}
+
+fn bar(watched: bool) -> ProgressBar {
+    let target = if watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(0), target);
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+/// Not all of it came about if a worker was refused, or EC2 could not be brought to it.
+fn verdict(command: &Command) -> Result<(), Failure> {
+    let refused = command.counts.refused;
+    let failed = command.progress.as_ref().map_or(0, |progress| progress.failed);
+    match (refused, failed) {
+        (0, 0) => Ok(()),
+        _ => Err(Failure::Vain(format!("{refused} refused, {failed} failed"))),
+    }
+}
+
+fn show<O: Clock + Ids>(
+    client: &Client<'_, O>,
+    command: &Command,
+    answer: &Answer,
+    output: Output,
+) -> Result<(), Failure> {
+    if output == Output::Json {
+        return client.console.line(&answer.text);
+    }
+    if let Some(workers) = &command.items {
+        show::targets(workers).write(client.console)?;
+    }
+    show::summary(command).write(client.console)
+}
+
+pub(super) async fn status<O: Clock + Ids>(
+    client: &Client<'_, O>,
+    id: &str,
+    output: Output,
+) -> Result<(), Failure> {
+    let answer = client.send(Request::get(&["commands", id])).await?;
+    show(client, &answer.read()?, &answer, output)
+}
+
+pub(super) async fn cancel<O: Clock + Ids>(
+    client: &Client<'_, O>,
+    id: &str,
+    output: Output,
+) -> Result<(), Failure> {
+    let answer = client.send(Request::post(&["commands", id, "cancel"])).await?;
+    show(client, &answer.read()?, &answer, output)
+}

@@ -1,0 +1,61 @@
+//! `import`: one instance, or all that are found, page by page.
+
+use api::wire::DiscoveredInstance;
+use app::ports::{Clock, Ids};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+use super::worker;
+use crate::args::{ImportArgs, Output};
+use crate::body;
+use crate::client::{Client, Request, decode};
+use crate::failure::Failure;
+use crate::show;
+
+/// A page of what came of the instances, each as the API wrote it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Page {
+    items: Vec<Box<RawValue>>,
+    next: Option<String>,
+    counts: BTreeMap<String, u64>,
+}
+
+pub(super) async fn import<O: Clock + Ids>(
+    client: &Client<'_, O>,
+    args: &ImportArgs,
+    output: Output,
+) -> Result<(), Failure> {
+    let ask = async |cursor: Option<&str>| {
+        client.send(Request::post(&["workers", "import"]).body(body::import(args, cursor)?)).await
+    };
+    if args.instance.is_some() {
+        return worker(client, &ask(None).await?, output);
+    }
+    let mut whole: Page = ask(None).await?.read()?;
+    while let Some(cursor) = whole.next.take() {
+        let page: Page = ask(Some(&cursor)).await?.read()?;
+        whole.items.extend(page.items);
+        whole.next = page.next;
+        for (outcome, count) in page.counts {
+            *whole.counts.entry(outcome).or_default() += count;
+        }
+    }
+    match output {
+        Output::Json => {
+            let json = serde_json::to_string(&whole).map_err(|error| Failure::Io(error.to_string()))?;
+            client.console.line(&json)?;
+        }
+        Output::Table => {
+            let found = whole.items.iter().map(|item| decode::<DiscoveredInstance>(item.get()));
+            show::found(&found.collect::<Result<Vec<_>, _>>()?).write(client.console)?;
+        }
+    }
+    let count = |outcome: &str| whole.counts.get(outcome).copied().unwrap_or(0);
+    match (count("refused"), count("failed")) {
+        (0, 0) => Ok(()),
+        // It was only asked, and this is the answer.
+        _ if args.dry_run => Ok(()),
+        (refused, failed) => Err(Failure::Vain(format!("{refused} refused, {failed} failed"))),
+    }
+}

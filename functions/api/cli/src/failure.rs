@@ -1,0 +1,162 @@
+//! How a command can fail, what is said about it, and with which code the process ends.
+
+use std::io;
+
+use api::wire::Problem;
+use serde_json::{Value, json};
+
+use crate::args::Output;
+use crate::console::Console;
+use crate::show::plain;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It was not asked for properly.
+    Usage(String),
+    /// The API, or what stands before it, said no.
+    Refused(Box<Refusal>),
+    /// There was no answer, or none that can be understood.
+    Unreachable(String),
+    /// There is nothing of that name.
+    NotFound(String),
+    /// What was waited for, or was to be done for all, did not come about.
+    Vain(String),
+    /// Whoever was asked said no.
+    Declined,
+    /// Nobody reads on: no reason to complain.
+    Closed,
+    /// A file or a stream could not be used.
+    Io(String),
+}
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    /// The problem, if it is one of the API's.
+    pub(crate) problem: Option<Problem<'static>>,
+    /// What was answered, as it is.
+    pub(crate) text: String,
+    /// The id under which it is in the logs.
+    pub(crate) request_id: Option<String>,
+    /// Whether the request did not say who asks.
+    pub(crate) anonymous: bool,
+}
+
+impl Failure {
+    /// The exit code. Documented in `--help` and in the README.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Closed => 0,
+            Self::Unreachable(_) | Self::Declined | Self::Io(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Refused(refusal) => match refusal.status {
+                401 | 403 => 5,
+                404 => 4,
+                // No judgement of the request: it only came at a bad time.
+                429 => 1,
+                400..=499 => 3,
+                _ => 1,
+            },
+            Self::NotFound(_) => 4,
+            Self::Vain(_) => 6,
+        }
+    }
+
+    /// Says it, in one line or as a problem.
+    pub(crate) fn tell(&self, console: &Console, output: Output) {
+        if matches!(self, Self::Closed) {
+            return;
+        }
+        let text = match output {
+            Output::Json => self.json(),
+            Output::Table => format!("cml-fleet: {}", plain(&self.line())),
+        };
+        // If nobody can be told there is still the exit code.
+        let _ = console.note(&format!("{text}\n"));
+    }
+
+    fn line(&self) -> String {
+        match self {
+            Self::Usage(text)
+            | Self::Unreachable(text)
+            | Self::NotFound(text)
+            | Self::Vain(text)
+            | Self::Io(text) => text.clone(),
+            Self::Declined => "nothing was done".to_owned(),
+            Self::Closed => String::new(),
+            Self::Refused(refusal) => refusal.line(),
+        }
+    }
+
+    fn json(&self) -> String {
+        match self {
+            Self::Refused(refusal) if refusal.problem.is_some() => refusal.text.clone(),
+            Self::Refused(refusal) => json!({
+                "type": "about:blank", "title": "The API refused", "status": refusal.status,
+                "detail": refusal.line(), "request_id": refusal.request_id,
+            })
+            .to_string(),
+            other => {
+                json!({ "type": "about:blank", "title": other.title(), "detail": other.line() }).to_string()
+            }
+        }
+    }
+
+    const fn title(&self) -> &'static str {
+        match self {
+            Self::Usage(_) => "The command line is not valid",
+            Self::Unreachable(_) => "The API has not answered",
+            Self::NotFound(_) => "There is no such worker",
+            Self::Vain(_) => "What was asked for has not come about",
+            Self::Declined | Self::Closed => "Nothing was done",
+            Self::Refused(_) => "The API refused",
+            Self::Io(_) => "A file or stream cannot be used",
+        }
+    }
+}
+
+impl Refusal {
+    fn line(&self) -> String {
+        let mut line = match &self.problem {
+            Some(problem) if problem.errors.is_empty() => format!("{}: {}", problem.title, problem.detail),
+            Some(problem) => {
+                let faults = problem.errors.iter().map(|fault| {
+                    // What is wrong often says already what would be right.
+                    let new =
+                        fault.allowed.as_ref().filter(|allowed| !fault.detail.contains(allowed.as_str()));
+                    let allowed = new.map(|allowed| format!(" (allowed: {allowed})"));
+                    format!("{} {}{}", fault.field, fault.detail, allowed.unwrap_or_default())
+                });
+                format!("{}: {}", problem.title, faults.collect::<Vec<_>>().join("; "))
+            }
+            None => self.bare(),
+        };
+        if self.anonymous && matches!(self.status, 401 | 403) {
+            line.push_str("; set CML_FLEET_TOKEN, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+        }
+        match &self.request_id {
+            Some(id) => format!("{line} [request {id}]"),
+            None => line,
+        }
+    }
+
+    /// What API Gateway says in its own `message`, or only the status.
+    fn bare(&self) -> String {
+        let json = serde_json::from_str::<Value>(&self.text).unwrap_or_default();
+        match json["message"].as_str() {
+            Some(message) => format!("the answer was {}: {message}", self.status),
+            None => format!("the answer was {}", self.status),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Io(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The command line of the API: `cml-fleet`.
+//!
+//! # Design
+//! - [`run`] is the whole program: arguments, [`Environment`], clock and chance come in, text goes to the [`Console`], and the exit
+//!   code comes out. `main` alone knows the process it runs in, so the tests drive all of it, without waiting.
+//! - `client` is the only way to the API: it says who asks, it tries again what may be tried again, and it makes every request for a
+//!   change with an `Idempotency-Key` that stays the same however often it is sent.
+//! - JSON is shown as the API wrote it. Only tables are made from `api::wire`.
+//! - A `Failure` is the only way to fail; its exit code is the contract with scripts.
+
+mod args;
+mod body;
+mod client;
+mod commands;
+mod console;
+mod environment;
+mod failure;
+mod pages;
+mod retry;
+mod show;
+mod sign;
+mod words;
+
+use std::ffi::OsString;
+
+use app::ports::{Clock, Ids};
+use clap::Parser;
+
+pub use console::{Console, Terminal};
+pub use environment::{Environment, Secret};
+
+use args::{Cli, Command};
+use client::Client;
+use failure::Failure;
+
+/// Runs one command line, and returns its exit code.
+pub async fn run<O: Clock + Ids>(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: &Environment,
+    outside: &O,
+    console: &Console,
+) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let text = error.to_string();
+            let written = if error.use_stderr() { console.note(&text) } else { console.text(&text) };
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            return written.err().map_or(code, |failure| failure.code());
+        }
+    };
+    let outcome = match &cli.command {
+        // They need no API.
+        Command::Completions { shell } => console.text(&commands::completions(*shell)),
+        _ => ask(&cli, environment, outside, console).await,
+    };
+    match outcome {
+        Ok(()) => 0,
+        Err(failure) => {
+            failure.tell(console, cli.global.output);
+            failure.code()
+        }
+    }
+}
+
+async fn ask<O: Clock + Ids>(
+    cli: &Cli,
+    environment: &Environment,
+    outside: &O,
+    console: &Console,
+) -> Result<(), Failure> {
+    let client = Client::new(&cli.global, environment, outside, console)?;
+    commands::run(&client, cli).await
+}

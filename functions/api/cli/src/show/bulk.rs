@@ -1,0 +1,85 @@
+//! What comes of many: the workers of a bulk command, the instances of an import.
+
+use api::wire::{Command, CommandWorker, DiscoveredInstance, Outcome};
+
+use super::Table;
+
+/// A row for each worker of a command.
+pub(crate) fn targets<'a>(workers: impl IntoIterator<Item = &'a CommandWorker>) -> Table {
+    let mut table = Table::new(&["NAME", "OUTCOME", "REASON", "ID"]);
+    for worker in workers {
+        let refusal = worker.refusal.as_ref();
+        table.row([
+            dash(worker.name.as_ref()),
+            worker.outcome.to_string(),
+            refusal.map_or_else(|| "-".to_owned(), |refusal| format!("{}: {}", refusal.code, refusal.text)),
+            worker.worker_id.clone(),
+        ]);
+    }
+    table
+}
+
+fn dash(text: Option<&String>) -> String {
+    text.cloned().unwrap_or_else(|| "-".to_owned())
+}
+
+/// A row for each instance of an import.
+pub(crate) fn found<'a>(instances: impl IntoIterator<Item = &'a DiscoveredInstance>) -> Table {
+    let mut table = Table::new(&["INSTANCE", "REGION", "OUTCOME", "NAME", "WORKER", "REASON"]);
+    for instance in instances {
+        let outcome = match instance.outcome {
+            Outcome::Imported => "imported",
+            Outcome::WouldImport => "would_import",
+            Outcome::Known => "known",
+            Outcome::Refused => "refused",
+            Outcome::Failed => "failed",
+        };
+        table.row([
+            instance.instance_id.clone(),
+            dash(instance.region.as_ref()),
+            outcome.to_owned(),
+            dash(instance.name.as_ref()),
+            dash(instance.worker_id.as_ref()),
+            dash(instance.reason.as_ref().map(|reason| &reason.detail)),
+        ]);
+    }
+    table
+}
+
+/// A command in a few lines.
+pub(crate) fn summary(command: &Command) -> Table {
+    let mut table = Table::of_pairs();
+    let mut add = |name: &str, value: String| table.row([name.to_owned(), value]);
+    if let Some(id) = &command.id {
+        add("command", id.clone());
+    }
+    add("action", command.action.to_string());
+    add("status", command.status.to_string());
+    add("by", command.by.clone());
+    add("at", command.at.clone());
+    let counts = &command.counts;
+    let counts = [
+        ("planned", counts.planned),
+        ("asked", counts.asked),
+        ("unchanged", counts.unchanged),
+        ("refused", counts.refused),
+        ("superseded", counts.superseded),
+        ("cancelled", counts.cancelled),
+    ];
+    for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        add(name, count.to_string());
+    }
+    if let Some(p) = &command.progress {
+        let text = format!(
+            "{} done, {} waiting, {} failed, {} superseded",
+            p.done, p.waiting, p.failed, p.superseded
+        );
+        add("progress", text);
+    }
+    add("ec2 calls", command.ec2_calls.to_string());
+    add("eta", format!("{} ({} s)", command.eta, command.eta_seconds));
+    if let Some(cancelled) = &command.cancelled {
+        add("called off", format!("{} by {}", cancelled.at, cancelled.by));
+    }
+    table
+}
