@@ -32,7 +32,7 @@ impl Api {
         body: Option<&str>,
         headers: &[(&str, &str)],
     ) -> Result<Answer> {
-        let required = method == "POST" && ["/workers", "/workers/import"].contains(&path);
+        let required = method == "POST" && ["/workers", "/workers/import", "/commands"].contains(&path);
         let key = format!("e2e-{}", jiff::Timestamp::now().as_nanosecond());
         let mut headers = headers.to_vec();
         if required && !headers.iter().any(|(name, _)| *name == "idempotency-key") {
