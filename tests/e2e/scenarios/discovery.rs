@@ -36,7 +36,8 @@ pub(crate) async fn instances_with_a_tag_are_previewed_and_then_imported_once(wo
         })
         .await?;
     }
-    let again = world.api.post("/workers/import", &ask(false)).await?;
+    // By their ids: their tag is the workers' names by now.
+    let again = world.api.post("/workers/import", &json!({ "instance_ids": launched })).await?;
     ensure!(again["counts"]["known"] == 3, "known by now: {again}");
     Ok(())
 }

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use crate::wait::{eventually, seen};
 use crate::world::{SOON, World};
 
-const MANY: [&str; 4] = ["many-1", "many-2", "many-3", "many-4"];
+const MANY: [&str; 4] = ["bulk-1", "bulk-2", "bulk-3", "bulk-4"];
 
 pub(crate) async fn many_workers_are_stopped_and_started_by_one_command_each(world: &World) -> Result<()> {
     let workers = try_join_all(MANY.map(|name| world.worker(name))).await?;
-    let those = json!({ "name": world.name("many-?") });
+    let those = json!({ "name": world.name("bulk-?") });
     world
         .api
         .send("PATCH", &format!("/workers/{}", workers[3].0), Some(r#"{"held":"cabling"}"#), &[])
