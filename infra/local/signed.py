@@ -37,6 +37,13 @@ def filter_path_parameters(context, path_parameters):
 
 
 @schemathesis.hook
+def filter_headers(context, headers):
+    """HTTP takes the blanks around a value away, and the local gateway a header without one: neither arrives as it was sent."""
+    key = (headers or {}).get("Idempotency-Key")
+    return not isinstance(key, str) or (key != "" and key == key.strip())
+
+
+@schemathesis.hook
 def filter_case(context, case):
     """The coverage phase fills If-Match with letters, and calls that valid: what it calls valid has to be a version."""
     version = (case.headers or {}).get("If-Match")
