@@ -77,7 +77,7 @@ async fn a_command_is_asked_of_each_worker_once_however_often_it_is_passed_on() 
 
 #[tokio::test]
 async fn a_command_that_dies_on_the_way_is_carried_on_and_repeats_nothing() {
-    for call in ["take_up", "save", "finish_chunk", "advance"] {
+    for call in ["take_up", "save", "record_chunk", "advance"] {
         let stack = Stack::default();
         let workers = fleet(&stack, 3, Observed::Running).await;
         let id = stack.ask_all(Bulk::Reboot, &workers).await;
@@ -178,6 +178,26 @@ async fn a_worker_that_cannot_be_written_is_left_out_in_the_end_and_holds_nobody
     let because = items[0].refusal.clone().expect("left out");
     assert_eq!(because, (Refusal::Failed, "its record could not be read or written, 10 times".to_owned()));
     assert_eq!(stack.with_outcome(id, BulkOutcome::Refused), 2);
+}
+
+#[tokio::test]
+async fn who_was_asked_before_it_was_called_off_is_said_to_be_so() {
+    for call in ["save", "record_chunk"] {
+        let stack = Stack::default();
+        let workers = fleet(&stack, 3, Observed::Running).await;
+        let id = stack.ask_all(Bulk::Stop, &workers).await;
+        stack.world.state().dies_after = Some(call);
+        assert!(stack.until_death(stack.deliver()).await.is_none(), "it dies after {call}");
+        let now = stack.world.state().time();
+        stack.world.cancel(id, now, &operator()).await.expect("called off");
+        for _ in 0..3 {
+            stack.minute().await;
+        }
+        let desired = |worker: &WorkerId| asked(&stack, *worker, "desired_changed");
+        let stopped = u32::try_from(workers.iter().map(desired).sum::<usize>()).expect("few");
+        assert_eq!(stack.with_outcome(id, BulkOutcome::Asked), stopped, "{call}");
+        assert_eq!(stack.with_outcome(id, BulkOutcome::Cancelled), 3 - stopped, "{call}");
+    }
 }
 
 #[tokio::test]

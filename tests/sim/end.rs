@@ -26,6 +26,9 @@ pub(crate) fn unwell(world: &World) -> Option<String> {
     if let Some((caller, key)) = unanswered(&tables).find(|request| !inner.people.is_closed(request)) {
         return Some(format!("the request {key} of {caller} has no answer"));
     }
+    if tables.commands.len() > inner.people.many {
+        return Some(format!("{} commands came of {} requests", tables.commands.len(), inner.people.many));
+    }
     if let Some(command) = tables.commands.values().find_map(|command| unfinished(command, &tables)) {
         return Some(command);
     }

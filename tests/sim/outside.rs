@@ -54,7 +54,7 @@ pub(crate) enum Port {
     ReadCommand,
     Chunks,
     TakeUp,
-    FinishChunk,
+    RecordChunk,
     Advance,
     CancelCommand,
     DueCommands,
@@ -83,7 +83,7 @@ impl Port {
             Load | LoadMany | Owner | Watches | Events | Untold | MarkTold | Append | Written | Samples
             | ClaimTick | CompleteTick | Heartbeat | BeginRequest | FinishRequest | AbandonRequest
             | KeepUserData | KeptUserData | ForgetUserData | ClaimDelivery | Defer | Record | Due
-            | Permits | Level | Draw | AcceptCommand | ReadCommand | Chunks | TakeUp | FinishChunk
+            | Permits | Level | Draw | AcceptCommand | ReadCommand | Chunks | TakeUp | RecordChunk
             | Advance | CancelCommand | DueCommands => &[Fault::TableRefuses],
             Save => &[Fault::TableRefuses, Fault::TableContended],
             Statuses | Describe | Image | Images | Search | Locate | Change | ChangeMany => {
@@ -102,7 +102,7 @@ impl Port {
         match self {
             Save | MarkTold | Append | ClaimTick | CompleteTick | BeginRequest | FinishRequest
             | AbandonRequest | KeepUserData | ForgetUserData | ClaimDelivery | Defer | Record | Permits
-            | Draw | AcceptCommand | TakeUp | FinishChunk | Advance | CancelCommand => {
+            | Draw | AcceptCommand | TakeUp | RecordChunk | Advance | CancelCommand => {
                 &[Fault::TableLosesReply]
             }
             Change | ChangeMany => &[Fault::Ec2LosesReply],

@@ -60,6 +60,8 @@ pub(crate) struct People {
     begun: usize,
     /// Commands for many workers that they were told the ids of.
     commands: Vec<String>,
+    /// How many commands for many workers they have asked for, each under a key of its own.
+    pub(crate) many: usize,
     /// Instances that exist and that nobody imported yet.
     strangers: Vec<InstanceId>,
     /// Requests, by caller and key, that failed and that their clients did not ask for again.
@@ -288,7 +290,9 @@ impl Inner {
         if action == "tag" {
             body["tags"] = json!({ "shift": name });
         }
-        body["dry_run"] = self.chance.hits(100_000).into();
+        let dry_run = self.chance.hits(100_000);
+        self.people.many += usize::from(!dry_run);
+        body["dry_run"] = dry_run.into();
         (MANY, "POST", "/commands".to_owned(), body)
     }
 

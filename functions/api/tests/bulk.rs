@@ -223,8 +223,15 @@ async fn a_request_that_is_repeated_is_one_command() {
     client.world.state().failing_accepts.push_back(StoreError::Unavailable("lost".into()));
     let keyed = client.with("idempotency-key", "lost");
     assert_eq!(keyed.json("POST", "/commands", &body).await.status, 503);
+    let kept: Vec<String> = client.world.state().commands.keys().map(ToString::to_string).collect();
     client.world.pass(31);
-    assert_eq!(keyed.json("POST", "/commands", &body).await.status, 202);
+    // It could not be looked up either: still nobody knows, and the key stays with it.
+    client.world.state().failing_commands.push_back(StoreError::Unavailable("again".into()));
+    assert_eq!(keyed.json("POST", "/commands", &body).await.status, 503);
+    client.world.pass(31);
+    let answer = keyed.json("POST", "/commands", &body).await;
+    assert_eq!(answer.status, 202);
+    assert!(kept.contains(&answer.id()) && answer.id() != first.id());
     assert_eq!(client.world.state().commands.len(), 2);
     assert_eq!(client.without_keys().json("POST", "/commands", &body).await.status, 400, "a key is required");
 }

@@ -6,14 +6,14 @@
 //! - A chunk is recorded in its workers shortly before EC2 can be asked for them, not at once: what was not recorded can be
 //!   called off. From there on each worker goes the way it goes alone, through the stream to `act` and its governor.
 //! - The head says when the next chunk falls due, and is in the index of what is due until the last one is finished. So a lost
-//!   request on the bus or a crash costs a minute: the poll finds what is due. A chunk is leased while it is carried out,
+//!   request on the bus costs a minute, and a crash a lease more: the poll finds what is due. A chunk is leased while it is carried out,
 //!   and carrying it out again changes nothing ([`domain::Worker::answer`]).
 
 mod follow;
 mod plan;
 mod run;
 
-pub use follow::follow;
+pub use follow::{follow, load_all};
 pub use plan::{BulkPlan, Planner};
 pub use run::{BulkReport, BulkRunner};
 

@@ -236,8 +236,8 @@ impl Worker {
         }
     }
 
-    /// It was asked for this, at that time or since.
-    fn took(&self, bulk: &Bulk, asked_at: Timestamp) -> bool {
+    /// It was asked for this, at that time or since. Tags and looks leave no trace of that.
+    pub fn took(&self, bulk: &Bulk, asked_at: Timestamp) -> bool {
         match bulk {
             Bulk::Start | Bulk::Stop | Bulk::Terminate => {
                 bulk.wish() == Some(self.0.desired) && self.0.desired_since >= asked_at
@@ -259,6 +259,8 @@ impl Worker {
             Bulk::Sync => Progress::Done,
             _ if s.terminated_at.is_some() => Progress::Superseded,
             Bulk::Start | Bulk::Stop if s.reached_at.is_some() => Progress::Done,
+            // A stop takes the place of a reboot.
+            Bulk::Reboot if s.desired != Desired::Running => Progress::Superseded,
             Bulk::Reboot if s.reboot_requested_at.is_none() => Progress::Done,
             Bulk::Tag(_) if self.has_its_tags() => Progress::Done,
             // What it needs first may have been given up as well.

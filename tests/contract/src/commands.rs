@@ -86,7 +86,8 @@ pub async fn what_is_accepted_again_stays_as_it_is(subject: &impl Subject) {
     let (command, all) = accepted(subject).await;
     let (mut chunk, _) = take(subject, command.id, 0, 0).await.expect("free");
     chunk.items[0].outcome = BulkOutcome::Asked;
-    subject.commands().finish_chunk(command.id, &chunk).await.expect("written");
+    chunk.finished = true;
+    subject.commands().record_chunk(command.id, &chunk).await.expect("written");
     subject.commands().advance(command.id, 0, Some(command.dues[1])).await.expect("written");
     let (before, left) = (found(subject, command.id).await, chunks(subject, command.id).await);
     subject.commands().accept(&command, &all).await.expect("accepted");
@@ -119,15 +120,21 @@ pub async fn what_was_finished_first_stays(subject: &impl Subject) {
     chunk.items[0].outcome = BulkOutcome::Asked;
     chunk.items[1].outcome = BulkOutcome::Refused;
     chunk.items[1].refusal = Some((Refusal::Held, "the worker is held".to_owned()));
-    subject.commands().finish_chunk(command.id, &chunk).await.expect("written");
-    let finished = BulkChunk { finished: true, ..chunk.clone() };
+    // So far: whoever takes it up again goes on from there, when the lease is over.
+    subject.commands().record_chunk(command.id, &chunk).await.expect("written");
+    assert_eq!(chunks(subject, command.id).await[0], chunk);
+    assert_eq!(take(subject, command.id, 0, 59).await, None);
+    assert_eq!(take(subject, command.id, 0, 60).await, Some((chunk.clone(), 2)));
+    chunk.finished = true;
+    subject.commands().record_chunk(command.id, &chunk).await.expect("written");
+    let finished = chunk.clone();
     assert_eq!(chunks(subject, command.id).await[0], finished);
     assert_eq!(take(subject, command.id, 0, 999).await, None);
     chunk.items[0].outcome = BulkOutcome::Cancelled;
-    subject.commands().finish_chunk(command.id, &chunk).await.expect("answered");
+    subject.commands().record_chunk(command.id, &chunk).await.expect("answered");
     assert_eq!(chunks(subject, command.id).await[0], finished);
     let none = BulkChunk { number: 9, ..chunk };
-    subject.commands().finish_chunk(command.id, &none).await.expect("answered");
+    subject.commands().record_chunk(command.id, &none).await.expect("answered");
     assert_eq!(chunks(subject, command.id).await.len(), 3, "nothing comes to be");
 }
 

@@ -12,7 +12,7 @@ use tests::world::{State, page};
 
 use super::{Outside, Port, refused};
 use crate::faults::Fault;
-use crate::world::{MINUTE, time};
+use crate::world::{MINUTE, SECOND, time};
 
 /// How far an index is behind its table as a rule, in milliseconds.
 const LAG: i64 = 400;
@@ -170,6 +170,18 @@ fn unasked(tables: &State, id: CommandId, chunk: &BulkChunk) -> Vec<WorkerId> {
     asked.filter(would_take).map(|item| item.worker).collect()
 }
 
+/// Workers of which a chunk says that the command was called off before, and that had its wish long since.
+fn asked_after_all(tables: &State, id: CommandId, chunk: &BulkChunk, long_since: Timestamp) -> Vec<WorkerId> {
+    let Some(command) = tables.commands.get(&id) else { return Vec::new() };
+    let had_it = |item: &&BulkItem| {
+        let stored = tables.workers.get(&item.worker);
+        let took = |stored: &Stored| stored.worker.took(&command.bulk, command.at);
+        stored.is_some_and(|stored| took(stored) && stored.updated_at < long_since)
+    };
+    let cancelled = chunk.items.iter().filter(|item| item.outcome == BulkOutcome::Cancelled);
+    cancelled.filter(had_it).map(|item| item.worker).collect()
+}
+
 impl BulkCommands for Outside {
     async fn accept(&self, command: &BulkCommand, chunks: &[BulkChunk]) -> Result<(), StoreError> {
         through!(self, AcceptCommand, self.world.tables.accept(command, chunks).await)
@@ -193,12 +205,18 @@ impl BulkCommands for Outside {
         through!(self, TakeUp, self.world.tables.take_up(id, chunk, now, lease_until).await)
     }
 
-    async fn finish_chunk(&self, id: CommandId, chunk: &BulkChunk) -> Result<(), StoreError> {
-        through!(self, FinishChunk, {
-            let done = self.world.tables.finish_chunk(id, chunk).await;
+    async fn record_chunk(&self, id: CommandId, chunk: &BulkChunk) -> Result<(), StoreError> {
+        through!(self, RecordChunk, {
+            let done = self.world.tables.record_chunk(id, chunk).await;
             let unasked = unasked(&self.world.tables.state(), id, chunk);
             for worker in unasked {
                 self.world.inner().violated(format!("{worker} is said to be asked by {id}, and was not"));
+            }
+            let long_since = time(self.world.inner().now - 5 * SECOND);
+            for worker in asked_after_all(&self.world.tables.state(), id, chunk, long_since) {
+                self.world
+                    .inner()
+                    .violated(format!("{worker} is said not to be asked by {id} any more, and was"));
             }
             done
         })

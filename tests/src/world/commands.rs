@@ -81,19 +81,19 @@ impl BulkCommands for World {
         Ok(taken)
     }
 
-    async fn finish_chunk(&self, id: CommandId, chunk: &BulkChunk) -> Result<(), StoreError> {
+    async fn record_chunk(&self, id: CommandId, chunk: &BulkChunk) -> Result<(), StoreError> {
         {
             let mut state = self.state();
-            if !state.call("finish_chunk") {
+            if !state.call("record_chunk") {
                 return Err(refused());
             }
             let open = |entry: &&mut Chunk| !entry.chunk.finished;
             if let Some(entry) = state.chunks.get_mut(&(id, chunk.number)).filter(open) {
-                entry.chunk = BulkChunk { finished: true, ..chunk.clone() };
-                entry.lease_until = None;
+                entry.chunk = chunk.clone();
+                entry.lease_until = entry.lease_until.filter(|_| !chunk.finished);
             }
         }
-        self.survive("finish_chunk").await;
+        self.survive("record_chunk").await;
         Ok(())
     }
 

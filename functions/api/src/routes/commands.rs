@@ -4,10 +4,9 @@
 mod body;
 pub(crate) mod view;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use app::bulk::{BulkPlan, Planner, follow, tally};
+use app::bulk::{BulkPlan, Planner, follow, load_all, tally};
 use app::config::Role;
 use app::error::StoreError;
 use app::ports::{
@@ -78,20 +77,24 @@ pub(crate) async fn create<P: Ports>(
     api.once(order.key, |reserved| async move {
         let id = CommandId::from(reserved);
         let commands = api.ports.commands();
+        // From here on nobody may try under another identity: this one may be, or become, a command.
+        let uncertain = |error: StoreError| Problem::from(error).uncertain(true);
         // An earlier try of this very request may have got as far as this.
-        if commands.command(id).await?.is_none() {
-            let at = api.ports.clock().now();
-            let plan = api.plan(&wanted, &by, at).await?;
-            api.confirmed(&wanted, &plan)?;
-            let (command, chunks) = plan.command(id, wanted.bulk, by, at);
-            commands.accept(&command, &chunks).await.map_err(|error| {
-                let uncertain = matches!(error, StoreError::Unavailable(_));
-                Problem::from(error).uncertain(uncertain)
-            })?;
-        }
+        let (command, chunks) = match commands.command(id).await.map_err(uncertain)? {
+            Some(command) => {
+                let chunks = commands.chunks(id, 0, command.chunks).await.map_err(uncertain)?;
+                (command, chunks)
+            }
+            None => {
+                let at = api.ports.clock().now();
+                let plan = api.plan(&wanted, &by, at).await?;
+                api.confirmed(&wanted, &plan)?;
+                let (command, chunks) = plan.command(id, wanted.bulk, by, at);
+                commands.accept(&command, &chunks).await.map_err(uncertain)?;
+                (command, chunks)
+            }
+        };
         api.carry_on(id).await;
-        let command = api.load_command(id).await?;
-        let chunks = api.ports.commands().chunks(id, 0, command.chunks).await?;
         let first: Vec<BulkItem> = chunks.first().map(|chunk| chunk.items.clone()).unwrap_or_default();
         let next = (command.chunks > 1).then(|| query(id).cursor(Position { chunk: 1, skip: 0 }));
         let tally = tally(chunks.iter().flat_map(|chunk| &chunk.items));
@@ -160,7 +163,8 @@ pub(crate) async fn workers<P: Ports>(
         return Err(bad_cursor());
     }
     // A page is no longer than a chunk, so it ends in the next one at the latest.
-    let chunks = api.ports.commands().chunks(id, chunk, 2).await?;
+    let left = command.chunks - chunk;
+    let chunks = api.ports.commands().chunks(id, chunk, left.min(2)).await?;
     let placed = |chunk: BulkChunk| {
         let BulkChunk { number, items, .. } = chunk;
         items.into_iter().enumerate().map(move |(skip, item)| (Position { chunk: number, skip }, item))
@@ -176,7 +180,8 @@ pub(crate) async fn workers<P: Ports>(
     Reply::json(StatusCode::OK, &ItemsView::of(&items, &progress, next))
 }
 
-/// Calls a command off. What is recorded in a worker already goes on; the others are left alone.
+/// Calls a command off. What is recorded in a worker already goes on, and so does a chunk of up to 100 that is just being recorded;
+/// the others are left alone.
 #[cfg_attr(
     test,
     utoipa::path(
@@ -248,7 +253,7 @@ impl<P: Ports> Api<P> {
     async fn chosen(&self, target: &Target) -> Result<Vec<(WorkerId, Option<Stored>)>, Problem> {
         match target {
             Target::These(ids) => {
-                let mut known = self.load_all(ids).await?;
+                let mut known = load_all(self.ports.workers(), ids).await?;
                 Ok(ids.iter().map(|id| (*id, known.remove(id))).collect())
             }
             Target::Those(filter) => self.matching(filter).await,
@@ -263,7 +268,7 @@ impl<P: Ports> Api<P> {
             loop {
                 let page = self.ports.workers().watches(region, after.as_deref(), WATCHES).await?;
                 let ids: Vec<WorkerId> = page.items.iter().map(|watch| watch.worker).collect();
-                let mut known = self.load_all(&ids).await?;
+                let mut known = load_all(self.ports.workers(), &ids).await?;
                 let wanted =
                     ids.iter().filter_map(|id| known.remove(id)).filter(|stored| filter.wants(stored));
                 found.extend(wanted.map(|stored| (stored.worker.id(), Some(stored))));
@@ -281,15 +286,6 @@ impl<P: Ports> Api<P> {
             }
         }
         Ok(found)
-    }
-
-    async fn load_all(&self, ids: &[WorkerId]) -> Result<BTreeMap<WorkerId, Stored>, Problem> {
-        let mut known = BTreeMap::new();
-        for ids in ids.chunks(CHUNK_SIZE) {
-            let stored = self.ports.workers().load_many(ids).await?;
-            known.extend(stored.into_iter().map(|stored| (stored.worker.id(), stored)));
-        }
-        Ok(known)
     }
 
     /// Lets `act` carry on with a command. If it is not told now, the poll tells it within a minute.

@@ -38,8 +38,10 @@ pub(crate) struct State {
     pub(crate) keys: BTreeMap<(String, String), Begin>,
     pub(crate) user_data: BTreeMap<WorkerId, UserData>,
     pub(crate) commands: BTreeMap<CommandId, (BulkCommand, Vec<BulkChunk>)>,
-    /// What the next command is not accepted for.
+    /// What is said of the next command although it was accepted.
     pub(crate) failing_accepts: VecDeque<StoreError>,
+    /// What the next look for a command fails with.
+    pub(crate) failing_commands: VecDeque<StoreError>,
     /// What the bus refuses requests with.
     pub(crate) failing_requests: VecDeque<CallError>,
     /// What is left of every bucket of EC2.

@@ -78,11 +78,12 @@ impl<W: Workers, K: Clock, C: BulkCommands, B: Bus> BulkRunner<'_, W, K, C, B> {
             Some((mut chunk, tries)) => {
                 let failed = self.carry_out(command, &mut chunk, tries).await?;
                 report.failed += failed;
+                chunk.finished = failed == 0;
+                // Whoever takes it up again goes on with the others.
+                self.commands.record_chunk(id, &chunk).await?;
                 if failed > 0 {
                     return Ok(false);
                 }
-                chunk.finished = true;
-                self.commands.finish_chunk(id, &chunk).await?;
                 report.chunks += 1;
                 for (outcome, workers) in super::tally(&chunk.items) {
                     *report.workers.entry(outcome.as_str().to_owned()).or_default() += workers;
@@ -110,17 +111,23 @@ impl<W: Workers, K: Clock, C: BulkCommands, B: Bus> BulkRunner<'_, W, K, C, B> {
         tries: u32,
     ) -> Result<u32, Error> {
         let open = |item: &&mut BulkItem| item.outcome == BulkOutcome::Planned;
-        if command.cancelled.is_some() {
-            chunk.items.iter_mut().filter(open).for_each(|item| item.outcome = BulkOutcome::Cancelled);
-            return Ok(0);
-        }
-        let ids: Vec<WorkerId> = chunk.items.iter().map(|item| item.worker).collect();
+        let ids: Vec<WorkerId> = chunk.items.iter_mut().filter(open).map(|item| item.worker).collect();
         let mut known: BTreeMap<WorkerId, Stored> = match self.fleet.workers.load_many(&ids).await {
             Ok(stored) => stored.into_iter().map(|stored| (stored.worker.id(), stored)).collect(),
             // One record that cannot be read must not keep the others from their turn.
             Err(StoreError::Corrupt(_)) => BTreeMap::new(),
             Err(error) => return Err(error.into()),
         };
+        if command.cancelled.is_some() {
+            for item in chunk.items.iter_mut().filter(open) {
+                // Somebody may have died after asking.
+                let was_asked = known
+                    .get(&item.worker)
+                    .is_some_and(|stored| stored.worker.took(&command.bulk, command.at));
+                item.outcome = if was_asked { BulkOutcome::Asked } else { BulkOutcome::Cancelled };
+            }
+            return Ok(0);
+        }
         let (mut failed, mut looks) = (0, BTreeMap::new());
         for item in chunk.items.iter_mut().filter(open) {
             match self.ask(command, item, known.remove(&item.worker)).await {

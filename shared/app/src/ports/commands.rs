@@ -88,8 +88,8 @@ pub trait BulkCommands: Sync {
         lease_until: Timestamp,
     ) -> impl Future<Output = Result<Option<(BulkChunk, u32)>, StoreError>> + Send;
 
-    /// Writes what became of a chunk. What was finished first stays.
-    fn finish_chunk(
+    /// Writes what became of a chunk; the lease stays unless it is finished. What was finished first stays.
+    fn record_chunk(
         &self,
         id: CommandId,
         chunk: &BulkChunk,

@@ -196,20 +196,18 @@ impl BulkCommands for DynamoCommands {
         taken.map(|item| read::<ChunkItem>(item)?.chunk()).transpose()
     }
 
-    async fn finish_chunk(&self, id: CommandId, chunk: &BulkChunk) -> Result<(), StoreError> {
+    async fn record_chunk(&self, id: CommandId, chunk: &BulkChunk) -> Result<(), StoreError> {
         let workers: Vec<WorkerItem> = chunk.items.iter().map(WorkerItem::from).collect();
         let workers =
             serde_dynamo::to_attribute_value(workers).map_err(|error| StoreError::Corrupt(error.into()))?;
-        let change = Change {
-            update: "SET #workers = :workers, #finished = :yes REMOVE #lease_until",
-            given: "#finished = :no",
-            values: vec![
-                (":workers", workers),
-                (":yes", AttributeValue::Bool(true)),
-                (":no", AttributeValue::Bool(false)),
-            ],
-            returning: ReturnValue::None,
+        let mut values = vec![(":workers", workers), (":no", AttributeValue::Bool(false))];
+        let update = if chunk.finished {
+            values.push((":yes", AttributeValue::Bool(true)));
+            "SET #workers = :workers, #finished = :yes REMOVE #lease_until"
+        } else {
+            "SET #workers = :workers"
         };
+        let change = Change { update, given: "#finished = :no", values, returning: ReturnValue::None };
         self.table.update(&chunk_key(id, chunk.number), change).await.map(|_| ())
     }
 

@@ -113,6 +113,8 @@ fn a_command_is_followed_until_it_is_done_given_up_or_overtaken() {
 
     let (worker, _) = taken(running(), &Bulk::Reboot, 0, 0);
     assert_eq!(follow(&worker, &Bulk::Reboot), Progress::Waiting);
+    let stopping = worker.clone().asked(Command::Stop, 1);
+    assert_eq!(follow(&stopping, &Bulk::Reboot), Progress::Superseded);
     let refused = worker.clone().issuing(1).refused(FailureKind::Invalid, 2);
     assert_eq!(follow(&refused.with(&refused.proceeding(3).0), &Bulk::Reboot), Progress::Failed);
     assert_eq!(follow(&worker.issuing(1).accepted(2), &Bulk::Reboot), Progress::Done);

@@ -13,6 +13,8 @@ use crate::show;
 
 /// How often a command is looked at while it is waited for, in milliseconds.
 const LOOK_EVERY: u64 = 2000;
+/// How long it is between two looks at most, in milliseconds: each reads every worker that was asked.
+const SLOWEST: u64 = 30_000;
 /// The most workers of one page.
 const PAGE: usize = 100;
 
@@ -41,7 +43,10 @@ pub(super) async fn bulk<O: Clock + Ids>(
         client.console.note(&show::targets(workers).text(client.console))?;
         let (planned, all, seconds) = (plan.counts.planned, workers.len(), plan.eta_seconds);
         let question = format!("{} {planned} of {all} workers, in about {seconds} s?", args.action.as_str());
-        if planned == 0 || !client.console.confirmed(&question)? {
+        if planned == 0 {
+            return verdict(&plan);
+        }
+        if !client.console.confirmed(&question)? {
             return Err(Failure::Declined);
         }
         // Who says yes to a number says yes to just that number.
@@ -87,6 +92,7 @@ async fn wait<O: Clock + Ids>(
     end: Option<u64>,
 ) -> Result<(Command, Answer), Failure> {
     let bar = bar(client.console.is_watched());
+    let mut pause = LOOK_EVERY;
     loop {
         let answer = client.send(Request::get(&["commands", id])).await?;
         let command: Command = answer.read()?;
@@ -107,7 +113,8 @@ async fn wait<O: Clock + Ids>(
                 format!("the command {id} is not done yet: {done} done, {left} waiting, {failed} failed");
             return Err(Failure::Vain(text));
         }
-        client.outside.sleep(LOOK_EVERY).await;
+        client.outside.sleep(pause).await;
+        pause = (pause * 3 / 2).min(SLOWEST);
     }
 }
 

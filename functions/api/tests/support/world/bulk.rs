@@ -19,16 +19,18 @@ impl ports::Buckets for World {
 impl ports::BulkCommands for World {
     async fn accept(&self, command: &BulkCommand, chunks: &[BulkChunk]) -> Result<(), StoreError> {
         let mut state = self.turn().await;
-        if let Some(error) = state.failing_accepts.pop_front() {
-            return Err(error);
-        }
         state.writes += 1;
         state.commands.entry(command.id).or_insert_with(|| (command.clone(), chunks.to_vec()));
-        Ok(())
+        // It was written, and the answer got lost.
+        state.failing_accepts.pop_front().map_or(Ok(()), Err)
     }
 
     async fn command(&self, id: CommandId) -> Result<Option<BulkCommand>, StoreError> {
-        Ok(self.turn().await.commands.get(&id).map(|(command, _)| command.clone()))
+        let mut state = self.turn().await;
+        if let Some(error) = state.failing_commands.pop_front() {
+            return Err(error);
+        }
+        Ok(state.commands.get(&id).map(|(command, _)| command.clone()))
     }
 
     async fn chunks(&self, id: CommandId, from: u32, limit: u32) -> Result<Vec<BulkChunk>, StoreError> {
@@ -48,9 +50,9 @@ impl ports::BulkCommands for World {
         Ok(chunks.into_iter().find(|chunk| !chunk.finished).map(|chunk| (chunk, 1)))
     }
 
-    async fn finish_chunk(&self, id: CommandId, chunk: &BulkChunk) -> Result<(), StoreError> {
+    async fn record_chunk(&self, id: CommandId, chunk: &BulkChunk) -> Result<(), StoreError> {
         if let Some((_, chunks)) = self.write().await.commands.get_mut(&id) {
-            chunks[chunk.number as usize] = BulkChunk { finished: true, ..chunk.clone() };
+            chunks[chunk.number as usize] = chunk.clone();
         }
         Ok(())
     }

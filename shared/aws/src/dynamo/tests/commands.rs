@@ -100,18 +100,21 @@ async fn a_chunk_is_taken_up_with_a_lease_and_a_count() {
 
 #[tokio::test]
 async fn what_is_finished_or_advanced_is_so_once() {
-    let wire = Wire::new([condition_failed(), nothing(), nothing()]);
+    let wire = Wire::new([condition_failed(), nothing(), nothing(), nothing()]);
     let commands = commands(&wire);
-    commands.finish_chunk(id(), &chunk()).await.expect("what was finished first stays");
+    let finished = BulkChunk { finished: true, ..chunk() };
+    commands.record_chunk(id(), &finished).await.expect("what was finished first stays");
+    commands.record_chunk(id(), &chunk()).await.expect("written");
     commands.advance(id(), 4, Some(at(70))).await.expect("answered");
     commands.advance(id(), 5, None).await.expect("answered");
-    let [finish, next, last] = wire.sent().try_into().expect("three");
+    let [finish, part, next, last] = wire.sent().try_into().expect("four");
     assert_eq!(finish.json()["ConditionExpression"], "#finished = :no");
     assert_eq!(
         finish.json()["UpdateExpression"],
         "SET #workers = :workers, #finished = :yes REMOVE #lease_until"
     );
     assert_eq!(finish.json()["ExpressionAttributeValues"][":workers"], chunk_item("refused")["workers"]);
+    assert_eq!(part.json()["UpdateExpression"], "SET #workers = :workers");
     assert_eq!(next.json()["ConditionExpression"], "#next = :from");
     assert_eq!(next.json()["UpdateExpression"], "SET #next = :after, #due_at = :due");
     assert_eq!(next.json()["ExpressionAttributeValues"][":after"], json!({ "N": "5" }));
