@@ -70,18 +70,7 @@ const BODIES: [(Method, &str); 4] = [
 struct Outside(World);
 
 impl Ports for Outside {
-    tests::one_world! {
-        workers: Workers,
-        samples: Samples,
-        idempotency: Idempotency,
-        buckets: Buckets,
-        commands: Commands,
-        compute: Compute,
-        user_data: UserData,
-        bus: Bus,
-        clock: Clock,
-        ids: Ids,
-    }
+    tests::api_ports!();
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {

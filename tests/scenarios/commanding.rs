@@ -2,7 +2,7 @@
 
 use app::bulk::{Planner, tally};
 use app::ports::{BulkCommands, BulkItem, CommandRequested, Ids, Request};
-use domain::{Bulk, BulkOutcome, Command, CommandId, Observed, Refusal, WorkerId};
+use domain::{Bulk, BulkOutcome, BulkRefusal, Command, CommandId, Observed, WorkerId};
 
 use crate::stack::{Stack, operator};
 
@@ -157,7 +157,7 @@ async fn what_somebody_asked_since_stands() {
     let refusal = outcome(workers[1]).refusal.expect("refused");
     assert_eq!(
         (refusal.0, refusal.1.as_str()),
-        (Refusal::Impossible, "the worker has ended; create or import another one")
+        (BulkRefusal::Impossible, "the worker has ended; create or import another one")
     );
     assert_eq!(outcome(workers[2]).outcome, BulkOutcome::Asked);
 }
@@ -176,7 +176,10 @@ async fn a_worker_that_cannot_be_written_is_left_out_in_the_end_and_holds_nobody
     assert!(is_over(&stack, id), "not for ever");
     let items = stack.items(id);
     let because = items[0].refusal.clone().expect("left out");
-    assert_eq!(because, (Refusal::Failed, "its record could not be read or written, 10 times".to_owned()));
+    assert_eq!(
+        because,
+        (BulkRefusal::Failed, "its record could not be read or written, 10 times".to_owned())
+    );
     assert_eq!(stack.with_outcome(id, BulkOutcome::Refused), 2);
 }
 

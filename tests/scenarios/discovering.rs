@@ -66,18 +66,7 @@ impl Stack {
 struct Outside(Arc<World>);
 
 impl Ports for Outside {
-    tests::one_world! {
-        workers: Workers,
-        samples: Samples,
-        idempotency: Idempotency,
-        buckets: Buckets,
-        commands: Commands,
-        compute: Compute,
-        user_data: UserData,
-        bus: Bus,
-        clock: Clock,
-        ids: Ids,
-    }
+    tests::api_ports!();
 }
 
 fn api(world: &Arc<World>) -> Router {

@@ -43,24 +43,7 @@ fn hold(outside: &Outside, law: impl Future<Output = ()>) {
 }
 
 impl Subject for Outside {
-    tests::one_world! {
-        Self;
-        workers: Workers,
-        samples: Samples,
-        sweeps: Sweeps,
-        buckets: Buckets,
-        commands: Commands,
-        idempotency: Idempotency,
-        user_data: UserData,
-        deliveries: Deliveries,
-        compute: Compute,
-        actuator: Actuator,
-        metrics: Metrics,
-        bus: Bus,
-        topic: Topic,
-        clock: Clock,
-        ids: Ids,
-    }
+    tests::lawful_ports!(Self;);
 
     fn account(&self) -> AccountId {
         account()

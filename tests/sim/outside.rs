@@ -268,19 +268,7 @@ impl Ids for Outside {
 }
 
 impl api::Ports for Outside {
-    tests::one_world! {
-        Self;
-        workers: Workers,
-        samples: Samples,
-        idempotency: Idempotency,
-        buckets: Buckets,
-        commands: Commands,
-        compute: Compute,
-        user_data: UserData,
-        bus: Bus,
-        clock: Clock,
-        ids: Ids,
-    }
+    tests::api_ports!(Self;);
 }
 
 impl app::deliver::Ports for Outside {

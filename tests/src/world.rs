@@ -296,6 +296,51 @@ macro_rules! one_world {
     )+};
 }
 
+/// The ports of the API, for [`one_world!`]; with `Self;` likewise.
+#[macro_export]
+macro_rules! api_ports {
+    ($($to:tt)*) => {
+        $crate::one_world! {
+            $($to)*
+            workers: Workers,
+            samples: Samples,
+            idempotency: Idempotency,
+            buckets: Buckets,
+            commands: Commands,
+            compute: Compute,
+            user_data: UserData,
+            bus: Bus,
+            clock: Clock,
+            ids: Ids,
+        }
+    };
+}
+
+/// Every port that has laws, for [`one_world!`]; with `Self;` likewise.
+#[macro_export]
+macro_rules! lawful_ports {
+    ($($to:tt)*) => {
+        $crate::one_world! {
+            $($to)*
+            workers: Workers,
+            samples: Samples,
+            sweeps: Sweeps,
+            buckets: Buckets,
+            commands: Commands,
+            idempotency: Idempotency,
+            user_data: UserData,
+            deliveries: Deliveries,
+            compute: Compute,
+            actuator: Actuator,
+            metrics: Metrics,
+            bus: Bus,
+            topic: Topic,
+            clock: Clock,
+            ids: Ids,
+        }
+    };
+}
+
 /// The settings a fleet has by default.
 ///
 /// # Panics

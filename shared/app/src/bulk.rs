@@ -19,7 +19,7 @@ pub use run::{BulkReport, BulkRunner};
 
 use std::collections::BTreeMap;
 
-use domain::{BulkAnswer, BulkOutcome, Refusal, WorkerId};
+use domain::{BulkAnswer, BulkOutcome, BulkRefusal, WorkerId};
 
 use crate::ports::BulkItem;
 
@@ -33,14 +33,16 @@ pub fn tally<'a>(items: impl IntoIterator<Item = &'a BulkItem>) -> BTreeMap<Bulk
 }
 
 /// What has become of a command for a worker that gave this answer; `None` if there is no such worker.
-fn settled(worker: WorkerId, answer: Option<BulkAnswer>) -> (BulkOutcome, Option<(Refusal, String)>) {
+fn settled(worker: WorkerId, answer: Option<BulkAnswer>) -> (BulkOutcome, Option<(BulkRefusal, String)>) {
     match answer {
         Some(BulkAnswer::Takes(_)) => (BulkOutcome::Asked, None),
         Some(BulkAnswer::Unchanged) => (BulkOutcome::Unchanged, None),
         Some(BulkAnswer::Superseded) => (BulkOutcome::Superseded, None),
         Some(BulkAnswer::Refused(rejection)) => {
-            (BulkOutcome::Refused, Some((Refusal::from(&rejection), rejection.to_string())))
+            (BulkOutcome::Refused, Some((BulkRefusal::from(&rejection), rejection.to_string())))
         }
-        None => (BulkOutcome::Refused, Some((Refusal::NoSuchWorker, format!("there is no worker {worker}")))),
+        None => {
+            (BulkOutcome::Refused, Some((BulkRefusal::NoSuchWorker, format!("there is no worker {worker}"))))
+        }
     }
 }

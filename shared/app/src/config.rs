@@ -85,9 +85,7 @@ impl Config {
     /// # Errors
     /// [`ConfigErrors`] with all that is wrong.
     pub fn parse(variables: &BTreeMap<String, String>) -> Result<Self, ConfigErrors> {
-        let mut reader = Reader::new(variables);
-        let config = Self::read(&mut reader);
-        reader.finish(config)
+        Reader::all(variables, Self::read)
     }
 
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
@@ -184,9 +182,7 @@ impl ApiConfig {
     /// # Errors
     /// [`ConfigErrors`] with all that is wrong.
     pub fn parse(variables: &BTreeMap<String, String>) -> Result<Self, ConfigErrors> {
-        let mut reader = Reader::new(variables);
-        let config = Self::read(&mut reader);
-        reader.finish(config)
+        Reader::all(variables, Self::read)
     }
 
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
@@ -239,9 +235,7 @@ impl CollectConfig {
     /// # Errors
     /// [`ConfigErrors`] with all that is wrong.
     pub fn parse(variables: &BTreeMap<String, String>) -> Result<Self, ConfigErrors> {
-        let mut reader = Reader::new(variables);
-        let config = Self::read(&mut reader);
-        reader.finish(config)
+        Reader::all(variables, Self::read)
     }
 
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
@@ -273,9 +267,7 @@ impl NotifyConfig {
     /// # Errors
     /// [`ConfigErrors`] with all that is wrong.
     pub fn parse(variables: &BTreeMap<String, String>) -> Result<Self, ConfigErrors> {
-        let mut reader = Reader::new(variables);
-        let config = Self::read(&mut reader);
-        reader.finish(config)
+        Reader::all(variables, Self::read)
     }
 
     fn read(reader: &mut Reader<'_>) -> Option<Self> {

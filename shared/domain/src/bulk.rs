@@ -144,7 +144,7 @@ words!(BulkOutcome {
 
 /// Why a worker is left out of a command, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Refusal {
+pub enum BulkRefusal {
     /// There is no such worker.
     NoSuchWorker,
     /// It is held.
@@ -159,7 +159,7 @@ pub enum Refusal {
     Failed,
 }
 
-words!(Refusal {
+words!(BulkRefusal {
     NoSuchWorker => "no-such-worker",
     Held => "held",
     Protected => "protected",
@@ -168,7 +168,7 @@ words!(Refusal {
     Failed => "failed",
 });
 
-impl From<&Rejection> for Refusal {
+impl From<&Rejection> for BulkRefusal {
     fn from(rejection: &Rejection) -> Self {
         match rejection {
             Rejection::Held(_) => Self::Held,

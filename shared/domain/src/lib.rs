@@ -31,7 +31,7 @@ mod worker;
 pub use action::{Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, MAX_ATTEMPTS};
 pub use alert::{Alert, AlertKind};
 pub use bucket::{Admission, Ask, Forecast, Level, Limits, Queued, Rate, Turns};
-pub use bulk::{Bulk, BulkAnswer, BulkKind, BulkOutcome, Progress, Refusal};
+pub use bulk::{Bulk, BulkAnswer, BulkKind, BulkOutcome, BulkRefusal, Progress};
 pub use command::{
     Actor, Command, CreateWorker, Decision, GuardsPatch, ImportWorker, Rejection, SettingsPatch, TagsPatch,
 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use app::ports::{BulkChunk, BulkCommand, BulkCommands, BulkItem};
-use domain::{Actor, Bulk, BulkOutcome, CommandId, Refusal, TagsPatch, Timestamp};
+use domain::{Actor, Bulk, BulkOutcome, BulkRefusal, CommandId, TagsPatch, Timestamp};
 use futures_util::future::join_all;
 
 use crate::{Subject, after};
@@ -27,7 +27,7 @@ fn made(subject: &impl Subject) -> (BulkCommand, Vec<BulkChunk>) {
         set: BTreeMap::from([("team".parse().expect("a key"), "net lab".parse().expect("a value"))]),
         remove: [("owner".parse().expect("a key"))].into(),
     };
-    let refusal = Some((Refusal::NoSuchWorker, "there is no worker \"x\"".to_owned()));
+    let refusal = Some((BulkRefusal::NoSuchWorker, "there is no worker \"x\"".to_owned()));
     let unknown = BulkItem { name: None, refusal, ..item(subject, BulkOutcome::Refused) };
     let chunk = |number, items, finished| BulkChunk { number, items, finished };
     let chunks = vec![
@@ -119,7 +119,7 @@ pub async fn what_was_finished_first_stays(subject: &impl Subject) {
     let (mut chunk, _) = take(subject, command.id, 0, 0).await.expect("free");
     chunk.items[0].outcome = BulkOutcome::Asked;
     chunk.items[1].outcome = BulkOutcome::Refused;
-    chunk.items[1].refusal = Some((Refusal::Held, "the worker is held".to_owned()));
+    chunk.items[1].refusal = Some((BulkRefusal::Held, "the worker is held".to_owned()));
     // So far: whoever takes it up again goes on from there, when the lease is over.
     subject.commands().record_chunk(command.id, &chunk).await.expect("written");
     assert_eq!(chunks(subject, command.id).await[0], chunk);

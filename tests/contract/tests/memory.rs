@@ -9,23 +9,7 @@ use tests::world::{World, account, region};
 struct Memory(World);
 
 impl Subject for Memory {
-    tests::one_world! {
-        workers: Workers,
-        samples: Samples,
-        sweeps: Sweeps,
-        buckets: Buckets,
-        commands: Commands,
-        idempotency: Idempotency,
-        user_data: UserData,
-        deliveries: Deliveries,
-        compute: Compute,
-        actuator: Actuator,
-        metrics: Metrics,
-        bus: Bus,
-        topic: Topic,
-        clock: Clock,
-        ids: Ids,
-    }
+    tests::lawful_ports!();
 
     fn account(&self) -> AccountId {
         account()

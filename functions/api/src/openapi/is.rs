@@ -139,7 +139,7 @@ components! {
     BulkKind: words(domain::BulkKind::ALL, domain::BulkKind::as_str);
     BulkOutcome: words(domain::BulkOutcome::ALL, domain::BulkOutcome::as_str);
     Progress: words(domain::Progress::ALL, domain::Progress::as_str);
-    RefusalCode: words(domain::Refusal::ALL, domain::Refusal::as_str);
+    RefusalCode: words(domain::BulkRefusal::ALL, domain::BulkRefusal::as_str);
     CommandStatus: words(&commands::Standing::ALL, commands::Standing::as_str);
     Origin: json!({ "type": "string", "enum": ["created", "imported"] });
     ProblemType: json!({ "type": "string", "enum": problem_types(Kind::ALL) });

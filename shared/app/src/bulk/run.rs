@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{BulkAnswer, BulkOutcome, CommandId, Refusal, Timestamp, WorkerId};
+use domain::{BulkAnswer, BulkOutcome, BulkRefusal, CommandId, Timestamp, WorkerId};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
@@ -112,12 +112,7 @@ impl<W: Workers, K: Clock, C: BulkCommands, B: Bus> BulkRunner<'_, W, K, C, B> {
     ) -> Result<u32, Error> {
         let open = |item: &&mut BulkItem| item.outcome == BulkOutcome::Planned;
         let ids: Vec<WorkerId> = chunk.items.iter_mut().filter(open).map(|item| item.worker).collect();
-        let mut known: BTreeMap<WorkerId, Stored> = match self.fleet.workers.load_many(&ids).await {
-            Ok(stored) => stored.into_iter().map(|stored| (stored.worker.id(), stored)).collect(),
-            // One record that cannot be read must not keep the others from their turn.
-            Err(StoreError::Corrupt(_)) => BTreeMap::new(),
-            Err(error) => return Err(error.into()),
-        };
+        let mut known = super::load_all(self.fleet.workers, &ids).await?;
         if command.cancelled.is_some() {
             for item in chunk.items.iter_mut().filter(open) {
                 // Somebody may have died after asking.
@@ -140,7 +135,7 @@ impl<W: Workers, K: Clock, C: BulkCommands, B: Bus> BulkRunner<'_, W, K, C, B> {
                     tracing::error!(worker.id = %item.worker, error = &error as &dyn std::error::Error, "left out of a command");
                     let text = format!("its record could not be read or written, {tries} times");
                     item.outcome = BulkOutcome::Refused;
-                    item.refusal = Some((Refusal::Failed, text));
+                    item.refusal = Some((BulkRefusal::Failed, text));
                 }
                 Err(error) => {
                     failed += 1;

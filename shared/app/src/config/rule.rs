@@ -53,15 +53,15 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(variables: &'a BTreeMap<String, String>) -> Self {
-        Self { variables, problems: Vec::new() }
-    }
-
-    /// The result, if there are no problems.
-    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, ConfigErrors> {
-        match value {
-            Some(value) if self.problems.is_empty() => Ok(value),
-            _ => Err(ConfigErrors(self.problems)),
+    /// What `read` makes of the variables, if it meets no problems.
+    pub(super) fn all<T>(
+        variables: &'a BTreeMap<String, String>,
+        read: fn(&mut Self) -> Option<T>,
+    ) -> Result<T, ConfigErrors> {
+        let mut reader = Self { variables, problems: Vec::new() };
+        match read(&mut reader) {
+            Some(value) if reader.problems.is_empty() => Ok(value),
+            _ => Err(ConfigErrors(reader.problems)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Commands for many workers, in the journal: one head, and the workers in chunks.
 
-use domain::{Actor, Bulk, BulkOutcome, CommandId, Name, Refusal, Timestamp, WorkerId};
+use domain::{Actor, Bulk, BulkOutcome, BulkRefusal, CommandId, Name, Timestamp, WorkerId};
 
 use crate::error::StoreError;
 
@@ -44,7 +44,7 @@ pub struct BulkItem {
     /// What has become of the command for it.
     pub outcome: BulkOutcome,
     /// Why it is left out, in a word and for people.
-    pub refusal: Option<(Refusal, String)>,
+    pub refusal: Option<(BulkRefusal, String)>,
 }
 
 /// Workers of one command that are taken up together.

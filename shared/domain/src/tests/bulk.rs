@@ -4,7 +4,7 @@ use super::support::{
     Story, describe, drifted, event, hold, names, operator, patch_tags, protect, release, running, stopped, t,
 };
 use crate::{
-    ActionKind, Ask, Bulk, BulkAnswer, Command, Desired, FailureKind, Level, Observed, Progress, Refusal,
+    ActionKind, Ask, Bulk, BulkAnswer, BulkRefusal, Command, Desired, FailureKind, Level, Observed, Progress,
     Rejection, TagsPatch, Worker,
 };
 
@@ -46,16 +46,16 @@ fn who_is_held_or_protected_is_left_out_and_says_why() {
     let protected = running().asked(protect(true), 0);
     let ended = running().seeing(event(Observed::Terminated, 0));
     for (worker, bulk, why) in [
-        (&held, Bulk::Stop, Refusal::Held),
-        (&protected, Bulk::Terminate, Refusal::Protected),
-        (&ended, Bulk::Start, Refusal::Impossible),
-        (&stopped(), Bulk::Reboot, Refusal::Impossible),
+        (&held, Bulk::Stop, BulkRefusal::Held),
+        (&protected, Bulk::Terminate, BulkRefusal::Protected),
+        (&ended, Bulk::Start, BulkRefusal::Impossible),
+        (&stopped(), Bulk::Reboot, BulkRefusal::Impossible),
     ] {
         let BulkAnswer::Refused(rejection) = answer(worker, &bulk, 1, 2) else { panic!("{bulk:?}") };
-        assert_eq!(Refusal::from(&rejection), why, "{bulk:?}");
+        assert_eq!(BulkRefusal::from(&rejection), why, "{bulk:?}");
     }
     assert!(matches!(answer(&protected, &Bulk::Stop, 1, 2), BulkAnswer::Takes(_)), "it is only kept alive");
-    assert_eq!(Refusal::from(&Rejection::TooManyTags { max: 47 }), Refusal::TooManyTags);
+    assert_eq!(BulkRefusal::from(&Rejection::TooManyTags { max: 47 }), BulkRefusal::TooManyTags);
 }
 
 #[test]

@@ -254,7 +254,7 @@ impl ItemsView {
 
 impl ItemView {
     fn of(item: &BulkItem, progress: Option<Progress>) -> Self {
-        let refusal = |(code, text): &(domain::Refusal, String)| RefusalView {
+        let refusal = |(code, text): &(domain::BulkRefusal, String)| RefusalView {
             code: code.as_str().into(),
             text: text.clone(),
         };

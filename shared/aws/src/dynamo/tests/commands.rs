@@ -2,7 +2,7 @@
 
 use app::error::StoreError;
 use app::ports::{BulkChunk, BulkCommand, BulkCommands, BulkItem};
-use domain::{Actor, Bulk, BulkOutcome, CommandId, Refusal};
+use domain::{Actor, Bulk, BulkOutcome, BulkRefusal, CommandId};
 use serde_json::{Value, json};
 
 use super::{WORKER, at, client, condition_failed, names, nothing, ok, parse, worker};
@@ -36,7 +36,7 @@ fn command() -> BulkCommand {
 }
 
 fn chunk() -> BulkChunk {
-    let refusal = Some((Refusal::Held, "it is held".to_owned()));
+    let refusal = Some((BulkRefusal::Held, "it is held".to_owned()));
     let item = BulkItem { worker: worker(WORKER), name: None, outcome: BulkOutcome::Refused, refusal };
     BulkChunk { number: 0, items: vec![item], finished: false }
 }
