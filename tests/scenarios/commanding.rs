@@ -1,6 +1,6 @@
 //! A command for many workers on its way: once each, at EC2's pace, through crashes, and until it is called off.
 
-use app::bulk::{Planner, tally};
+use app::bulk::{Planner, seek, tally};
 use app::ports::{BulkCommands, BulkItem, CommandRequested, Ids, Request};
 use domain::{Bulk, BulkOutcome, BulkRefusal, Command, CommandId, Observed, WorkerId};
 
@@ -17,7 +17,7 @@ impl Stack {
     /// The same, and the bus loses the request.
     async fn plan_all(&self, bulk: Bulk, workers: &[WorkerId]) -> CommandId {
         let (id, at) = (CommandId::from(self.world.worker_id()), self.world.state().time());
-        let known: Vec<_> = workers.iter().map(|id| (*id, Some(self.world.worker(*id)))).collect();
+        let known = seek(&*self.world, workers).await.expect("read");
         let plan =
             Planner { buckets: &*self.world }.plan(&bulk, &operator(), at, &known).await.expect("planned");
         let (command, chunks) = plan.command(id, bulk, operator(), at);

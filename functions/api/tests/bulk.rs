@@ -80,6 +80,19 @@ async fn a_dry_run_tells_what_would_become_of_each_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_worker_whose_record_cannot_be_read_is_shown_and_is_not_said_to_be_gone() {
+    let (client, running, stopped) = fleet(1).await;
+    client.world.state().unreadable.insert(running[0].parse().expect("an id"));
+    for those in [json!({ "workers": [running[0], stopped] }), json!({ "filter": { "status": "stopped" } })] {
+        let mut body = those;
+        (body["action"], body["dry_run"]) = ("start".into(), true.into());
+        let view = ask(&client, &body).await;
+        let expected = [(running[0].as_str(), "refused", "failed"), (stopped.as_str(), "planned", "")];
+        assert_eq!(outcomes(&view), expected, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn the_estimate_is_of_what_is_left_of_ec2s_buckets() {
     let (client, running, _) = fleet(3).await;
     let now =

@@ -13,7 +13,8 @@ mod follow;
 mod plan;
 mod run;
 
-pub use follow::{follow, load_all};
+use follow::load_all;
+pub use follow::{follow, seek};
 pub use plan::{BulkPlan, Planner};
 pub use run::{BulkReport, BulkRunner};
 
@@ -22,6 +23,28 @@ use std::collections::BTreeMap;
 use domain::{BulkAnswer, BulkOutcome, BulkRefusal, WorkerId};
 
 use crate::ports::BulkItem;
+use crate::record::Stored;
+
+/// A worker that a command is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sought {
+    /// Its record.
+    Known(Box<Stored>),
+    /// There is none.
+    Absent(WorkerId),
+    /// There is one that cannot be read: what it says is not known, and it is not gone.
+    Unreadable(WorkerId),
+}
+
+impl Sought {
+    /// The worker's identity.
+    pub const fn id(&self) -> WorkerId {
+        match self {
+            Self::Known(stored) => stored.worker.id(),
+            Self::Absent(id) | Self::Unreadable(id) => *id,
+        }
+    }
+}
 
 /// How many workers have which outcome.
 pub fn tally<'a>(items: impl IntoIterator<Item = &'a BulkItem>) -> BTreeMap<BulkOutcome, u32> {

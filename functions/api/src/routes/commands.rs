@@ -6,14 +6,13 @@ pub(crate) mod view;
 
 use std::sync::Arc;
 
-use app::bulk::{BulkPlan, Planner, follow, load_all, tally};
+use app::bulk::{BulkPlan, Planner, Sought, follow, seek, tally};
 use app::config::Role;
 use app::error::StoreError;
 use app::ports::{
     BulkChunk, BulkCommand, BulkCommands, BulkItem, Bus, CHUNK_SIZE, Clock, CommandRequested, Request,
     Workers,
 };
-use app::record::Stored;
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::{Actor, Bulk, BulkOutcome, CommandId, Timestamp, WorkerId};
@@ -250,28 +249,29 @@ impl<P: Ports> Api<P> {
     }
 
     /// The workers that are meant, each with its record if it has one.
-    async fn chosen(&self, target: &Target) -> Result<Vec<(WorkerId, Option<Stored>)>, Problem> {
+    async fn chosen(&self, target: &Target) -> Result<Vec<Sought>, Problem> {
         match target {
-            Target::These(ids) => {
-                let mut known = load_all(self.ports.workers(), ids).await?;
-                Ok(ids.iter().map(|id| (*id, known.remove(id))).collect())
-            }
+            Target::These(ids) => Ok(seek(self.ports.workers(), ids).await?),
             Target::Those(filter) => self.matching(filter).await,
         }
     }
 
-    async fn matching(&self, filter: &Filter) -> Result<Vec<(WorkerId, Option<Stored>)>, Problem> {
+    async fn matching(&self, filter: &Filter) -> Result<Vec<Sought>, Problem> {
         let mut found = Vec::new();
+        // Of a worker whose record cannot be read nobody knows whether it is meant: it is shown, and left out.
+        let is_wanted = |sought: &Sought| match sought {
+            Sought::Known(stored) => filter.wants(stored),
+            Sought::Unreadable(_) => true,
+            Sought::Absent(_) => false,
+        };
         let regions = filter.region.as_ref().map_or(self.regions.as_slice(), std::slice::from_ref);
         for region in regions {
             let mut after: Option<String> = None;
             loop {
                 let page = self.ports.workers().watches(region, after.as_deref(), WATCHES).await?;
                 let ids: Vec<WorkerId> = page.items.iter().map(|watch| watch.worker).collect();
-                let mut known = load_all(self.ports.workers(), &ids).await?;
-                let wanted =
-                    ids.iter().filter_map(|id| known.remove(id)).filter(|stored| filter.wants(stored));
-                found.extend(wanted.map(|stored| (stored.worker.id(), Some(stored))));
+                let sought = seek(self.ports.workers(), &ids).await?;
+                found.extend(sought.into_iter().filter(is_wanted));
                 if found.len() > MAX_WORKERS {
                     let mut faults = Faults::default();
                     let detail =

@@ -3,7 +3,7 @@
 mod bulk;
 mod ec2;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use api::Ports;
@@ -18,6 +18,8 @@ use domain::{CommandId, Level, Observed, Region, Timestamp, UserData, WorkerId};
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) workers: BTreeMap<WorkerId, Stored>,
+    /// Workers whose records cannot be read.
+    pub(crate) unreadable: BTreeSet<WorkerId>,
     pub(crate) events: Vec<EventRecord>,
     pub(crate) samples: Vec<Sample>,
     pub(crate) requests: Vec<Request>,
@@ -152,12 +154,16 @@ impl ports::Ids for World {
 
 impl ports::Workers for World {
     async fn load(&self, id: WorkerId) -> Result<Option<Stored>, StoreError> {
+        if self.state().unreadable.contains(&id) {
+            return Err(StoreError::Corrupt("no such form".into()));
+        }
         Ok(self.turn().await.workers.get(&id).cloned())
     }
 
     async fn load_many(&self, ids: &[WorkerId]) -> Result<Vec<Stored>, StoreError> {
         let state = self.turn().await;
-        Ok(ids.iter().rev().filter_map(|id| state.workers.get(id).cloned()).collect())
+        let readable = ids.iter().rev().filter(|id| !state.unreadable.contains(id));
+        Ok(readable.filter_map(|id| state.workers.get(id).cloned()).collect())
     }
 
     async fn save(

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Actor, Bulk, BulkAnswer, BulkOutcome, CommandId, Forecast, Level, Region, Timestamp, Worker, WorkerId,
+    Actor, Bulk, BulkAnswer, BulkOutcome, BulkRefusal, CommandId, Forecast, Level, Region, Timestamp, Worker,
 };
 use jiff::SignedDuration;
 
-use super::settled;
+use super::{Sought, settled};
 use crate::error::StoreError;
 use crate::ports::{BucketKey, Buckets, BulkChunk, BulkCommand, BulkItem, CHUNK_SIZE};
-use crate::record::Stored;
 
 /// How long before the first turn in a chunk it falls due. The poll comes by once a minute and the stream takes a moment; what
 /// waits in the record is never so little that EC2 waits for us.
@@ -81,7 +80,7 @@ impl BulkPlan {
 }
 
 impl<B: Buckets> Planner<'_, B> {
-    /// What the command would do at `at` to these workers, each named once; `None` for those that do not exist.
+    /// What the command would do at `at` to these workers, each named once.
     ///
     /// # Errors
     /// A failed table.
@@ -90,14 +89,17 @@ impl<B: Buckets> Planner<'_, B> {
         bulk: &Bulk,
         by: &Actor,
         at: Timestamp,
-        workers: &[(WorkerId, Option<Stored>)],
+        workers: &[Sought],
     ) -> Result<BulkPlan, StoreError> {
         let mut groups: BTreeMap<Option<BucketKey>, Vec<BulkItem>> = BTreeMap::new();
         let mut others = Vec::new();
         let mut looks: BTreeMap<&Region, u32> = BTreeMap::new();
-        for (id, stored) in workers {
-            let worker = stored.as_ref().map(|stored| &stored.worker);
-            let item = foresee(*id, worker, bulk, by, at);
+        for sought in workers {
+            let worker = match sought {
+                Sought::Known(stored) => Some(&stored.worker),
+                Sought::Absent(_) | Sought::Unreadable(_) => None,
+            };
+            let item = foresee(sought, bulk, by, at);
             match worker.filter(|_| item.outcome == BulkOutcome::Planned) {
                 Some(worker) => {
                     if bulk.action().is_none() {
@@ -142,10 +144,22 @@ fn bucket(worker: &Worker, bulk: &Bulk) -> Option<BucketKey> {
     Some(BucketKey { account, region, action })
 }
 
-fn foresee(id: WorkerId, worker: Option<&Worker>, bulk: &Bulk, by: &Actor, at: Timestamp) -> BulkItem {
-    let (outcome, refusal) = match worker.map(|worker| worker.answer(bulk, at, by.clone(), at)) {
-        Some(BulkAnswer::Takes(_)) => (BulkOutcome::Planned, None),
-        answer => settled(id, answer),
+fn foresee(sought: &Sought, bulk: &Bulk, by: &Actor, at: Timestamp) -> BulkItem {
+    let worker = sought.id();
+    let (name, (outcome, refusal)) = match sought {
+        Sought::Known(stored) => {
+            let outcome = match stored.worker.answer(bulk, at, by.clone(), at) {
+                BulkAnswer::Takes(_) => (BulkOutcome::Planned, None),
+                answer => settled(worker, Some(answer)),
+            };
+            (Some(stored.worker.state().name.clone()), outcome)
+        }
+        Sought::Absent(_) => (None, settled(worker, None)),
+        Sought::Unreadable(_) => {
+            let text =
+                "its record cannot be read, so nobody knows what it would make of it; the fault is logged";
+            (None, (BulkOutcome::Refused, Some((BulkRefusal::Failed, text.to_owned()))))
+        }
     };
-    BulkItem { worker: id, name: worker.map(|worker| worker.state().name.clone()), outcome, refusal }
+    BulkItem { worker, name, outcome, refusal }
 }
