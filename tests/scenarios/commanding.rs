@@ -3,7 +3,10 @@
 use app::bulk::{Planner, seek, tally};
 use app::ports::{BulkCommands, BulkItem, CommandRequested, Ids, Request};
 use domain::{Bulk, BulkOutcome, BulkRefusal, Command, CommandId, Observed, WorkerId};
+use serde_json::json;
+use tests::world::region;
 
+use crate::stack::http::{api, ask};
 use crate::stack::{Stack, operator};
 
 impl Stack {
@@ -214,4 +217,27 @@ async fn a_race_for_a_worker_is_run_again() {
     stack.deliver().await;
     assert_eq!(stack.with_outcome(id, BulkOutcome::Asked), 1);
     assert_eq!(asked(&stack, workers[0], "desired_changed"), 1);
+}
+
+#[tokio::test]
+async fn ten_thousand_workers_are_planned_with_a_hundred_and_ten_reads_and_one_more_is_too_many() {
+    let stack = Stack::default();
+    for _ in 0..10_000 {
+        stack.adopted(Observed::Stopped).await;
+    }
+    stack.world.pass(1);
+    stack.world.state().calls.clear();
+    let api = api(&stack.world, vec![region()]);
+    let body = json!({ "action": "start", "filter": {} });
+    let (status, command) = ask(&api, "POST", "/commands", "all", &body).await;
+    assert_eq!((status, &command["counts"]["planned"]), (202, &json!(10_000)));
+    // The first 997 at once, and two a second from then on.
+    assert_eq!(command["eta_seconds"], 4502);
+    let calls = stack.world.state().calls.clone();
+    let read =
+        ["watches", "load_many", "load", "level", "accept"].map(|call| calls.get(call).copied().unwrap_or(0));
+    assert_eq!(read, [10, 100, 0, 1, 1]);
+    stack.adopted(Observed::Stopped).await;
+    let (status, problem) = ask(&api, "POST", "/commands", "more", &body).await;
+    assert_eq!((status, &problem["errors"][0]["field"]), (422, &json!("filter")));
 }

@@ -3,21 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use api::{Api, Ports, router};
-use app::config::Allowed;
 use app::discover::DiscoverReport;
 use app::ports::Ids;
 use app::record::Stored;
-use aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::Request;
 use collect::{CollectError, Report};
 use domain::{Actor, Details, Event, InstanceId, Observed, Region, Worker, WorkerId};
 use serde_json::{Value, json};
-use tests::world::{World, access, account, region, settings};
-use tower::ServiceExt;
+use tests::world::{World, account, region, settings};
 
+use crate::stack::http::{api as api_in, ask};
 use crate::stack::{Stack, operator};
 
 fn west() -> Region {
@@ -62,45 +57,12 @@ impl Stack {
     }
 }
 
-/// The API before a world.
-struct Outside(Arc<World>);
-
-impl Ports for Outside {
-    tests::api_ports!();
-}
-
 fn api(world: &Arc<World>) -> Router {
     api_in(world, vec![region(), west()])
 }
 
-fn api_in(world: &Arc<World>, regions: Vec<Region>) -> Router {
-    router(Api {
-        ports: Outside(Arc::clone(world)),
-        settings: settings(),
-        regions,
-        account: account(),
-        access: access(),
-        allowed: Allowed::default(),
-        mass_termination: 10,
-    })
-}
-
 async fn import(api: &Router, key: &str, body: &Value) -> Value {
-    let context: ApiGatewayV2httpRequestContext = serde_json::from_value(json!({
-        "requestId": "1", "http": { "method": "POST" },
-        "authorizer": { "iam": { "userArn": "arn:aws:iam::123456789012:user/ann" } },
-    }))
-    .expect("a context");
-    let request = Request::post("/workers/import")
-        .header("idempotency-key", key)
-        .header("content-type", "application/json")
-        .extension(context)
-        .body(Body::from(body.to_string()))
-        .expect("a request");
-    let response = api.clone().oneshot(request).await.expect("infallible");
-    let status = response.status();
-    let bytes = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
-    let json: Value = serde_json::from_slice(&bytes).expect("JSON");
+    let (status, json) = ask(api, "POST", "/workers/import", key, body).await;
     assert_eq!(status, 200, "{json}");
     json
 }

@@ -16,6 +16,7 @@ mod forgetting;
 mod holding;
 mod launching;
 mod measuring;
+mod performed;
 mod polling;
 mod stack;
 mod turns;

@@ -1,6 +1,7 @@
 //! The handlers, wired to one world.
 
 mod accidents;
+pub(crate) mod http;
 mod wire;
 
 use std::collections::BTreeMap;
