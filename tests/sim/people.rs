@@ -182,6 +182,8 @@ impl Inner {
         }
         if !again {
             self.people.people[person].asking = None;
+            // Nothing came of it, or only a look at what would.
+            self.people.many -= usize::from(ask.what == MANY && (400..500).contains(&status));
             // An instance EC2 does not know yet cannot be imported yet.
             let unknown = kind.ends_with("no-such-instance");
             if matches!(status, 400..=405 | 413 | 415) && ask.what != "anything" && !unknown {
@@ -228,7 +230,10 @@ impl Inner {
                     // Who changes their mind does so at once, while the first wish is being carried out.
                     let again = self.chance.hits(400_000);
                     self.people.people[person].busy_with = again.then_some(worker);
-                    if self.chance.hits(25_000) {
+                    if same.is_some() && self.chance.hits(100_000) {
+                        // While what they asked for before is being carried out.
+                        ("anything", "DELETE", format!("/workers/{worker}?forget=true"), Value::Null)
+                    } else if self.chance.hits(25_000) {
                         self.command_many(&alive, &name)
                     } else {
                         self.command(worker, &name)
@@ -247,16 +252,24 @@ impl Inner {
 
     fn begin(&mut self, name: &str) -> (&'static str, &'static str, String, Value) {
         let tags = json!({ "team": "lab" });
-        if let Some(instance) = self.people.strangers.pop() {
-            let live = self.ec2.machines.get(&instance).is_some_and(|machine| {
-                machine.is_live() && matches!(machine.observed(), Observed::Running | Observed::Stopped)
+        let several = self.chance.hits(200_000);
+        let found = self.strangers(if several { 4 } else { 1 });
+        if several && !found.is_empty() {
+            // The one that asked counts already.
+            self.people.begun += found.len() - 1;
+            let ids: Vec<&str> = found.iter().map(InstanceId::as_str).collect();
+            return (
+                "import",
+                "POST",
+                "/workers/import".to_owned(),
+                json!({ "instance_ids": ids, "tags": tags }),
+            );
+        }
+        if let Some(instance) = found.first() {
+            let body = json!({
+                "name": name, "region": "us-east-1", "instance_id": instance.as_str(), "tags": tags,
             });
-            if live {
-                let body = json!({
-                    "name": name, "region": "us-east-1", "instance_id": instance.as_str(), "tags": tags,
-                });
-                return ("import", "POST", "/workers/import".to_owned(), body);
-            }
+            return ("import", "POST", "/workers/import".to_owned(), body);
         }
         let metal = self.chance.hits(100_000);
         let instance_type = if metal { "m5zn.metal" } else { "c5.2xlarge" };
@@ -265,6 +278,18 @@ impl Inner {
             "spec": { "image": "ami-0123456789abcdef0", "instance_type": instance_type },
         });
         ("creation", "POST", "/workers".to_owned(), body)
+    }
+
+    /// So many instances at most that nobody imported yet, and that are still there.
+    fn strangers(&mut self, most: usize) -> Vec<InstanceId> {
+        let left = self.people.strangers.len().saturating_sub(most);
+        let mut found = self.people.strangers.split_off(left);
+        found.retain(|instance| {
+            self.ec2.machines.get(instance).is_some_and(|machine| {
+                machine.is_live() && matches!(machine.observed(), Observed::Running | Observed::Stopped)
+            })
+        });
+        found
     }
 
     /// Something is asked of some workers or of all, or what was asked last is called off.

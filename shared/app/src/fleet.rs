@@ -1,4 +1,4 @@
-//! Commands and observations: load, decide, save. The one place that retries on a lost race.
+//! Commands and observations: load, decide, save; and what to do about a lost race.
 
 use domain::{
     Actor, Command, CreateWorker, Event, Evidence, ImportWorker, Rejection, Settings, Timestamp, Worker,
@@ -11,7 +11,7 @@ use crate::record::Stored;
 
 /// How often a change is tried when others change the same worker. Each round somebody makes progress, so more than
 /// this many losses in a row mean that something is wrong.
-const MAX_ROUNDS: u32 = 6;
+pub(crate) const MAX_ROUNDS: u32 = 6;
 
 /// The use cases that change a worker's record.
 #[derive(Debug)]
@@ -165,13 +165,14 @@ impl<W: Workers, K: Clock> Fleet<'_, W, K> {
         }
     }
 
-    async fn pause(&self, round: u32) -> u32 {
+    /// Waits before the next round, longer each time. Returns its number.
+    pub(crate) async fn pause(&self, round: u32) -> u32 {
         self.clock.sleep(10 << round).await;
         round + 1
     }
 }
 
 /// Somebody else was faster, and trying again on the new state is right.
-fn is_lost_race(error: &Error) -> bool {
+pub(crate) fn is_lost_race(error: &Error) -> bool {
     matches!(error, Error::Store(StoreError::Conflict | StoreError::Contended(_)))
 }

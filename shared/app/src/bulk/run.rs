@@ -7,8 +7,8 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::settled;
-use crate::error::{Error, StoreError};
-use crate::fleet::Fleet;
+use crate::error::Error;
+use crate::fleet::{Fleet, MAX_ROUNDS, is_lost_race};
 use crate::ports::{
     BulkChunk, BulkCommand, BulkCommands, BulkItem, Bus, Clock, CollectionRequested, Request, Workers,
 };
@@ -22,9 +22,6 @@ const LEASE: SignedDuration = SignedDuration::from_secs(90);
 
 /// How often a chunk is taken up before the workers in it that cannot be read or written are left out.
 const MAX_TRIES: u32 = 10;
-
-/// How often a worker is asked when others change it meanwhile.
-const MAX_ROUNDS: u32 = 6;
 
 /// What carrying out needs.
 #[derive(Debug)]
@@ -157,7 +154,8 @@ impl<W: Workers, K: Clock, C: BulkCommands, B: Bus> BulkRunner<'_, W, K, C, B> {
         mut known: Option<Stored>,
     ) -> Result<Option<Stored>, Error> {
         let BulkCommand { bulk, by, at, .. } = command;
-        for round in 0..MAX_ROUNDS {
+        let mut round = 0;
+        loop {
             let stored = match known.take() {
                 Some(stored) => Some(stored),
                 None => self.fleet.workers.load(item.worker).await?,
@@ -173,13 +171,12 @@ impl<W: Workers, K: Clock, C: BulkCommands, B: Bus> BulkRunner<'_, W, K, C, B> {
                     item.outcome = BulkOutcome::Asked;
                     return Ok(Some(changed.stored));
                 }
-                Err(Error::Store(StoreError::Conflict | StoreError::Contended(_))) => {
-                    self.fleet.clock.sleep(10 << round).await;
+                Err(error) if is_lost_race(&error) && round < MAX_ROUNDS => {
+                    round = self.fleet.pause(round).await;
                 }
                 Err(error) => return Err(error),
             }
         }
-        Err(StoreError::Contended("others kept changing the worker".into()).into())
     }
 
     /// Asks for a look at these workers, by region.
