@@ -97,12 +97,42 @@ fn the_parameters_have_the_ranges_of_the_code() {
 }
 
 #[test]
-fn what_cloudformation_lets_through_the_api_starts_with() {
+fn what_cloudformation_lets_through_the_functions_start_with() {
     let template = Template::read();
     let mut faults = Vec::new();
     // Listing something twice is beyond a pattern; each is as it is on its own.
-    for (parameter, variable, texts) in [
+    let starts = |function: &str, variables: &BTreeMap<String, String>| match function {
+        "ApiFunction" => ApiConfig::parse(variables).is_ok(),
+        "CollectFunction" => CollectConfig::parse(variables).is_ok(),
+        other => panic!("{other} has no settings of its own"),
+    };
+    let long = [
+        format!("{}=v", "k".repeat(128)),
+        format!("k={}", "v".repeat(255)),
+        format!("k={}", "v".repeat(256)),
+    ];
+    for (function, parameter, variable, texts) in [
         (
+            "CollectFunction",
+            "DiscoveryTag",
+            "DISCOVERY_TAG",
+            &[
+                "cml=yes",
+                "a key=a value",
+                " =yes",
+                "k= v ",
+                "k=",
+                "k=a=b",
+                "=v",
+                "k",
+                "",
+                &long[0],
+                &long[1],
+                &long[2],
+            ][..],
+        ),
+        (
+            "ApiFunction",
             "ViewerPrincipals",
             "VIEWER_PRINCIPALS",
             &[
@@ -119,16 +149,19 @@ fn what_cloudformation_lets_through_the_api_starts_with() {
             ][..],
         ),
         (
+            "ApiFunction",
             "AllowedInstanceTypes",
             "ALLOWED_INSTANCE_TYPES",
             &["m5zn.metal,c5.*", "u-24tb1.112xlarge", "M5.large", "c5.*,", "c5 .*", &"x".repeat(41)],
         ),
         (
+            "ApiFunction",
             "AllowedImageOwners",
             "ALLOWED_IMAGE_OWNERS",
             &["self,amazon", "210987654321", "me", "1234", "self,"],
         ),
         (
+            "ApiFunction",
             "RoleClaim",
             "ROLE_CLAIM",
             &["cognito:groups", "https://example.com/roles", "two words", &"x".repeat(129)],
@@ -138,11 +171,11 @@ fn what_cloudformation_lets_through_the_api_starts_with() {
             template.section("Parameters")[parameter]["AllowedPattern"].as_str().expect("a pattern");
         let pattern = fancy_regex::Regex::new(pattern).expect("a regular expression");
         for text in texts {
-            let mut variables = default_environment(&template, "ApiFunction");
+            let mut variables = default_environment(&template, function);
             variables.insert("ADMIN_PRINCIPALS".to_owned(), String::new());
             variables.insert(variable.to_owned(), (*text).to_owned());
             let (deployed, starts) =
-                (pattern.is_match(text).expect("a short text"), ApiConfig::parse(&variables).is_ok());
+                (pattern.is_match(text).expect("a short text"), starts(function, &variables));
             if deployed != starts {
                 faults.push(format!("{parameter}={text}: CloudFormation {deployed}, the function {starts}"));
             }

@@ -229,6 +229,34 @@ async fn what_somebody_forgot_does_not_come_back_by_itself() {
 }
 
 #[tokio::test]
+async fn what_was_forgotten_before_it_was_tagged_is_found_again() {
+    let stack = seeking();
+    let instance = tagged(&stack.world, "us-east-1a", &[]);
+    stack.discover().await;
+    // Nothing has come round to its tags yet.
+    let worker = stack.worker_of(&instance);
+    stack.command(worker, domain::Command::Forget).await;
+    assert_eq!(stack.discover().await.imported, 1, "nobody can see that it was forgotten");
+}
+
+#[tokio::test]
+async fn a_run_that_imported_something_says_so_although_its_next_search_fails() {
+    let mut stack = seeking();
+    stack.regions = vec![region()];
+    for _ in 0..600 {
+        tagged(&stack.world, "us-east-1a", &[]);
+    }
+    stack.world.state().searches_left = Some(1);
+    let report = stack.discover().await;
+    assert_eq!((report.imported, report.regions_failed, report.regions_searched), (500, 1, 0));
+    stack.world.state().searches_left = Some(0);
+    assert!(
+        matches!(stack.discovers().await, Err(CollectError::NotSearched(_))),
+        "nothing at all was looked at"
+    );
+}
+
+#[tokio::test]
 async fn a_run_that_is_out_of_time_is_finished_by_the_next_one() {
     let stack = seeking();
     for _ in 0..1_200 {

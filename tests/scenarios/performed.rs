@@ -68,6 +68,15 @@ impl Scene {
                 let body = json!({ "instance_id": instance.as_str(), "region": "us-east-1" });
                 let id = self.ask("POST", "/workers/import", body).await["id"].clone();
                 assert_eq!(self.tag(&instance, WORKER_TAG).map(Value::from), Some(id), "it is adopted");
+
+                let found = self.stack.world.state().launch(Observed::Running);
+                let tags = [("batch".to_owned(), "exam".to_owned())];
+                self.stack.world.state().machines.get_mut(&found).expect("launched").tags.extend(tags);
+                let body = json!({ "find": { "tags": { "batch": "exam" } } });
+                let (status, answer) = ask(&self.api, "POST", "/workers/import", "many", &body).await;
+                assert_eq!((status, &answer["counts"]["imported"]), (200, &json!(1)), "{answer}");
+                self.stack.settle().await;
+                assert!(self.tag(&found, WORKER_TAG).is_some(), "so is what was found");
             }
             "patchWorker" => {
                 self.ask("PATCH", &of(running, ""), json!({ "tags": { "team": "net" } })).await;

@@ -113,6 +113,8 @@ pub struct State {
     pub pauses_after: Option<&'static str>,
     /// How long a call that changes EC2 takes, in milliseconds.
     pub slow: i64,
+    /// How many searches EC2 still answers; `None` for any number.
+    pub searches_left: Option<u32>,
     /// How long a search for instances takes, in milliseconds.
     pub slow_search: i64,
     /// How many saves are still to lose a race.
@@ -167,6 +169,7 @@ impl Default for World {
             dies_after: None,
             pauses_after: None,
             slow: 0,
+            searches_left: None,
             slow_search: 0,
             races: 0,
             meanwhile: VecDeque::new(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use app::discover::{Find, Position, Sought};
-use domain::{AnyTagKey, InstanceId, OutOfRange, Region};
+use domain::{AnyTagKey, InstanceId, OutOfRange, Region, TagValue};
 use serde::Deserialize;
 use serde_json::Number;
 
@@ -19,8 +19,7 @@ pub(crate) const DEFAULT_LIMIT: u32 = 50;
 pub(crate) const MAX_LIMIT: u32 = 100;
 /// The most instances one request names.
 pub(crate) const MAX_NAMED: usize = 100;
-/// The most tags instances are sought by.
-pub(crate) const MAX_TAGS: usize = 10;
+pub(crate) use app::discover::{LONGEST_VALUE, MOST_TAGS as MAX_TAGS};
 
 /// What instances are sought by.
 #[derive(Debug, Default, Deserialize)]
@@ -150,14 +149,20 @@ fn like(faults: &mut Faults, body: &FindBody) -> Option<Sought> {
         return None;
     }
     let image_name = match body.image_name.as_deref() {
-        Some(name) => Some(image_name(faults, "find.image_name", Some(name))?),
+        Some(name) => Some(image_name(faults, "find.image_name", name)?),
         None => None,
     };
     let mut tags = BTreeMap::new();
     for (key, value) in entries {
         let field = format!("find.tags.{key}");
         let key: Option<AnyTagKey> = faults.parse(&field, key);
-        tags.extend(key.zip(faults.parse(&field, value)));
+        let value: Option<TagValue> = faults.parse(&field, value);
+        if value.as_ref().is_some_and(|value| value.as_str().chars().count() > LONGEST_VALUE) {
+            let allowed = format!("at most {LONGEST_VALUE} characters");
+            faults.add(&*field, format!("EC2 seeks values of {allowed}"), Some(allowed));
+            continue;
+        }
+        tags.extend(key.zip(value));
     }
     (tags.len() == entries.len()).then_some(Sought::Like(Find { tags, image_name }))
 }

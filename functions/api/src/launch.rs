@@ -242,8 +242,8 @@ fn groups(faults: &mut Faults, groups: &[String]) -> Vec<String> {
 }
 
 /// The name of an image, with wildcards.
-pub(crate) fn image_name(faults: &mut Faults, field: &str, text: Option<&str>) -> Option<String> {
-    optional(faults, field, text, &IMAGE_NAME)
+pub(crate) fn image_name(faults: &mut Faults, field: &str, text: &str) -> Option<String> {
+    optional(faults, field, Some(text), &IMAGE_NAME)
 }
 
 fn require(faults: &mut Faults, field: &str, text: Option<&str>, format: &Format) -> Option<String> {

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use app::collect::{CollectReport, Collector, Shard};
 use app::discover::{DiscoverReport, Discovery, TagSought};
 use app::error::Error;
-use app::fleet::Fleet;
 use app::import::{Importer, Terms};
 use app::ports::{Clock, CollectionRequested, Compute, Ids, Metrics, Request, Samples, Workers};
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
@@ -104,9 +103,7 @@ where
     let Some(tag) = tag else { return Ok(Report::DiscoveryIsOff) };
     // What somebody has forgotten on purpose does not come back by itself, and nobody is here to say whose an orphan is.
     let terms = Terms { respect_forgotten: true, adopt_orphans: false, ..Terms::default() };
-    let Fleet { workers, clock, settings } = collector.fleet;
-    let fleet = Fleet { workers, clock, settings };
-    let importer = Importer { fleet, account, terms: &terms, by: &Actor::Policy };
+    let importer = Importer { fleet: collector.fleet, account, terms: &terms, by: &Actor::Policy };
     let discovery = Discovery { importer, compute: collector.compute, regions, dry_run: false };
     let report = discovery.run(ids.worker_id(), tag).await.map_err(CollectError::NotSearched)?;
     tracing::info!(report = serde_json::to_string(&report).unwrap_or_default(), "discovered");

@@ -19,8 +19,13 @@ use crate::ports::{Answered, Clock, Compute, InstanceKey, InstanceQuery, Page, W
 
 pub use scheduled::{DiscoverReport, TagSought};
 
-/// The images one name may stand for: EC2 takes at most 200 values in the filters of a search (EC2 user guide, "Filtering").
-pub const MOST_IMAGES: usize = 200;
+/// The tags instances are sought by at most.
+pub const MOST_TAGS: usize = 10;
+/// The images one name may stand for. EC2 takes at most 200 values in all filters of a call together (EC2 user guide,
+/// "Filtering"), and beside the images there are the tags and the four states of what does not end.
+pub const MOST_IMAGES: usize = 200 - MOST_TAGS - 4;
+/// The longest value a filter of EC2 takes, in characters: one less than a tag may have.
+pub const LONGEST_VALUE: usize = 255;
 /// EC2 gives no fewer instances a page (EC2 API reference, "`DescribeInstances`").
 const LEAST_PAGE: u32 = 5;
 /// How many searches one page makes at most; those that find nothing count, too.
@@ -97,7 +102,7 @@ pub enum DiscoverError {
     /// The position is not one of this discovery's, or EC2 does not know it any more.
     #[error("the position is not one of this discovery's")]
     BadPosition,
-    /// EC2 or a table failed before anything was done.
+    /// EC2 or a table failed.
     #[error("nothing could be looked for")]
     Failed(#[from] Error),
 }
@@ -185,15 +190,14 @@ impl<W: Workers, K: Clock, C: Compute> Discovery<'_, W, K, C> {
             .map(|region| async move {
                 let at = clock.now();
                 let answer = self.compute.describe(&region, ids).await;
-                (region, at, answer)
+                (region, at, clock.now(), answer)
             })
             .buffered(AT_ONCE)
             .collect()
             .await;
-        let seen_at = clock.now();
         let (mut seen, mut unknown, mut failure) = (BTreeMap::new(), BTreeMap::new(), None);
         let mut asked = 0;
-        for (region, at, answer) in answers {
+        for (region, at, seen_at, answer) in answers {
             match answer {
                 Ok(Answered { found, unknown: ids }) => {
                     asked += 1;

@@ -60,7 +60,7 @@ pub struct Sight {
 pub enum Taken {
     /// It has a new worker, from this try or an earlier one of the same request.
     Imported(Box<Stored>),
-    /// It would get a worker of this name. Nothing was written.
+    /// It would get a worker of this name, or of its id if another worker has that name by then. Nothing was written.
     WouldImport(Name),
     /// It has a worker already.
     Known(WorkerId),

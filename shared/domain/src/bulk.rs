@@ -149,13 +149,13 @@ pub enum BulkRefusal {
     NoSuchWorker,
     /// It is held.
     Held,
-    /// It is protected, and was not named.
+    /// It is protected.
     Protected,
     /// The command makes no sense for it as it is.
     Impossible,
     /// It would have too many tags.
     TooManyTags,
-    /// Its record could not be read or written, time and again.
+    /// Its record could not be read or written.
     Failed,
 }
 

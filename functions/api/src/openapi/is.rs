@@ -66,7 +66,7 @@ components! {
     SoughtTags: json!({
         "type": "object", "description": "Tags that an instance carries, all of them, with exactly these values",
         "propertyNames": limited(128, text(&format!("^{TAG_CHAR}+$"), rule::<domain::AnyTagKey>())),
-        "additionalProperties": tag_value(), "maxProperties": discovery::MAX_TAGS,
+        "additionalProperties": text_of_tag(discovery::LONGEST_VALUE), "maxProperties": discovery::MAX_TAGS,
     });
     Regions: json!({
         "type": "array", "items": { "$ref": "#/components/schemas/Region" }, "minItems": 1,
@@ -191,7 +191,12 @@ fn tag_key() -> Value {
 }
 
 fn tag_value() -> Value {
-    limited(256, text(&format!("^{TAG_CHAR}*$"), "At most 256 letters, digits, spaces or _.:/=+-@"))
+    text_of_tag(256)
+}
+
+fn text_of_tag(longest: usize) -> Value {
+    let description = format!("At most {longest} letters, digits, spaces or _.:/=+-@");
+    limited(longest, text(&format!("^{TAG_CHAR}*$"), &description))
 }
 
 fn number(min: u32, max: u32, description: &str) -> Value {

@@ -344,7 +344,8 @@ impl ItemJson {
                 (Outcome::Refused, &mut counts.refused)
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "instance not imported");
+                let instance = item.instance.as_str();
+                tracing::warn!(instance, error = &error as &dyn std::error::Error, "instance not imported");
                 reason = Some(ReasonJson::from(&Problem::from(error)));
                 (Outcome::Failed, &mut counts.failed)
             }

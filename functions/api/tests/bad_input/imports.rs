@@ -37,6 +37,8 @@ pub(crate) fn imports_of_many_that_are_not_allowed() -> Vec<Case> {
         bad(r#"{"find":{}}"#).names("find", "tags, image_name or both"),
         bad(r#"{"find":{"tags":{}}}"#).names("find", "tags, image_name or both"),
         bad(r#"{"find":{"tags":{"a":"b*"}}}"#).names("find.tags.a", "at most 256"),
+        bad(&format!(r#"{{"find":{{"tags":{{"a":"{}"}}}}}}"#, "b".repeat(256)))
+            .names("find.tags.a", "at most 255"),
         bad(r#"{"find":{"tags":{"a?":"b"}}}"#).names("find.tags.a?", "1 to 128"),
         bad(&format!(r#"{{"find":{{"tags":{{"a":""{many}}}}}}}"#)).names("find.tags", "at most 10"),
         bad(r#"{"find":{"image_name":"*"}}"#).names("find.image_name", "3 at least"),

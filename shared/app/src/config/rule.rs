@@ -153,12 +153,13 @@ impl<'a> Reader<'a> {
         let Some(text) = self.variables.get(variable) else {
             return self.refuse(variable, "is not set; it may be empty".to_owned());
         };
-        match text.trim() {
-            "" => Some(None),
-            text => match text.parse() {
-                Ok(value) => Some(Some(value)),
-                Err(error) => self.refuse(variable, error.to_string()),
-            },
+        if text.trim().is_empty() {
+            return Some(None);
+        }
+        // As it is: a blank may be part of it.
+        match text.parse() {
+            Ok(value) => Some(Some(value)),
+            Err(error) => self.refuse(variable, error.to_string()),
         }
     }
 

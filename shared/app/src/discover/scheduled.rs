@@ -8,7 +8,7 @@ use domain::{AnyTagKey, TagValue, WorkerId};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use super::{DiscoverError, Discovery, Find, Item, Place};
+use super::{DiscoverError, Discovery, Find, Item, LONGEST_VALUE, Place};
 use crate::error::Error;
 use crate::import::Taken;
 use crate::ports::{Clock, Compute, Workers};
@@ -35,7 +35,7 @@ pub struct NotATag;
 
 impl fmt::Display for NotATag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("must be a tag as key=value: a key of 1 to 128 and a value of at most 256 letters, digits, spaces or _.:/+-@, the value also with =")
+        f.write_str("must be a tag as key=value: a key of 1 to 128 and a value of at most 255 letters, digits, spaces or _.:/+-@, the value also with =")
     }
 }
 
@@ -44,7 +44,11 @@ impl FromStr for TagSought {
 
     fn from_str(text: &str) -> Result<Self, NotATag> {
         let (key, value) = text.split_once('=').ok_or(NotATag)?;
-        Ok(Self { key: key.parse().map_err(|_| NotATag)?, value: value.parse().map_err(|_| NotATag)? })
+        let value: TagValue = value.parse().map_err(|_| NotATag)?;
+        if value.as_str().chars().count() > LONGEST_VALUE {
+            return Err(NotATag);
+        }
+        Ok(Self { key: key.parse().map_err(|_| NotATag)?, value })
     }
 }
 
@@ -106,7 +110,7 @@ impl<W: Workers, K: Clock, C: Compute> Discovery<'_, W, K, C> {
         said.log();
         match last_error {
             Some(DiscoverError::Failed(error))
-                if report.regions_searched + report.regions_unfinished == 0 =>
+                if report.regions_searched + report.regions_unfinished == 0 && report.looked_at() == 0 =>
             {
                 Err(error)
             }
@@ -116,6 +120,10 @@ impl<W: Workers, K: Clock, C: Compute> Discovery<'_, W, K, C> {
 }
 
 impl DiscoverReport {
+    fn looked_at(&self) -> u32 {
+        self.imported + self.known + self.failed + self.refused.values().sum::<u32>()
+    }
+
     fn count(&mut self, item: &Item, said: &mut Said) {
         let instance = item.instance.to_string();
         match &item.outcome {

@@ -90,7 +90,7 @@ pub enum WantedImage {
 pub struct InstanceQuery {
     /// Tags that they carry, all of them, with exactly these values.
     pub tags: BTreeMap<AnyTagKey, TagValue>,
-    /// The images they were launched from, at most 200; empty for any.
+    /// The images they were launched from, at most [`crate::discover::MOST_IMAGES`]; empty for any.
     pub images: Vec<String>,
 }
 

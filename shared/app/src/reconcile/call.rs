@@ -240,14 +240,14 @@ fn names(message: &str, id: &str) -> bool {
     message.match_indices(id).any(|(at, _)| message.get(at + id.len()..).is_some_and(ends))
 }
 
-/// What is told of those for whom no further call was made: the call that failed may have been carried out, or it was refused
-/// because of somebody else, and they are not to blame.
 /// The failure of the call that named a worker before, if that call may have been carried out: nothing that happens later
 /// makes it undone.
 fn open_or(failed: Option<&Failure>, since: Failure) -> Failure {
     failed.filter(|failed| failed.kind.is_open()).cloned().unwrap_or(since)
 }
 
+/// What is told of those for whom no further call was made: the call that failed may have been carried out, or it was refused
+/// because of somebody else, and they are not to blame.
 fn not_asked(failed: Failure) -> Failure {
     if failed.kind.is_open() {
         return failed;

@@ -10,7 +10,11 @@ use wildmatch::WildMatch;
 use super::{Ami, World, broken};
 
 impl Compute for World {
-    async fn statuses(&self, _: &Region, ids: &[InstanceId]) -> Result<Answered<InstanceStatus>, CallError> {
+    async fn statuses(
+        &self,
+        region: &Region,
+        ids: &[InstanceId],
+    ) -> Result<Answered<InstanceStatus>, CallError> {
         let mut state = self.state();
         if !state.call("statuses") || state.is_dark(ids) {
             return Err(broken("statuses"));
@@ -18,7 +22,7 @@ impl Compute for World {
         let mut answer = Answered { found: Vec::new(), unknown: Vec::new() };
         for id in ids.iter().collect::<BTreeSet<_>>() {
             state.settle(id);
-            match state.seen(id) {
+            match state.seen(id).filter(|machine| machine.is_in(region)) {
                 Some(machine) => answer.found.push(InstanceStatus {
                     instance: id.clone(),
                     observed: machine.observed,
@@ -33,14 +37,14 @@ impl Compute for World {
         Ok(answer)
     }
 
-    async fn describe(&self, _: &Region, ids: &[InstanceId]) -> Result<Answered<Instance>, CallError> {
+    async fn describe(&self, region: &Region, ids: &[InstanceId]) -> Result<Answered<Instance>, CallError> {
         let mut state = self.state();
         if !state.call("describe") || state.is_dark(ids) {
             return Err(broken("describe"));
         }
         let mut answer = Answered { found: Vec::new(), unknown: Vec::new() };
         for id in ids.iter().collect::<BTreeSet<_>>() {
-            match state.seen(id) {
+            match state.seen(id).filter(|machine| machine.is_in(region)) {
                 Some(machine) => answer.found.push(machine.describe(id)),
                 None => answer.unknown.push(id.clone()),
             }
@@ -98,6 +102,10 @@ impl Compute for World {
     ) -> Result<Option<Page<Instance>>, CallError> {
         let mut state = self.state();
         state.now += state.slow_search;
+        if state.searches_left == Some(0) {
+            return Err(broken("search"));
+        }
+        state.searches_left = state.searches_left.map(|left| left - 1);
         // Without ids it is a question to the whole region.
         let dark = state.dark.iter().any(|zone| zone.as_str().starts_with(region.as_str()));
         if !state.call("search") || dark {
