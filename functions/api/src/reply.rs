@@ -5,10 +5,11 @@ use app::record::Stored;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use domain::{Settings, Timestamp};
+use domain::{CommandId, Settings, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::problem::{Kind, Problem};
+use crate::routes::commands::view::CommandView;
 use crate::view::WorkerView;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -17,11 +18,23 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 #[derive(Debug, Clone)]
 pub(crate) struct Subject(pub(crate) String);
 
-/// The members of a worker's JSON that headers repeat.
+/// The members of a worker's or a command's JSON that headers repeat.
 #[derive(Debug, Deserialize)]
 struct Marks {
     id: String,
-    version: u64,
+    /// A command has none.
+    version: Option<u64>,
+}
+
+impl Marks {
+    /// Where to find what an answer with this status has begun.
+    fn location(&self, status: StatusCode) -> Option<String> {
+        match (self.version, status) {
+            (Some(_), StatusCode::CREATED) => Some(format!("/workers/{}", self.id)),
+            (None, StatusCode::ACCEPTED) => Some(format!("/commands/{}", self.id)),
+            _ => None,
+        }
+    }
 }
 
 /// A successful answer.
@@ -49,8 +62,15 @@ impl Reply {
         settings: &Settings,
         now: Timestamp,
     ) -> Result<Self, Problem> {
-        let marks = Marks { id: stored.worker.id().to_string(), version: stored.version };
+        let marks = Marks { id: stored.worker.id().to_string(), version: Some(stored.version) };
         let reply = Self::json(status, &WorkerView::of(stored, settings, now))?;
+        Ok(Self { marks: Some(marks), ..reply })
+    }
+
+    /// A command for many workers that was accepted.
+    pub(crate) fn accepted(id: CommandId, view: &CommandView) -> Result<Self, Problem> {
+        let marks = Marks { id: id.to_string(), version: None };
+        let reply = Self::json(StatusCode::ACCEPTED, view)?;
         Ok(Self { marks: Some(marks), ..reply })
     }
 
@@ -80,13 +100,14 @@ impl IntoResponse for Reply {
         if self.replayed {
             headers.insert(REPLAYED, HeaderValue::from_static("true"));
         }
-        if let Some(Marks { id, version }) = self.marks {
-            headers.extend(HeaderValue::from_str(&format!("\"{version}\"")).map(|value| (ETAG, value)));
-            if self.status == StatusCode::CREATED {
-                let location = HeaderValue::from_str(&format!("/workers/{id}"));
-                headers.extend(location.map(|value| (LOCATION, value)));
+        if let Some(marks) = self.marks {
+            let value = |text: String| HeaderValue::from_str(&text).ok();
+            let etag = marks.version.and_then(|version| value(format!("\"{version}\"")));
+            headers.extend(etag.map(|etag| (ETAG, etag)));
+            headers.extend(marks.location(self.status).and_then(value).map(|location| (LOCATION, location)));
+            if marks.version.is_some() {
+                response.extensions_mut().insert(Subject(marks.id));
             }
-            response.extensions_mut().insert(Subject(id));
         }
         response
     }

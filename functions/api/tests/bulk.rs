@@ -231,6 +231,10 @@ async fn a_request_that_is_repeated_is_one_command() {
     let first = keyed.json("POST", "/commands", &body).await;
     let again = keyed.json("POST", "/commands", &body).await;
     assert_eq!((first.json(), again.header("idempotency-replayed")), (again.json(), "true"));
+    for answer in [&first, &again] {
+        assert_eq!(answer.header("location"), format!("/commands/{}", first.id()));
+        assert_eq!(client.get(answer.header("location")).await.id(), first.id());
+    }
     assert_eq!(client.world.state().commands.len(), 1);
     // The table took it and could not say so: the next try finds it, whatever it is for by now.
     client.world.state().failing_accepts.push_back(StoreError::Unavailable("lost".into()));

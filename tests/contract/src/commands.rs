@@ -162,6 +162,9 @@ pub async fn a_command_is_called_off_once_and_only_while_something_is_left(subje
     assert_eq!(found(subject, command.id).await, cancelled);
     assert!(!cancel(command.id, after(at, 1), &other).await);
     assert_eq!(found(subject, command.id).await, cancelled);
+    subject.commands().advance(command.id, 0, Some(after(at, 500))).await.expect("answered");
+    let on_with_it = BulkCommand { next: 1, ..cancelled };
+    assert_eq!(found(subject, command.id).await, on_with_it, "nothing of it waits any more");
 
     let (done, _) = accepted(subject).await;
     subject.commands().advance(done.id, 0, None).await.expect("answered");

@@ -105,7 +105,7 @@ impl BulkCommands for World {
             }
             if let Some(command) = state.commands.get_mut(&id).filter(|command| command.next == from) {
                 command.next += 1;
-                command.due = due;
+                command.due = due.map(|due| command.cancelled.as_ref().map_or(due, |(at, _)| *at));
             }
         }
         self.survive("advance").await;

@@ -164,15 +164,18 @@ impl Operation {
             let mut names = vec!["X-Request-Id", "Cache-Control"];
             let content = &mut response["content"]["application/json"];
             let shown = content["schema"]["$ref"].as_str().and_then(|schema| schema.rsplit('/').next());
+            let begins = status == "201" || (status == "202" && shown == Some("Command"));
             if let Some(shown) = shown.filter(|shown| ["Worker", "Discovered"].contains(shown)) {
                 if shown == "Worker" {
                     names.push("ETag");
                 }
-                let example = format!("#/components/examples/{shown}");
-                content["examples"] = json!({ shown.to_lowercase(): { "$ref": example } });
+                let (name, example) = (shown.to_lowercase(), format!("#/components/examples/{shown}"));
+                content["examples"] = json!({ name: { "$ref": example } });
             }
             if status == "201" {
                 response["links"] = links();
+            }
+            if begins {
                 names.push("Location");
             }
             if self.takes != Takes::Nothing {
@@ -284,7 +287,7 @@ pub(super) fn headers() -> Value {
         "X-Request-Id": header("Under which the request is in every log", text()),
         "Cache-Control": header("Whether an answer may be kept", text()),
         "ETag": header("The worker's version, for If-Match", is::etag()),
-        "Location": header("The path of the new worker", text()),
+        "Location": header("The path of the new worker or command", text()),
         "Idempotency-Replayed": header(
             "The answer is that of an earlier request with the same key",
             json!({ "type": "string", "const": "true" })

@@ -98,7 +98,7 @@ pub(crate) async fn create<P: Ports>(
         let next = (command.chunks > 1).then(|| query(id).cursor(Position { chunk: 1, skip: 0 }));
         let tally = tally(chunks.iter().flat_map(|chunk| &chunk.items));
         let view = CommandView::of(&command, api.ports.clock().now(), &tally, Shown::First(&first, next));
-        Reply::json(StatusCode::ACCEPTED, &view)
+        Reply::accepted(id, &view)
     })
     .await
 }

@@ -95,8 +95,7 @@ impl<W: Workers, K: Clock, C: BulkCommands, B: Bus> BulkRunner<'_, W, K, C, B> {
             }
         }
         let after = usize::try_from(number).unwrap_or(usize::MAX).saturating_add(1);
-        let due = |due: &Timestamp| if command.cancelled.is_some() { now } else { *due };
-        self.commands.advance(id, number, command.dues.get(after).map(due)).await?;
+        self.commands.advance(id, number, command.dues.get(after).copied()).await?;
         Ok(true)
     }
 

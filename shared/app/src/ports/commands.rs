@@ -95,8 +95,8 @@ pub trait BulkCommands: Sync {
         chunk: &BulkChunk,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Chunk `from` is finished, and the next one falls due then; `None` if it was the last. Nothing happens if `from` is
-    /// not the next one any more.
+    /// Chunk `from` is finished, and the next one falls due then, or is due already if the command was called off; `None` if
+    /// it was the last. Nothing happens if `from` is not the next one any more.
     fn advance(
         &self,
         id: CommandId,

@@ -215,7 +215,8 @@ impl BulkCommands for DynamoCommands {
         let mut values = vec![(":from", number(from)), (":after", number(from.saturating_add(1)))];
         values.extend(due.map(|due| (":due", number(due.as_millisecond()))));
         let update = match due {
-            Some(_) => "SET #next = :after, #due_at = :due",
+            // What was called off is due since then.
+            Some(_) => "SET #next = :after, #due_at = if_not_exists(#cancelled_at, :due)",
             None => "SET #next = :after REMOVE #due, #due_at",
         };
         let change = Change { update, given: "#next = :from", values, returning: ReturnValue::None };
