@@ -107,7 +107,7 @@ mutants: rust ## whether the simulator notices each mutant of tests/sim/mutants.
 .PHONY: openapi
 openapi: ARCH = $(HOST_ARCH)
 openapi: rust tools ## the deployed API against its openapi.json: requests that schemathesis makes up, on a local cloud of its own
-	@$(CLOUD) --name openapi --ports free run -- $(MAKE) openapi-on-this-cloud
+	@$(CLOUD) --name openapi --ports free run --sample -- $(MAKE) openapi-on-this-cloud
 
 # What `openapi` runs while its cloud is up, for two minutes; see infra/local/schemathesis.toml. It leaves its notes where it runs.
 .PHONY: openapi-on-this-cloud

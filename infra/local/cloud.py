@@ -101,6 +101,7 @@ def main():
     logs.add_argument("function")
     logs.add_argument("--once", action="store_true")
     run = commands.add_parser("run", help="run a command against a fresh cloud, which is stopped afterwards")
+    run.add_argument("--sample", action="store_true", help="with the small fleet that `up` starts")
     run.add_argument("argv", nargs=argparse.REMAINDER)
     args = parser.parse_args()
     # The command that a cloud is made for listens here, if it wants to hear of its workers.
@@ -123,7 +124,7 @@ def main():
             argv = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
             cloud.down(quiet=True)
             try:
-                state = cloud.up(seed=False)
+                state = cloud.up(seed=args.sample)
                 return subprocess.run(argv, cwd=ROOT, env={**testbed.variables(cloud, state), **testbed.laws(cloud, state)}).returncode
             finally:
                 cloud.down()
