@@ -35,8 +35,8 @@ async fn help_tells_the_commands_and_the_exit_codes() {
           bulk         Do one thing to many workers
           bulk-status  Show how far a bulk command has got
           bulk-cancel  Keep a bulk command from going on; what EC2 was asked for stays
-          completions  Print the completions for a shell
           openapi      Print the API's own description, OpenAPI 3.1
+          completions  Print the completions for a shell
           help         Print this message or the help of the given subcommand(s)
 
         Options:
@@ -55,7 +55,7 @@ async fn help_tells_the_commands_and_the_exit_codes() {
                   [default: table]
 
               --timeout <SECONDS>
-                  When to give up: trying a request (60 at most), or waiting for what it leads to (never, if not said)
+                  When to give up: trying a request (after 60 at most), or waiting in watch, events --follow and bulk (never, if not said)
 
           -v, --verbose
                   Say each request on the error output; never who asks
@@ -70,16 +70,20 @@ async fn help_tells_the_commands_and_the_exit_codes() {
         requests are signed for the region in the address, or else for that of AWS_REGION or AWS_DEFAULT_REGION.
 
         Where the output is no terminal there are no colours, no questions, no progress and no headings, and columns are parted by tabs.
-        Errors are one line on the error output; with --output json they are the API's problem as JSON. NO_COLOR is honoured.
+        Where the error output is none there are no questions and no progress either, and where the input is none there are no questions.
+        Errors are one line on the error output (more if the command line is not valid); with --output json they are the API's problem as
+        JSON. NO_COLOR is honoured.
 
         Exit codes:
           0  done
-          1  failed: no answer, a fault of the API, or nothing was done because you said no
+          1  failed: no answer, a fault of the API, not now (429 and the like), a wrong address (any other 404), a file that cannot be
+             read, or nothing was done because you said no
           2  the command line is not valid
-          3  refused: the request is not allowed as it is, or not now (400, 409, 412, 422 ...)
-          4  there is no such worker or command (404)
+          3  refused: the request is not allowed as it is, or not as things are (400, 409, 412, 422 ...)
+          4  there is no such worker, command or instance (404)
           5  not logged in, or not allowed (401, 403)
-          6  in vain: watch --until did not get there, or not all of a bulk or import came about
+          6  in vain: watch --until did not get there, or not all of an import or bulk came about: something was refused or failed, and
+             of a bulk also superseded or cancelled
     "#]].assert_eq(&help);
 }
 
