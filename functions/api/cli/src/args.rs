@@ -19,19 +19,19 @@ requests are signed for the region in the address, or else for that of AWS_REGIO
 
 Where the output is no terminal there are no colours, no questions, no progress and no headings, and columns are parted by tabs.
 Where the error output is none there are no questions and no progress either, and where the input is none there are no questions.
-Errors are one line on the error output (more if the command line is not valid); with --output json they are the API's problem as
-JSON. NO_COLOR is honoured.
+Errors are one line on the error output, with --output json a problem as the API has them; a command line that cannot be read is told
+in several lines, and not as JSON. NO_COLOR is honoured.
 
 Exit codes:
-  0  done
+  0  done; also when the time for watch without --until, or for events --follow, is over
   1  failed: no answer, a fault of the API, not now (429 and the like), a wrong address (any other 404), a file that cannot be
      read, or nothing was done because you said no
   2  the command line is not valid
   3  refused: the request is not allowed as it is, or not as things are (400, 409, 412, 422 ...)
   4  there is no such worker, command or instance (404)
   5  not logged in, or not allowed (401, 403)
-  6  in vain: watch --until did not get there, or not all of an import or bulk came about: something was refused or failed, and
-     of a bulk also superseded or cancelled";
+  6  in vain: watch --until did not get there, bulk was not done in time, or not all of an import or bulk came about: something
+     was refused or failed, and of a bulk also superseded or cancelled";
 
 /// The command line of a fleet of CML workers on EC2.
 #[derive(Debug, Parser)]

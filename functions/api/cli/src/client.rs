@@ -219,7 +219,7 @@ impl<'a, O: Clock + Ids> Client<'a, O> {
             // It would be the same request again. What is wrong is told without what it stands in, which may be a token.
             Err(error) if error.is_builder() => {
                 let text = format!(
-                    "the request cannot be made: {}; see what it is about, the address, CML_FLEET_TOKEN and AWS_*",
+                    "the request cannot be made: {}; see the address, what is named, CML_FLEET_TOKEN and AWS_*",
                     cause(&error)
                 );
                 return Err(Failure::Usage(text));

@@ -80,6 +80,21 @@ async fn a_command_is_waited_for_from_when_it_was_accepted_and_no_longer_than_wa
 }
 
 #[tokio::test]
+async fn a_command_whose_workers_cannot_be_shown_is_waited_for_all_the_same() {
+    let fleet = Fleet::new().await;
+    let mut accepted = command(&json!("c"), "running", [0, 0, 0]);
+    accepted["items"] = json!([]);
+    accepted["next"] = json!("b");
+    fleet.will_answer("POST /commands", 202, &[], &accepted);
+    let line = "GET /commands/c/workers?limit=100";
+    fleet.will_answer(line, 500, &[], &json!({ "message": "Internal Server Error" }));
+    fleet.will_answer("GET /commands/c", 200, &[], &command(&json!("c"), "done", [0, 1, 0]));
+    let ran = fleet.run(&["bulk", "stop", "--all", "--timeout", "60"]).await;
+    assert_eq!((ran.code, ran.out.starts_with("command\tc\n")), (0, true), "{}", ran.out);
+    assert_eq!(ran.err, "cml-fleet: the answer was 500: Internal Server Error\n");
+}
+
+#[tokio::test]
 async fn a_command_goes_on_being_waited_for_while_the_api_is_away() {
     let fleet = Fleet::new().await;
     fleet.will_answer("POST /commands", 202, &[], &command(&json!("c"), "running", [0, 0, 0]));

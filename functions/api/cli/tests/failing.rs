@@ -185,6 +185,9 @@ async fn what_cannot_be_sent_is_told_at_once_and_without_what_is_secret() {
         assert_eq!((ran.code, ran.err.contains("the request cannot be made")), (2, true), "{}", ran.err);
         assert!(!ran.err.contains("hidden"), "{}", ran.err);
     }
+    let person = Person::default();
+    let ran = fleet.run_by(&person, &["list", "--name", &"a".repeat(70_000)]).await;
+    assert_eq!((ran.code, ran.err.contains("the request cannot be made")), (2, true), "{}", ran.err);
     assert_eq!((fleet.seen().len(), person.outside.slept().len()), (0, 0));
 }
 

@@ -157,6 +157,6 @@ async fn an_api_that_was_never_there_is_not_waited_for() {
     let fleet = Fleet::new().await;
     let id = fleet.worker("lab-1").await;
     fleet.will_be_away(&format!("GET /workers/{id}"), 40);
-    let ran = fleet.run(&["watch", &id]).await;
+    let ran = fleet.run(&["watch", &id, "--timeout", "600"]).await;
     assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{}", ran.err);
 }

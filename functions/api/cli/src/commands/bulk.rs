@@ -64,7 +64,7 @@ pub(super) async fn bulk<O: Clock + Ids>(
     let command: Command = answer.read()?;
     let Some(id) = command.id.clone() else { return show(client, &command, &answer, output) };
     if output == Output::Table && !asks {
-        tell(client, &id, &command).await?;
+        beside(client, tell(client, &id, &command).await)?;
     }
     if args.detach {
         match output {
@@ -81,13 +81,21 @@ pub(super) async fn bulk<O: Clock + Ids>(
     show(client, &last, &answer, output)?;
     let verdict = amiss::verdict(&last);
     if verdict.is_err() && output == Output::Table {
-        match tell_amiss(client, &id).await {
-            // How it ended is known all the same.
-            Err(failure) if !matches!(failure, Failure::Closed) => failure.tell(client.console, output),
-            told => told?,
-        }
+        beside(client, tell_amiss(client, &id).await)?;
     }
     verdict
+}
+
+/// What is only shown beside may fail: that is said, and it is no reason not to tell how the command itself ends.
+fn beside<O: Clock + Ids>(client: &Client<'_, O>, told: Result<(), Failure>) -> Result<(), Failure> {
+    match told {
+        Err(Failure::Closed) => told,
+        Err(failure) => {
+            failure.tell(client.console, Output::Table);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 async fn tell_amiss<O: Clock + Ids>(client: &Client<'_, O>, id: &str) -> Result<(), Failure> {
