@@ -2,6 +2,9 @@
 //! Each test collects everything that is wrong and says what to do about it. The template's rules are in `template`.
 #![expect(clippy::expect_used, reason = "all of this is a test")]
 
+#[path = "tidy/manifests.rs"]
+mod manifests;
+
 use std::collections::BTreeSet;
 
 use tests::hold;
@@ -11,28 +14,6 @@ use tests::repo::{self, File};
 const MOST_LINES: usize = 400;
 /// What source files are called, and what they open with.
 const OPENINGS: [(&str, &str); 2] = [(".rs", "//!"), (".py", "\"\"\"")];
-/// The crates of `shared/`.
-const SHARED: [&str; 3] = ["domain", "app", "aws"];
-/// The command line: a client of the API, which knows its answers and signs its requests.
-const CLI: &str = "functions/api/cli/Cargo.toml";
-/// What a client needs to sign.
-const SIGNING: [&str; 2] = ["aws-credential-types", "aws-sigv4"];
-/// All that the core may be made of: time, error types, identities.
-const CORE_CRATES: [&str; 3] = ["jiff", "thiserror", "uuid"];
-
-/// The dependencies of a crate: name, whether optional, and in which table.
-fn dependencies(manifest: &str) -> Vec<(String, bool, &'static str)> {
-    let text = repo::text(manifest);
-    let table: toml::Table = text.parse().expect(manifest);
-    let mut all = Vec::new();
-    for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
-        for (name, value) in table.get(kind).and_then(|deps| deps.as_table()).into_iter().flatten() {
-            let optional = value.get("optional").and_then(toml::Value::as_bool).unwrap_or(false);
-            all.push((name.clone(), optional, kind));
-        }
-    }
-    all
-}
 
 /// Rust sources below one of these folders.
 fn sources(folders: &[&str]) -> Vec<File> {
@@ -59,73 +40,6 @@ fn uses(files: &[File], words: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn the_core_depends_on_next_to_nothing() {
-    let allowed: BTreeSet<&str> = CORE_CRATES.into_iter().collect();
-    let faults: Vec<String> = dependencies("shared/domain/Cargo.toml")
-        .into_iter()
-        .filter(|(name, _, kind)| *kind == "dependencies" && !allowed.contains(name.as_str()))
-        .map(|(name, ..)| format!("shared/domain depends on {name}"))
-        .collect();
-    hold(
-        "domain is pure: formats belong to app, services to aws. Move what needs this crate there.",
-        &faults,
-    );
-}
-
-#[test]
-fn arrows_point_from_the_outside_in() {
-    let functions = repo::folders("functions");
-    let ours = |name: &str| SHARED.contains(&name) || name == "tests" || functions.iter().any(|f| f == name);
-    let mut faults = Vec::new();
-    let mut check = |manifest: String, allowed: &[&str]| {
-        for (name, ..) in dependencies(&manifest) {
-            if ours(&name) && !allowed.contains(&name.as_str()) {
-                faults.push(format!("{manifest} depends on {name}"));
-            }
-        }
-    };
-    check("shared/domain/Cargo.toml".to_owned(), &[]);
-    check("shared/app/Cargo.toml".to_owned(), &["domain"]);
-    check("shared/aws/Cargo.toml".to_owned(), &["domain", "app"]);
-    for function in &functions {
-        check(format!("functions/{function}/Cargo.toml"), &SHARED);
-    }
-    check("tests/contract/Cargo.toml".to_owned(), &SHARED);
-    check(CLI.to_owned(), &["domain", "app", "api"]);
-    hold(
-        "domain <- app <- aws <- functions: what two crates share moves inwards, and no function knows another.",
-        &faults,
-    );
-}
-
-#[test]
-fn only_one_crate_knows_the_aws_sdks() {
-    let banned = |name: &str| name.starts_with("aws-") || name == "aws" || name.starts_with("lambda_");
-    let mut manifests: Vec<(String, bool)> =
-        repo::folders("functions").iter().map(|f| (format!("functions/{f}/Cargo.toml"), true)).collect();
-    manifests.push(("tests/contract/Cargo.toml".to_owned(), true));
-    manifests.extend(
-        ["shared/domain/Cargo.toml", "shared/app/Cargo.toml", "tests/Cargo.toml", CLI]
-            .map(|m| (m.to_owned(), false)),
-    );
-    let mut faults = Vec::new();
-    for (manifest, may_have_adapters) in manifests {
-        for (name, optional, kind) in dependencies(&manifest) {
-            let allowed = may_have_adapters && name == "aws" && optional && kind == "dependencies"
-                || manifest == CLI && SIGNING.contains(&name.as_str());
-            if banned(&name) && !allowed {
-                faults.push(format!("{manifest}: {name} in [{kind}]"));
-            }
-        }
-    }
-    hold(
-        "The SDKs take 12 minutes to compile: only shared/aws has them, and a function or the contract has shared/aws only \
-         as an optional dependency behind a feature. The command line signs without one.",
-        &faults,
-    );
-}
-
-#[test]
 fn a_function_is_a_library_without_aws_and_a_binary_that_wires_it() {
     let mut faults = Vec::new();
     for function in repo::folders("functions") {
@@ -143,20 +57,6 @@ fn a_function_is_a_library_without_aws_and_a_binary_that_wires_it() {
         "functions/*/src/lib.rs decodes, asks a use case and encodes; main.rs alone knows aws and the environment.",
         &faults,
     );
-}
-
-#[test]
-fn what_a_client_reads_is_no_part_of_what_is_deployed() {
-    let manifest: toml::Table = repo::text("functions/api/Cargo.toml").parse().expect("a manifest");
-    let features = manifest["features"].as_table().expect("features");
-    let faults: Vec<String> = features
-        .iter()
-        .filter(|(_, turns_on)| {
-            turns_on.as_array().is_some_and(|on| on.iter().any(|on| on.as_str() == Some("client")))
-        })
-        .map(|(feature, _)| format!("functions/api/Cargo.toml: {feature} turns on client"))
-        .collect();
-    hold("Only the command line turns on the feature client of the API.", &faults);
 }
 
 #[test]
@@ -216,20 +116,6 @@ fn every_source_file_says_what_it_is_for_and_stays_short() {
         }
     }
     hold(&format!("A file says what it is for and has at most {MOST_LINES} lines."), &faults);
-}
-
-#[test]
-fn every_crate_obeys_the_workspace() {
-    let mut faults = Vec::new();
-    for file in repo::files().iter().filter(|file| file.is("/Cargo.toml")) {
-        let table: toml::Table = file.text.parse().expect(&file.path);
-        let lints =
-            table.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool);
-        if lints != Some(true) {
-            faults.push(format!("{}: [lints] workspace = true is missing", file.path));
-        }
-    }
-    hold("Lints are one set for the whole workspace.", &faults);
 }
 
 #[test]

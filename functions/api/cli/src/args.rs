@@ -10,7 +10,7 @@ use domain::{Metric, Status};
 
 use crate::words::{Pair, Span};
 
-pub(crate) use bulk::{Action, BulkArgs, ImportArgs};
+pub(crate) use bulk::{BulkArgs, BulkStatusArgs, ImportArgs};
 pub(crate) use worker::{CreateArgs, SettingsArgs, SpecArgs};
 
 const AFTER_HELP: &str = "\
@@ -18,16 +18,20 @@ Who asks: a bearer token from CML_FLEET_TOKEN, else AWS_ACCESS_KEY_ID, AWS_SECRE
 requests are signed for the region in the address, or else for that of AWS_REGION or AWS_DEFAULT_REGION.
 
 Where the output is no terminal there are no colours, no questions, no progress and no headings, and columns are parted by tabs.
-Errors are one line on the error output; with --output json they are the API's problem as JSON. NO_COLOR is honoured.
+Where the error output is none there are no questions and no progress either, and where the input is none there are no questions.
+Errors are one line on the error output, with --output json a problem as the API has them; a command line that cannot be read is told
+in several lines, and not as JSON. NO_COLOR is honoured.
 
 Exit codes:
-  0  done
-  1  failed: no answer, a fault of the API, or nothing was done because you said no
+  0  done; also when the time for watch without --until, or for events --follow, is over
+  1  failed: no answer, a fault of the API, not now (429 and the like), a wrong address (any other 404), a file that cannot be
+     read, or nothing was done because you said no
   2  the command line is not valid
-  3  refused: the request is not allowed as it is, or not now (400, 409, 412, 422 ...)
-  4  there is no such worker or command (404)
+  3  refused: the request is not allowed as it is, or not as things are (400, 409, 412, 422 ...)
+  4  there is no such worker, command or instance (404)
   5  not logged in, or not allowed (401, 403)
-  6  in vain: watch --until did not get there, or not all of a bulk or import came about";
+  6  in vain: watch --until did not get there, bulk was not done in time, or not all of an import or bulk came about: something
+     was refused or failed, and of a bulk also superseded or cancelled";
 
 /// The command line of a fleet of CML workers on EC2.
 #[derive(Debug, Parser)]
@@ -48,7 +52,7 @@ pub(crate) struct Global {
     /// How results are shown
     #[arg(long, short, global = true, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
-    /// When to give up: trying a request (60 at most), or waiting for what it leads to (never, if not said)
+    /// When to give up: trying a request (after 60 at most), or waiting in watch, events --follow and bulk (never, if not said)
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub(crate) timeout: Option<u64>,
     /// Say each request on the error output; never who asks
@@ -68,6 +72,18 @@ pub(crate) enum Output {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[command(flatten)]
+    Ask(Ask),
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// What to ask the API.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ask {
     /// List the living workers
     List(ListArgs),
     /// Show one worker
@@ -105,19 +121,11 @@ pub(crate) enum Command {
     /// Do one thing to many workers
     Bulk(BulkArgs),
     /// Show how far a bulk command has got
-    BulkStatus {
-        /// The id of the bulk command
-        id: String,
-    },
+    BulkStatus(BulkStatusArgs),
     /// Keep a bulk command from going on; what EC2 was asked for stays
     BulkCancel {
         /// The id of the bulk command
         id: String,
-    },
-    /// Print the completions for a shell
-    Completions {
-        /// The shell
-        shell: Shell,
     },
     /// Print the API's own description, OpenAPI 3.1
     Openapi,
@@ -238,7 +246,7 @@ pub(crate) struct EventsArgs {
 pub(crate) struct TelemetryArgs {
     #[command(flatten)]
     pub(crate) named: WorkerArg,
-    /// Only this one; may be repeated
+    /// Only this one, in a table; may be repeated
     #[arg(long, value_parser = words(Metric::ALL.iter().map(|metric| metric.as_str())))]
     pub(crate) metric: Vec<String>,
     /// How far back: a number and s, m, h or d

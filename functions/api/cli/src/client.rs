@@ -1,10 +1,11 @@
 //! The way to the API: one request, sent until it has an answer.
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::wire::{NAMESPACE, Problem};
+use api::wire::Problem;
 use app::ports::{Clock, Ids};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, redirect};
@@ -18,7 +19,7 @@ use crate::args::Global;
 use crate::console::Console;
 use crate::environment::Environment;
 use crate::failure::{Failure, Refusal};
-use crate::retry::{self, Verdict};
+use crate::retry;
 use crate::sign::{Identity, Unsigned, is_loopback, is_private};
 
 /// How long one try may take. API Gateway answers within 30 seconds.
@@ -34,11 +35,12 @@ pub(crate) struct Request<'a> {
     query: Vec<(&'a str, String)>,
     body: Option<Value>,
     version: Option<u64>,
+    until: Option<u64>,
 }
 
 impl<'a> Request<'a> {
     fn new(method: Method, path: &[&'a str]) -> Self {
-        Self { method, path: path.to_vec(), query: Vec::new(), body: None, version: None }
+        Self { method, path: path.to_vec(), query: Vec::new(), body: None, version: None, until: None }
     }
 
     pub(crate) fn get(path: &[&'a str]) -> Self {
@@ -71,6 +73,11 @@ impl<'a> Request<'a> {
     pub(crate) fn at_version(self, version: Option<u64>) -> Self {
         Self { version, ..self }
     }
+
+    /// Is not tried again after this time, in milliseconds, however much patience is left.
+    pub(crate) fn until(self, end: Option<u64>) -> Self {
+        Self { until: end, ..self }
+    }
 }
 
 /// A successful answer.
@@ -90,7 +97,7 @@ impl Answer {
 /// Reads a part of an answer.
 pub(crate) fn decode<T: DeserializeOwned>(json: &str) -> Result<T, Failure> {
     serde_json::from_str(json).map_err(|error| {
-        Failure::Unreachable(format!("the answer is not one of this API, or of another release: {error}"))
+        Failure::Unreadable(format!("the answer is not one of this API, or of another release: {error}"))
     })
 }
 
@@ -151,22 +158,23 @@ impl<'a, O: Clock + Ids> Client<'a, O> {
     /// Sends a request until it has an answer, or patience ends. What changes something has one key all along.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Answer, Failure> {
         let key = (request.method != Method::GET).then(|| self.outside.worker_id().to_string());
-        let give_up_at = self.millis() + self.patience;
+        let patient_until = self.millis() + self.patience;
+        let give_up_at = request.until.map_or(patient_until, |end| end.min(patient_until));
         let mut tries = 0;
         loop {
             tries += 1;
-            let left = Duration::from_millis(give_up_at.saturating_sub(self.millis()));
+            let left = Duration::from_millis(patient_until.saturating_sub(self.millis()));
             let tried = self.try_once(&request, key.as_deref(), TRY.min(left)).await?;
             let (outcome, asked) = match tried {
                 Tried::Answered { status: 200..=299, text, .. } => return Ok(Answer { text }),
                 Tried::Answered { status, headers, text } => {
-                    let refusal = self.refusal(status, &headers, text);
-                    if retry::verdict(status, refusal.kind()) == Verdict::Final {
-                        return Err(Failure::Refused(Box::new(refusal)));
+                    let refused = Failure::Refused(Box::new(self.refusal(status, &headers, text)));
+                    if !refused.may_pass() {
+                        return Err(refused);
                     }
                     let asked = headers.get("retry-after").and_then(|value| value.to_str().ok());
                     let asked = asked.and_then(|text| retry::retry_after(text, self.outside.now()));
-                    (Failure::Refused(Box::new(refusal)), asked)
+                    (refused, asked)
                 }
                 Tried::Lost(why) => (Failure::Unreachable(why), None),
             };
@@ -208,6 +216,14 @@ impl<'a, O: Clock + Ids> Client<'a, O> {
                     Err(error) => Tried::Lost(self.lost(&error)),
                 }
             }
+            // It would be the same request again. What is wrong is told without what it stands in, which may be a token.
+            Err(error) if error.is_builder() => {
+                let text = format!(
+                    "the request cannot be made: {}; see the address, what is named, CML_FLEET_TOKEN and AWS_*",
+                    cause(&error)
+                );
+                return Err(Failure::Usage(text));
+            }
             Err(error) => Tried::Lost(self.lost(&error)),
         };
         if self.verbose {
@@ -217,7 +233,7 @@ impl<'a, O: Clock + Ids> Client<'a, O> {
                 }
                 Tried::Lost(why) => why.clone(),
             };
-            self.console.note(&format!("{} {url} -> {}\n", request.method, told.trim_end()))?;
+            self.console.note(&format!("{} {url} -> {}\n", request.method, told.trim_end()));
         }
         Ok(tried)
     }
@@ -251,11 +267,7 @@ impl<'a, O: Clock + Ids> Client<'a, O> {
         } else {
             "broke off"
         };
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(next) = cause.source() {
-            cause = next;
-        }
-        format!("{host} {what}: {cause}")
+        format!("{host} {what}: {}", cause(error))
     }
 
     /// The time, in milliseconds.
@@ -264,11 +276,13 @@ impl<'a, O: Clock + Ids> Client<'a, O> {
     }
 }
 
-impl Refusal {
-    /// The kind of the API's problem, without what all of them begin with.
-    fn kind(&self) -> Option<&str> {
-        self.problem.as_ref()?.r#type.strip_prefix(NAMESPACE)
+/// What lies below an error: the last of its causes.
+fn cause(error: &reqwest::Error) -> &dyn Error {
+    let mut cause: &dyn Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
     }
+    cause
 }
 
 fn request_id(headers: &HeaderMap) -> Option<&str> {

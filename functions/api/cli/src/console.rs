@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::io::{BufRead, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use crate::failure::Failure;
 
@@ -60,14 +60,14 @@ impl Console {
         self.color
     }
 
-    /// Whether somebody sees what is no result, such as how far something has got.
+    /// Whether somebody looks on: at results, and at how far something has got.
     pub(crate) const fn is_watched(&self) -> bool {
-        self.terminal.err
+        self.terminal.out.is_some() && self.terminal.err
     }
 
-    /// Whether there is somebody to be asked.
+    /// Whether there is somebody to be asked. Whose output goes elsewhere is a script.
     pub(crate) const fn is_attended(&self) -> bool {
-        self.terminal.input && self.terminal.err
+        self.terminal.input && self.is_watched()
     }
 
     /// Writes a part of the result, as it is.
@@ -81,17 +81,22 @@ impl Console {
         self.text(&format!("{text}\n"))
     }
 
-    /// Writes what is no result, as it is.
-    pub(crate) fn note(&self, text: &str) -> Result<(), Failure> {
-        let mut err = self.err.borrow_mut();
-        Ok(err.write_all(text.as_bytes()).and_then(|()| err.flush())?)
+    /// Writes what is no result, as it is. That nobody can be told is no reason to do anything else.
+    pub(crate) fn note(&self, text: &str) {
+        let _ = self.tell(text);
     }
 
-    /// Asks a question. Everything but a yes is a no.
+    fn tell(&self, text: &str) -> io::Result<()> {
+        let mut err = self.err.borrow_mut();
+        err.write_all(text.as_bytes()).and_then(|()| err.flush())
+    }
+
+    /// Asks a question. Everything but a yes is a no, and who cannot be asked has not said yes.
     pub(crate) fn confirmed(&self, question: &str) -> Result<bool, Failure> {
-        self.note(&format!("{question} [y/N] "))?;
         let mut answer = String::new();
-        self.input.borrow_mut().read_line(&mut answer)?;
+        self.tell(&format!("{question} [y/N] "))
+            .and_then(|()| self.input.borrow_mut().read_line(&mut answer))
+            .map_err(|error| Failure::Io(format!("nobody can be asked: {error}")))?;
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 

@@ -2,13 +2,16 @@
 
 use std::io;
 
-use api::wire::Problem;
+use api::wire::{NAMESPACE, Problem};
 use serde_json::{Value, json};
 
 use crate::args::Output;
 use crate::console::Console;
+use crate::retry::{self, IN_PROGRESS, Verdict};
 use crate::show::plain;
 
+/// The kinds of problem that say of what was named that it does not exist. Any other 404 is about the address.
+const NOT_FOUND: [&str; 3] = ["no-such-worker", "no-such-command", "no-such-instance"];
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -16,8 +19,10 @@ pub(crate) enum Failure {
     Usage(String),
     /// The API, or what stands before it, said no.
     Refused(Box<Refusal>),
-    /// There was no answer, or none that can be understood.
+    /// There was no answer.
     Unreachable(String),
+    /// There was an answer, but none that can be understood.
+    Unreadable(String),
     /// There is nothing of that name.
     NotFound(String),
     /// What was waited for, or was to be done for all, did not come about.
@@ -49,18 +54,28 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Closed => 0,
-            Self::Unreachable(_) | Self::Declined | Self::Io(_) => 1,
+            Self::Unreachable(_) | Self::Unreadable(_) | Self::Declined | Self::Io(_) => 1,
             Self::Usage(_) => 2,
-            Self::Refused(refusal) => match refusal.status {
-                401 | 403 => 5,
-                404 => 4,
-                // No judgement of the request: it only came at a bad time.
-                429 => 1,
-                400..=499 => 3,
+            // No judgement of the request: it only came at a bad time.
+            Self::Refused(_) if self.may_pass() => 1,
+            Self::Refused(refusal) => match (refusal.status, refusal.kind()) {
+                (401 | 403, _) => 5,
+                (404, Some(kind)) if NOT_FOUND.contains(&kind) => 4,
+                (404, _) => 1,
+                (400..=499, _) => 3,
                 _ => 1,
             },
             Self::NotFound(_) => 4,
             Self::Vain(_) => 6,
+        }
+    }
+
+    /// Whether the same may go well another time, with nothing changed.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Refused(refusal) => retry::verdict(refusal.status, refusal.kind()) == Verdict::Again,
+            _ => false,
         }
     }
 
@@ -73,14 +88,14 @@ impl Failure {
             Output::Json => self.json(),
             Output::Table => format!("cml-fleet: {}", plain(&self.line())),
         };
-        // If nobody can be told there is still the exit code.
-        let _ = console.note(&format!("{text}\n"));
+        console.note(&format!("{text}\n"));
     }
 
     fn line(&self) -> String {
         match self {
             Self::Usage(text)
             | Self::Unreachable(text)
+            | Self::Unreadable(text)
             | Self::NotFound(text)
             | Self::Vain(text)
             | Self::Io(text) => text.clone(),
@@ -108,6 +123,7 @@ impl Failure {
         match self {
             Self::Usage(_) => "The command line is not valid",
             Self::Unreachable(_) => "The API has not answered",
+            Self::Unreadable(_) => "The answer cannot be read",
             Self::NotFound(_) => "There is no such worker",
             Self::Vain(_) => "What was asked for has not come about",
             Self::Declined | Self::Closed => "Nothing was done",
@@ -118,6 +134,11 @@ impl Failure {
 }
 
 impl Refusal {
+    /// The kind of the API's problem, without what all of them begin with.
+    pub(crate) fn kind(&self) -> Option<&str> {
+        self.problem.as_ref()?.r#type.strip_prefix(NAMESPACE)
+    }
+
     fn line(&self) -> String {
         let mut line = match &self.problem {
             Some(problem) if problem.errors.is_empty() => format!("{}: {}", problem.title, problem.detail),
@@ -135,6 +156,10 @@ impl Refusal {
         };
         if self.anonymous && matches!(self.status, 401 | 403) {
             line.push_str("; set CML_FLEET_TOKEN, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+        }
+        if self.kind() == Some(IN_PROGRESS) {
+            // Whoever asks again asks under another key.
+            line.push_str("; look at what came of it before you ask for it once more");
         }
         match &self.request_id {
             Some(id) => format!("{line} [request {id}]"),

@@ -19,6 +19,7 @@ mod pages;
 mod retry;
 mod show;
 mod sign;
+mod wait;
 mod words;
 
 use std::ffi::OsString;
@@ -27,9 +28,9 @@ use app::ports::{Clock, Ids};
 use clap::Parser;
 
 pub use console::{Console, Terminal};
-pub use environment::{Environment, Secret};
+pub use environment::Environment;
 
-use args::{Cli, Command};
+use args::{Ask, Cli, Command, Global};
 use client::Client;
 use failure::Failure;
 
@@ -44,15 +45,16 @@ pub async fn run<O: Clock + Ids>(
         Ok(cli) => cli,
         Err(error) => {
             let text = error.to_string();
-            let written = if error.use_stderr() { console.note(&text) } else { console.text(&text) };
-            let code = u8::try_from(error.exit_code()).unwrap_or(2);
-            return written.err().map_or(code, |failure| failure.code());
+            if error.use_stderr() {
+                console.note(&text);
+                return u8::try_from(error.exit_code()).unwrap_or(2);
+            }
+            return console.text(&text).map_or_else(|failure| failure.code(), |()| 0);
         }
     };
     let outcome = match &cli.command {
-        // They need no API.
+        Command::Ask(command) => ask(&cli.global, command, environment, outside, console).await,
         Command::Completions { shell } => console.text(&commands::completions(*shell)),
-        _ => ask(&cli, environment, outside, console).await,
     };
     match outcome {
         Ok(()) => 0,
@@ -64,11 +66,12 @@ pub async fn run<O: Clock + Ids>(
 }
 
 async fn ask<O: Clock + Ids>(
-    cli: &Cli,
+    global: &Global,
+    command: &Ask,
     environment: &Environment,
     outside: &O,
     console: &Console,
 ) -> Result<(), Failure> {
-    let client = Client::new(&cli.global, environment, outside, console)?;
-    commands::run(&client, cli).await
+    let client = Client::new(global, environment, outside, console)?;
+    commands::run(&client, command, global).await
 }

@@ -54,17 +54,30 @@ pub(crate) async fn listing<'a, O: Clock + Ids>(
     extent: Extent,
     request: impl Fn() -> Request<'a>,
 ) -> Result<Listing, Failure> {
+    listing_to(client, extent, request, |_| Ok(false)).await
+}
+
+/// Reads a listing up to the page that ends with an item that is far enough.
+pub(crate) async fn listing_to<'a, O: Clock + Ids>(
+    client: &Client<'_, O>,
+    extent: Extent,
+    request: impl Fn() -> Request<'a>,
+    is_far_enough: impl Fn(&RawValue) -> Result<bool, Failure>,
+) -> Result<Listing, Failure> {
     let ask = async |have: usize, cursor: Option<String>| {
         let limit = extent.most.map_or(extent.page, |most| (most - have).min(extent.page));
         client.send(request().query("limit", Some(limit)).query("cursor", cursor)).await
     };
-    let wants_more =
-        |page: &Page| page.next.is_some() && extent.most.is_none_or(|most| page.items.len() < most);
+    let wants_more = |page: &Page| {
+        let may_go_on = page.next.is_some() && extent.most.is_none_or(|most| page.items.len() < most);
+        let is_there = page.items.last().map_or(Ok(false), |item| is_far_enough(item));
+        is_there.map(|is_there| may_go_on && !is_there)
+    };
     let answer = ask(0, None).await?;
     let mut whole: Page = answer.read()?;
     let mut json = answer.text;
-    if wants_more(&whole) {
-        while wants_more(&whole) {
+    if wants_more(&whole)? {
+        while wants_more(&whole)? {
             let page: Page = ask(whole.items.len(), whole.next.take()).await?.read()?;
             whole.items.extend(page.items);
             whole.next = page.next;

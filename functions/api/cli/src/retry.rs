@@ -8,6 +8,9 @@ const FIRST_PAUSE: u64 = 400;
 /// The longest pause we choose ourselves.
 const LONGEST_PAUSE: u64 = 10_000;
 
+/// The kind of problem that says that an earlier try is still being carried out.
+pub(crate) const IN_PROGRESS: &str = "request-in-progress";
+
 /// What an answer says about another try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -23,8 +26,8 @@ pub(crate) fn verdict(status: u16, problem: Option<&str>) -> Verdict {
     match (status, problem) {
         // AWS judged our call: it would do so again.
         (502, Some("refused-by-aws")) => Verdict::Final,
-        // An earlier try, whose answer got lost, is still being carried out.
-        (409, Some("request-in-progress")) | (429 | 502 | 503 | 504, _) => Verdict::Again,
+        // The answer to that try got lost.
+        (409, Some(IN_PROGRESS)) | (429 | 502 | 503 | 504, _) => Verdict::Again,
         _ => Verdict::Final,
     }
 }

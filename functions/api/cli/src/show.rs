@@ -6,8 +6,8 @@ mod sparkline;
 mod table;
 mod worker;
 
-pub(crate) use bulk::{found, summary, targets};
+pub(crate) use bulk::{found, summary, targets, targets_and_why};
 pub(crate) use facts::{Version, facts};
 pub(crate) use sparkline::{Metric, metrics};
-pub(crate) use table::{Table, plain};
+pub(crate) use table::{Table, dash, plain};
 pub(crate) use worker::{change, details, workers};

@@ -16,6 +16,7 @@ async fn each_kind_of_failure_has_its_exit_code() {
     let viewer = Person::with(&[("CML_FLEET_TOKEN", "viewer-hidden-token")]);
     let nobody = Person::with(&[]);
     for (code, person, arguments) in [
+        (1, &Person::default(), vec!["create", "--file", "no/such/file"]),
         (2, &Person::default(), vec!["get"]),
         (2, &Person::default(), vec!["list", "--status", "terminated"]),
         (2, &Person::default(), vec!["watch", "--until", "running"]),
@@ -23,6 +24,8 @@ async fn each_kind_of_failure_has_its_exit_code() {
         (3, &Person::default(), vec!["list", "--region", "nowhere"]),
         (4, &Person::default(), vec!["get", gone]),
         (4, &Person::default(), vec!["get", "lab-7"]),
+        (4, &Person::default(), vec!["bulk-cancel", gone]),
+        (4, &Person::default(), vec!["import", "--instance", "i-0123456789abcdef9", "--region", "us-east-1"]),
         (5, &viewer, vec!["stop", "lab-1"]),
         (5, &nobody, vec!["list"]),
     ] {
@@ -137,6 +140,57 @@ async fn requests_are_signed_where_there_is_no_token() {
     assert_eq!(format!("http://{}", last.header("host")), fleet.url);
 }
 
+#[tokio::test]
+async fn a_wrong_address_is_no_missing_worker() {
+    let fleet = Fleet::new().await;
+    let elsewhere = format!("{}/elsewhere", fleet.url);
+    let ran = Person::default().run(&["list", "--url", &elsewhere]).await;
+    assert_eq!((ran.code, ran.err.contains("There is no such route")), (1, true), "{}", ran.err);
+    fleet.will_answer("GET /workers?limit=50", 404, &[], &json!({ "message": "Not Found" }));
+    let ran = fleet.run(&["list"]).await;
+    assert_eq!((ran.code, ran.err.as_str()), (1, "cml-fleet: the answer was 404: Not Found\n"));
+}
+
+#[tokio::test]
+async fn an_earlier_try_that_goes_on_for_too_long_is_no_refusal() {
+    let fleet = Fleet::new().await;
+    let id = fleet.worker("lab-1").await;
+    let problem = json!({
+        "type": "urn:cml-fleet:problem:request-in-progress", "title": "The same request is being carried out",
+        "status": 409, "detail": "try again",
+    });
+    for _ in 0..10 {
+        fleet.will_answer(&format!("POST /workers/{id}/stop"), 409, &[], &problem);
+    }
+    let ran = fleet.run(&["stop", &id, "--timeout", "2"]).await;
+    let how = "look at what came of it before you ask for it once more";
+    assert_eq!((ran.code, ran.err.contains(how)), (1, true), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_called_that() {
+    let fleet = Fleet::new().await;
+    fleet.will_answer("GET /workers?limit=50", 200, &[], &json!({ "workers": [] }));
+    let ran = fleet.run(&["list", "-o", "json"]).await;
+    let problem: Value = serde_json::from_str(&ran.err).expect("JSON");
+    assert_eq!((ran.code, &problem["title"]), (1, &json!("The answer cannot be read")));
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_is_told_at_once_and_without_what_is_secret() {
+    let fleet = Fleet::new().await;
+    let person = Person::with(&[("CML_FLEET_TOKEN", "hidden\ntoken")]);
+    for arguments in [vec!["list", "-v"], vec!["list", "-v", "-o", "json"]] {
+        let ran = fleet.run_by(&person, &arguments).await;
+        assert_eq!((ran.code, ran.err.contains("the request cannot be made")), (2, true), "{}", ran.err);
+        assert!(!ran.err.contains("hidden"), "{}", ran.err);
+    }
+    let person = Person::default();
+    let ran = fleet.run_by(&person, &["list", "--name", &"a".repeat(70_000)]).await;
+    assert_eq!((ran.code, ran.err.contains("the request cannot be made")), (2, true), "{}", ran.err);
+    assert_eq!((fleet.seen().len(), person.outside.slept().len()), (0, 0));
+}
+
 /// A pipe that nobody reads any more after this many bytes.
 struct Closing(usize);
 
@@ -163,4 +217,27 @@ async fn a_pipe_that_is_closed_early_is_no_failure() {
         let code = Person::default().run_into(Closing(3), err.clone(), &all).await;
         assert_eq!((code, err.text()), (0, String::new()), "{arguments:?}");
     }
+}
+
+#[tokio::test]
+async fn an_error_output_that_is_closed_ends_nothing_but_a_question() {
+    let fleet = Fleet::new().await;
+    let id = fleet.worker("lab-1").await;
+    for (code, line, arguments) in [
+        (0, Some("lab-1"), vec!["list", "-v"]),
+        (2, None, vec!["get"]),
+        (4, None, vec!["get", "lab-7", "-v"]),
+        (6, Some("lab-1"), vec!["watch", &id, "--until", "stopped", "--timeout", "1", "-v"]),
+    ] {
+        let out = Pipe::default();
+        let mut all = arguments.clone();
+        all.extend(["--url", &fleet.url]);
+        let ended = Person::default().run_into(out.clone(), Closing(0), &all).await;
+        assert_eq!(ended, code, "{arguments:?}");
+        assert!(line.map_or(out.text().is_empty(), |line| out.text().contains(line)), "{arguments:?}");
+    }
+    let terminate = ["terminate", "lab-1", "--url", &fleet.url];
+    let ended = Person::at_a_terminal("y\n").run_into(Pipe::default(), Closing(0), &terminate).await;
+    let status = fleet.run(&["get", &id, "-o", "json"]).await.json()["status"].clone();
+    assert_eq!((ended, status), (1, json!("running")), "who was not asked has not said yes");
 }

@@ -59,6 +59,46 @@ async fn followed_facts_are_told_once_as_json_lines() {
 }
 
 #[tokio::test]
+async fn what_is_followed_is_walked_once_as_far_back_as_it_was_told_and_past_an_api_that_is_away() {
+    let fleet = Fleet::new().await;
+    let id = fleet.worker("lab-1").await;
+    let page = |versions: &[u64], next: Option<&str>| {
+        let fact = json!({ "fact": "f" });
+        let item =
+            |version: &u64| json!({ "version": version, "at": "2026-01-01T00:00:00.000Z", "facts": [fact] });
+        json!({ "items": versions.iter().map(item).collect::<Vec<_>>(), "next": next })
+    };
+    let line = |rest: &str| format!("GET /workers/{id}/events?limit={rest}");
+    fleet.will_answer(&line("1"), 200, &[], &page(&[2], Some("a")));
+    fleet.will_be_away(&line("100"), 20);
+    fleet.will_answer(&line("100"), 200, &[], &page(&[6, 5], Some("b")));
+    fleet.will_answer(&line("100&cursor=b"), 200, &[], &page(&[4, 3], Some("c")));
+    let before = fleet.seen().len();
+    let person = Person::default();
+    let arguments = ["events", &id, "--follow", "--limit", "1", "--timeout", "70"];
+    let ran = fleet.run_by(&person, &arguments).await;
+    let versions: Vec<&str> =
+        ran.out.lines().map(|line| line.split('\t').next().unwrap_or_default()).collect();
+    assert_eq!((ran.code, versions), (0, vec!["2", "3", "4", "5", "6"]));
+    let away = "cml-fleet: the answer was 503: Service Unavailable\n";
+    assert_eq!(ran.err, format!("cml-fleet: there are more; --all shows them\n{away}"));
+    let asked: Vec<String> = fleet.seen()[before..].iter().map(|seen| seen.line.clone()).collect();
+    let once = asked.iter().filter(|asked| asked.contains("cursor")).count();
+    assert_eq!((once, person.outside.slept().iter().sum::<u64>()), (1, 70_000), "{asked:?}");
+}
+
+#[tokio::test]
+async fn who_sees_a_part_of_what_happened_is_told_so() {
+    let fleet = Fleet::new().await;
+    let id = fleet.worker("lab-1").await;
+    fleet.run(&["stop", "lab-1"]).await.ok();
+    let part = fleet.run(&["events", &id, "--limit", "1"]).await;
+    assert_eq!((part.code, part.err.as_str()), (0, "cml-fleet: there are more; --all shows them\n"));
+    fleet.run(&["events", &id, "--limit", "1", "-o", "json"]).await.ok();
+    fleet.run(&["events", &id, "--limit", "2"]).await.ok();
+}
+
+#[tokio::test]
 async fn metrics_are_lines_of_blocks_with_gaps_where_nothing_was_measured() {
     let fleet = Fleet::new().await;
     let id = fleet.worker("lab-1").await;

@@ -74,3 +74,28 @@ async fn pages_of_an_import_are_asked_for_one_after_the_other_each_under_its_own
     assert_eq!(seen[1].json(), json!({ "find": find, "cursor": "b" }));
     assert_ne!(seen[0].header("idempotency-key"), seen[1].header("idempotency-key"));
 }
+
+#[tokio::test]
+async fn what_was_imported_before_a_page_failed_is_told_before_the_failure() {
+    let fleet = Fleet::new().await;
+    let item = json!({ "instance_id": "i-1", "outcome": "imported", "name": "x", "worker_id": "w" });
+    let page = json!({ "items": [item], "next": "b", "counts": { "imported": 1 } });
+    for output in ["table", "json"] {
+        fleet.will_answer("POST /workers/import", 200, &[], &page);
+        fleet.will_answer("POST /workers/import", 500, &[], &json!({ "message": "Internal Server Error" }));
+        let ran = fleet.run(&["import", "--find-tag", "team=network", "-o", output]).await;
+        assert_eq!((ran.code, ran.err.contains("the answer was 500")), (1, true), "{}", ran.err);
+        match output {
+            "table" => assert_eq!(ran.out, "i-1\t-\timported\tx\tw\t-\n"),
+            _ => assert_eq!(serde_json::from_str::<serde_json::Value>(&ran.out).expect("JSON"), page),
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_page_of_an_import_is_shown_as_the_api_wrote_it() {
+    let fleet = Fleet::new().await;
+    fleet.world.has_instance("i-0123456789abcdef0", Observed::Running, &[]);
+    let shown = fleet.run(&["import", "--ids", "i-0123456789abcdef0", "-o", "json"]).await.ok();
+    assert_eq!(shown.trim_end(), fleet.answered());
+}

@@ -48,7 +48,9 @@ async fn as_json_each_change_is_the_worker() {
 async fn who_cannot_get_there_any_more_or_not_in_time_is_waited_for_in_vain() {
     let fleet = Fleet::new().await;
     let id = fleet.worker("lab-1").await;
-    let late = fleet.run(&["watch", "lab-1", "--until", "stopped", "--timeout", "12"]).await;
+    let person = Person::default();
+    let late = fleet.run_by(&person, &["watch", "lab-1", "--until", "stopped", "--timeout", "12"]).await;
+    assert_eq!(person.outside.slept(), [5000, 5000, 2000]);
     assert_eq!((late.code, late.err.as_str()), (6, "cml-fleet: not all of them are stopped yet\n"));
     fleet.run(&["terminate", "lab-1", "--yes"]).await.ok();
     let person = while_ec2_says(&fleet, &id, vec![(1, Observed::Terminated)]);
@@ -65,4 +67,96 @@ async fn on_a_terminal_all_is_drawn_anew() {
     let ran = fleet.run_by(&person, &["watch", "--interval", "1", "--timeout", "2"]).await.ok();
     assert_eq!(ran.matches("\u{1b}[2J\u{1b}[H2026-09-21T14:13:2").count(), 3, "{ran:?}");
     assert_eq!(ran.matches("lab-1").count(), 3);
+}
+
+#[tokio::test]
+async fn who_is_forgotten_gets_nowhere() {
+    let fleet = Fleet::new().await;
+    let id = fleet.worker("lab-1").await;
+    fleet.run(&["stop", "lab-1"]).await.ok();
+    fleet.run(&["terminate", &id, "--forget", "--yes"]).await.ok();
+    let ran = fleet.run(&["watch", &id, "--until", "stopped", "--timeout", "60"]).await;
+    assert_eq!((ran.code, ran.err.as_str()), (6, "cml-fleet: lab-1 is forgotten\n"));
+}
+
+#[tokio::test]
+async fn as_json_every_version_is_told_and_the_last_of_who_is_not_listed_any_more() {
+    let fleet = Fleet::new().await;
+    let id = fleet.worker("lab-1").await;
+    fleet.worker("lab-2").await;
+    fleet.run(&["terminate", "lab-1", "--yes"]).await.ok();
+    // What was seen already makes a version, and no other words.
+    let says = vec![(1, Observed::Running), (3, Observed::Terminated)];
+    let told = async |output: &str| {
+        let person = while_ec2_says(&fleet, &id, says.clone());
+        fleet.run_by(&person, &["watch", "--timeout", "25", "-o", output]).await.ok()
+    };
+    let ran = told("json").await;
+    let workers: Vec<serde_json::Value> =
+        ran.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let seen: Vec<_> =
+        workers.iter().map(|worker| (&worker["name"], &worker["version"], &worker["status"])).collect();
+    let (first, second) = (json!("lab-1"), json!("lab-2"));
+    assert_eq!(
+        seen,
+        [
+            (&first, &json!(2), &json!("terminating")),
+            (&second, &json!(1), &json!("running")),
+            (&first, &json!(3), &json!("terminating")),
+            (&first, &json!(4), &json!("terminated")),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn who_is_not_listed_any_more_is_said_to_be_that() {
+    let fleet = Fleet::new().await;
+    let id = fleet.worker("lab-1").await;
+    fleet.run(&["terminate", "lab-1", "--yes"]).await.ok();
+    let person = while_ec2_says(&fleet, &id, vec![(1, Observed::Terminated)]);
+    let ran = fleet.run_by(&person, &["watch", "--timeout", "15"]).await.ok();
+    assert_eq!(ran.lines().count(), 2, "{ran}");
+    assert!(ran.ends_with(&format!("\t{id}\tis not listed any more\n")), "{ran}");
+}
+
+/// Somebody for whom the API is away after the first look, for so many requests.
+fn while_the_api_is_away(fleet: &Fleet, line: &str, times: usize) -> Person {
+    let (fleet, line) = (fleet.clone(), line.to_owned());
+    let outside = Outside::where_(move |slept| {
+        if slept == 1 {
+            fleet.will_be_away(&line, times);
+        }
+    });
+    Person { outside, ..Person::default() }
+}
+
+#[tokio::test]
+async fn an_api_that_is_away_is_waited_for_until_the_end_and_it_is_said_once() {
+    let fleet = Fleet::new().await;
+    let id = fleet.worker("lab-1").await;
+    let watch = ["watch", id.as_str(), "--until", "stopped", "--timeout"];
+    let line = format!("GET /workers/{id}");
+    // More tries than a minute has: twice there is no answer.
+    let person = while_the_api_is_away(&fleet, &line, 40);
+    let ran = fleet.run_by(&person, &[&watch[..], &["300"]].concat()).await;
+    let away = "cml-fleet: the answer was 503: Service Unavailable\n";
+    assert_eq!((ran.code, ran.err), (6, format!("{away}cml-fleet: not all of them are stopped yet\n")));
+    let slept: u64 = person.outside.slept().iter().sum();
+    assert_eq!(slept, 300_000);
+
+    // If it is away at the end, nobody knows.
+    let person = while_the_api_is_away(&fleet, &line, 40);
+    let ran = fleet.run_by(&person, &[&watch[..], &["12"]].concat()).await;
+    assert_eq!((ran.code, ran.err), (1, format!("{away}{away}")));
+    let slept: u64 = person.outside.slept().iter().sum();
+    assert_eq!(slept, 12_000);
+}
+
+#[tokio::test]
+async fn an_api_that_was_never_there_is_not_waited_for() {
+    let fleet = Fleet::new().await;
+    let id = fleet.worker("lab-1").await;
+    fleet.will_be_away(&format!("GET /workers/{id}"), 40);
+    let ran = fleet.run(&["watch", &id, "--timeout", "600"]).await;
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{}", ran.err);
 }

@@ -35,8 +35,8 @@ async fn help_tells_the_commands_and_the_exit_codes() {
           bulk         Do one thing to many workers
           bulk-status  Show how far a bulk command has got
           bulk-cancel  Keep a bulk command from going on; what EC2 was asked for stays
-          completions  Print the completions for a shell
           openapi      Print the API's own description, OpenAPI 3.1
+          completions  Print the completions for a shell
           help         Print this message or the help of the given subcommand(s)
 
         Options:
@@ -55,7 +55,7 @@ async fn help_tells_the_commands_and_the_exit_codes() {
                   [default: table]
 
               --timeout <SECONDS>
-                  When to give up: trying a request (60 at most), or waiting for what it leads to (never, if not said)
+                  When to give up: trying a request (after 60 at most), or waiting in watch, events --follow and bulk (never, if not said)
 
           -v, --verbose
                   Say each request on the error output; never who asks
@@ -70,17 +70,36 @@ async fn help_tells_the_commands_and_the_exit_codes() {
         requests are signed for the region in the address, or else for that of AWS_REGION or AWS_DEFAULT_REGION.
 
         Where the output is no terminal there are no colours, no questions, no progress and no headings, and columns are parted by tabs.
-        Errors are one line on the error output; with --output json they are the API's problem as JSON. NO_COLOR is honoured.
+        Where the error output is none there are no questions and no progress either, and where the input is none there are no questions.
+        Errors are one line on the error output, with --output json a problem as the API has them; a command line that cannot be read is told
+        in several lines, and not as JSON. NO_COLOR is honoured.
 
         Exit codes:
-          0  done
-          1  failed: no answer, a fault of the API, or nothing was done because you said no
+          0  done; also when the time for watch without --until, or for events --follow, is over
+          1  failed: no answer, a fault of the API, not now (429 and the like), a wrong address (any other 404), a file that cannot be
+             read, or nothing was done because you said no
           2  the command line is not valid
-          3  refused: the request is not allowed as it is, or not now (400, 409, 412, 422 ...)
-          4  there is no such worker or command (404)
+          3  refused: the request is not allowed as it is, or not as things are (400, 409, 412, 422 ...)
+          4  there is no such worker, command or instance (404)
           5  not logged in, or not allowed (401, 403)
-          6  in vain: watch --until did not get there, or not all of a bulk or import came about
+          6  in vain: watch --until did not get there, bulk was not done in time, or not all of an import or bulk came about: something
+             was refused or failed, and of a bulk also superseded or cancelled
     "#]].assert_eq(&help);
+}
+
+/// The words of a text, without its marks.
+fn plain(text: &str) -> String {
+    text.replace('`', "").replace('|', " ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn the_readme_has_the_exit_codes_of_the_help() {
+    let help = Person::default().run(&["--help"]).await.ok();
+    let (_, codes) = help.split_once("Exit codes:\n").expect("codes");
+    let readme = include_str!("../../../../README.md");
+    let (_, table) = readme.split_once("| Exit code | Means |\n|---|---|\n").expect("a table");
+    let (table, _) = table.split_once("\n\n").expect("its end");
+    assert_eq!(plain(table), plain(codes));
 }
 
 #[tokio::test]

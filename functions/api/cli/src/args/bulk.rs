@@ -1,8 +1,10 @@
 //! The arguments of what is about many: `import` and `bulk`.
 
-use clap::{ArgGroup, Args, ValueEnum};
+use clap::builder::TypedValueParser;
+use clap::{ArgGroup, Args};
+use domain::BulkKind;
 
-use super::SettingsArgs;
+use super::{SettingsArgs, words};
 use crate::words::Pair;
 
 /// Which instances to answer for.
@@ -49,37 +51,13 @@ pub(crate) struct ImportArgs {
     pub(crate) settings: SettingsArgs,
 }
 
-/// What to do to many workers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Action {
-    Start,
-    Stop,
-    Reboot,
-    Terminate,
-    Tag,
-    Sync,
-}
-
-impl Action {
-    /// The word of the API.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Reboot => "reboot",
-            Self::Terminate => "terminate",
-            Self::Tag => "tag",
-            Self::Sync => "sync",
-        }
-    }
-}
-
 /// One thing for many workers.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("whom").required(true).args(["workers", "filter", "all"]))]
 pub(crate) struct BulkArgs {
     /// What to do
-    pub(crate) action: Action,
+    #[arg(value_parser = kinds())]
+    pub(crate) action: BulkKind,
     /// These workers
     #[arg(long, value_name = "ID|NAME,...", value_delimiter = ',')]
     pub(crate) workers: Vec<String>,
@@ -107,4 +85,18 @@ pub(crate) struct BulkArgs {
     /// Do not wait until it is done
     #[arg(long)]
     pub(crate) detach: bool,
+}
+
+/// Which bulk command to look at.
+#[derive(Debug, Args)]
+pub(crate) struct BulkStatusArgs {
+    /// The id of the bulk command
+    pub(crate) id: String,
+    /// Show its workers instead, and what has become of it for each
+    #[arg(long)]
+    pub(crate) workers: bool,
+}
+
+fn kinds() -> impl TypedValueParser<Value = BulkKind> {
+    words(BulkKind::ALL.iter().map(|kind| kind.as_str())).try_map(|word| word.parse::<BulkKind>())
 }

@@ -1,15 +1,19 @@
 //! `bulk`, `bulk-status` and `bulk-cancel`: one thing for many workers.
 
+mod amiss;
+
 use api::wire::{Command, CommandWorker};
 use app::ports::{Clock, Ids};
+use domain::BulkKind;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::args::{Action, BulkArgs, Output};
+use crate::args::{BulkArgs, BulkStatusArgs, Output};
 use crate::body;
 use crate::client::{Answer, Client, Request};
 use crate::failure::Failure;
-use crate::pages::{Extent, ids_of, listing};
+use crate::pages::{Extent, Listing, ids_of, listing};
 use crate::show;
+use crate::wait::Wait;
 
 /// How often a command is looked at while it is waited for, in milliseconds.
 const LOOK_EVERY: u64 = 2000;
@@ -24,13 +28,12 @@ pub(super) async fn bulk<O: Clock + Ids>(
     timeout: Option<u64>,
     output: Output,
 ) -> Result<(), Failure> {
-    let ends_workers = args.action == Action::Terminate;
+    let ends_workers = args.action == BulkKind::Terminate;
     let consent = args.yes || args.confirm.is_some() || args.dry_run;
     let asks = !consent && client.console.is_attended();
     if ends_workers && !consent && !asks {
         return Err(Failure::Usage("nobody can be asked: say --yes, or --confirm and a number".to_owned()));
     }
-    let end = timeout.map(|timeout| client.millis() + timeout * 1000);
     let ids = ids_of(client, &args.workers).await?;
     let ask = async |dry_run, confirm| {
         let body = body::bulk(args, &ids, dry_run, confirm)?;
@@ -38,13 +41,18 @@ pub(super) async fn bulk<O: Clock + Ids>(
     };
     let mut confirm = args.confirm;
     if asks {
-        let plan: Command = ask(true, None).await?.read()?;
+        let answer = ask(true, None).await?;
+        let plan: Command = answer.read()?;
         let workers = plan.items.as_deref().unwrap_or_default();
-        client.console.note(&show::targets(workers).text(client.console))?;
+        client.console.note(&show::targets(workers).text(client.console));
         let (planned, all, seconds) = (plan.counts.planned, workers.len(), plan.eta_seconds);
-        let question = format!("{} {planned} of {all} workers, in about {seconds} s?", args.action.as_str());
+        let question = format!("{} {planned} of {all} workers, in about {seconds} s?", args.action);
         if planned == 0 {
-            return verdict(&plan);
+            // As a table it was shown; as JSON it is all that there is to say.
+            if output == Output::Json {
+                client.console.line(&answer.text)?;
+            }
+            return amiss::verdict(&plan);
         }
         if !client.console.confirmed(&question)? {
             return Err(Failure::Declined);
@@ -56,22 +64,48 @@ pub(super) async fn bulk<O: Clock + Ids>(
     let command: Command = answer.read()?;
     let Some(id) = command.id.clone() else { return show(client, &command, &answer, output) };
     if output == Output::Table && !asks {
-        tell(client, &id, &command).await?;
+        beside(client, tell(client, &id, &command).await)?;
     }
     if args.detach {
-        return match output {
-            Output::Json => client.console.line(&answer.text),
-            Output::Table => show::summary(&command).write(client.console),
+        match output {
+            Output::Json => client.console.line(&answer.text)?,
+            Output::Table => show::summary(&command).write(client.console)?,
         }
-        .and_then(|()| verdict(&command));
+        return amiss::verdict(&command);
     }
     if client.console.is_watched() {
         let note = format!("command {id}; it goes on without you: cml-fleet bulk-status {id}\n");
-        client.console.note(&note)?;
+        client.console.note(&note);
     }
-    let (last, answer) = wait(client, &id, end).await?;
+    let (last, answer) = wait(client, &id, Wait::new(client, timeout, output)).await?;
     show(client, &last, &answer, output)?;
-    verdict(&last)
+    let verdict = amiss::verdict(&last);
+    if verdict.is_err() && output == Output::Table {
+        beside(client, tell_amiss(client, &id).await)?;
+    }
+    verdict
+}
+
+/// What is only shown beside may fail: that is said, and it is no reason not to tell how the command itself ends.
+fn beside<O: Clock + Ids>(client: &Client<'_, O>, told: Result<(), Failure>) -> Result<(), Failure> {
+    match told {
+        Err(Failure::Closed) => told,
+        Err(failure) => {
+            failure.tell(client.console, Output::Table);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+async fn tell_amiss<O: Clock + Ids>(client: &Client<'_, O>, id: &str) -> Result<(), Failure> {
+    amiss::tell(client, &workers(client, id).await?.read::<CommandWorker>()?).await
+}
+
+/// All workers of a command, and what has become of it for each.
+async fn workers<O: Clock + Ids>(client: &Client<'_, O>, id: &str) -> Result<Listing, Failure> {
+    let ask = || Request::get(&["commands", id, "workers"]);
+    listing(client, Extent { most: None, page: PAGE }, ask).await
 }
 
 /// Shows all workers of a command. Its answer has the first ones.
@@ -79,41 +113,37 @@ async fn tell<O: Clock + Ids>(client: &Client<'_, O>, id: &str, command: &Comman
     if let (Some(workers), None) = (&command.items, &command.next) {
         return show::targets(workers).write(client.console);
     }
-    let ask = || Request::get(&["commands", id, "workers"]);
-    let workers: Vec<CommandWorker> =
-        listing(client, Extent { most: None, page: PAGE }, ask).await?.read()?;
-    show::targets(&workers).write(client.console)
+    show::targets(&workers(client, id).await?.read::<CommandWorker>()?).write(client.console)
 }
 
 /// Looks at a command until nothing is waited for.
 async fn wait<O: Clock + Ids>(
     client: &Client<'_, O>,
     id: &str,
-    end: Option<u64>,
+    mut wait: Wait<'_, '_, O>,
 ) -> Result<(Command, Answer), Failure> {
     let bar = bar(client.console.is_watched());
-    let mut pause = LOOK_EVERY;
+    let (mut pause, mut standing) = (LOOK_EVERY, String::new());
     loop {
-        let answer = client.send(Request::get(&["commands", id])).await?;
-        let command: Command = answer.read()?;
-        let progress = command.progress.as_ref();
-        let (done, waiting, failed) =
-            progress.map_or((0, 0, 0), |p| (p.done + p.superseded, p.waiting, p.failed));
-        let left = command.counts.planned + waiting;
-        bar.set_length(u64::from(left + done + failed));
-        bar.set_position(u64::from(done + failed));
-        bar.set_message(format!("{failed} failed, eta {}", command.eta));
-        if command.status != "running" && waiting == 0 {
-            bar.finish_and_clear();
-            return Ok((command, answer));
+        let asked = client.send(Request::get(&["commands", id]).until(wait.end())).await;
+        if let Some(answer) = bar.suspend(|| wait.heard(asked))? {
+            let command: Command = answer.read()?;
+            let progress = command.progress.as_ref();
+            let (done, waiting, failed) =
+                progress.map_or((0, 0, 0), |p| (p.done + p.superseded, p.waiting, p.failed));
+            let left = command.counts.planned + waiting;
+            bar.set_length(u64::from(left + done + failed));
+            bar.set_position(u64::from(done + failed));
+            bar.set_message(format!("{failed} failed, eta {}", command.eta));
+            if command.status != "running" && waiting == 0 {
+                return Ok((command, answer));
+            }
+            standing = format!("{done} done, {left} waiting, {failed} failed");
         }
-        if end.is_some_and(|end| client.millis() >= end) {
-            bar.finish_and_clear();
-            let text =
-                format!("the command {id} is not done yet: {done} done, {left} waiting, {failed} failed");
-            return Err(Failure::Vain(text));
+        if wait.is_over()? {
+            return Err(Failure::Vain(format!("the command {id} is not done yet: {standing}")));
         }
-        client.outside.sleep(pause).await;
+        wait.pause(pause).await;
         pause = (pause * 3 / 2).min(SLOWEST);
     }
 }
@@ -124,16 +154,6 @@ fn bar(watched: bool) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
-}
-
-/// Not all of it came about if a worker was refused, or EC2 could not be brought to it.
-fn verdict(command: &Command) -> Result<(), Failure> {
-    let refused = command.counts.refused;
-    let failed = command.progress.as_ref().map_or(0, |progress| progress.failed);
-    match (refused, failed) {
-        (0, 0) => Ok(()),
-        _ => Err(Failure::Vain(format!("{refused} refused, {failed} failed"))),
-    }
 }
 
 fn show<O: Clock + Ids>(
@@ -153,9 +173,17 @@ fn show<O: Clock + Ids>(
 
 pub(super) async fn status<O: Clock + Ids>(
     client: &Client<'_, O>,
-    id: &str,
+    args: &BulkStatusArgs,
     output: Output,
 ) -> Result<(), Failure> {
+    let id = args.id.as_str();
+    if args.workers {
+        let found = workers(client, id).await?;
+        return match output {
+            Output::Json => client.console.line(&found.json),
+            Output::Table => show::targets(&found.read::<CommandWorker>()?).write(client.console),
+        };
+    }
     let answer = client.send(Request::get(&["commands", id])).await?;
     show(client, &answer.read()?, &answer, output)
 }

@@ -43,8 +43,11 @@ pub(super) async fn terminate<O: Clock + Ids>(
     if !consent && !client.console.is_attended() {
         return Err(Failure::Usage("nobody can be asked: say --yes, or --confirm and the name".to_owned()));
     }
-    let found = worker_of(client, &args.change.named.worker).await?;
-    if !consent {
+    let named = &args.change.named.worker;
+    let id = if consent {
+        id_of(client, named).await?
+    } else {
+        let found = worker_of(client, named).await?;
         let (name, id) = (&found.name, &found.id);
         let question = match (&found.instance_id, args.forget) {
             (_, true) => format!("Forget {name} ({id}) and leave its instance as it is?"),
@@ -54,8 +57,9 @@ pub(super) async fn terminate<O: Clock + Ids>(
         if !client.console.confirmed(&question)? {
             return Err(Failure::Declined);
         }
-    }
-    let request = Request::delete(&["workers", &found.id])
+        found.id
+    };
+    let request = Request::delete(&["workers", &id])
         .query("confirm", args.confirm.as_ref())
         .query("forget", args.forget.then_some(true))
         .at_version(args.change.if_version);

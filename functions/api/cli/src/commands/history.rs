@@ -8,8 +8,9 @@ use serde_json::value::RawValue;
 use crate::args::{EventsArgs, Output, TelemetryArgs};
 use crate::client::{Client, Request, decode};
 use crate::failure::Failure;
-use crate::pages::{Extent, id_of, listing};
+use crate::pages::{Extent, Listing, id_of, listing, listing_to};
 use crate::show::{self, Version};
+use crate::wait::Wait;
 
 /// The most versions and the most points of one page.
 const VERSIONS: usize = 100;
@@ -32,11 +33,16 @@ pub(super) async fn events<O: Clock + Ids>(
         return client.console.line(&found.json);
     }
     let mut told = tell(client, &found.items, 0, output)?;
-    let end = timeout.map(|timeout| client.millis() + timeout * 1000);
-    while args.follow && end.is_none_or(|end| client.millis() < end) {
-        client.outside.sleep(args.interval * 1000).await;
-        let news = newer(client, told, ask).await?;
-        told = tell(client, &news, told, output)?;
+    if found.more && output == Output::Table {
+        client.console.note("cml-fleet: there are more; --all shows them\n");
+    }
+    let mut wait = Wait::new(client, timeout, output);
+    while args.follow && !wait.is_over()? {
+        wait.pause(args.interval * 1000).await;
+        let asked = newer(client, told, || ask().until(wait.end())).await;
+        if let Some(news) = wait.heard(asked)? {
+            told = tell(client, &news.items, told, output)?;
+        }
     }
     Ok(())
 }
@@ -46,16 +52,11 @@ async fn newer<'a, O: Clock + Ids>(
     client: &Client<'_, O>,
     told: u64,
     ask: impl Fn() -> Request<'a>,
-) -> Result<Vec<Box<RawValue>>, Failure> {
-    let mut most = VERSIONS;
-    loop {
-        let found = listing(client, Extent { most: Some(most), page: VERSIONS }, &ask).await?;
-        let oldest = found.items.last().map(|item| decode::<Version>(item.get())).transpose()?;
-        if !found.more || oldest.is_none_or(|oldest| oldest.version <= told + 1) {
-            return Ok(found.items);
-        }
-        most += VERSIONS;
-    }
+) -> Result<Listing, Failure> {
+    listing_to(client, Extent { most: None, page: VERSIONS }, ask, |item| {
+        Ok(decode::<Version>(item.get())?.version <= told + 1)
+    })
+    .await
 }
 
 /// Shows what is newer than what was told, the oldest first, and returns how far that is.

@@ -21,6 +21,17 @@ struct Page {
     counts: BTreeMap<String, u64>,
 }
 
+impl Page {
+    /// Adds the page that follows.
+    fn add(&mut self, page: Self) {
+        self.items.extend(page.items);
+        self.next = page.next;
+        for (outcome, count) in page.counts {
+            *self.counts.entry(outcome).or_default() += count;
+        }
+    }
+}
+
 pub(super) async fn import<O: Clock + Ids>(
     client: &Client<'_, O>,
     args: &ImportArgs,
@@ -32,16 +43,22 @@ pub(super) async fn import<O: Clock + Ids>(
     if args.instance.is_some() {
         return worker(client, &ask(None).await?, output);
     }
-    let mut whole: Page = ask(None).await?.read()?;
-    while let Some(cursor) = whole.next.take() {
-        let page: Page = ask(Some(&cursor)).await?.read()?;
-        whole.items.extend(page.items);
-        whole.next = page.next;
-        for (outcome, count) in page.counts {
-            *whole.counts.entry(outcome).or_default() += count;
+    let first = ask(None).await?;
+    let mut whole: Page = first.read()?;
+    let is_one_page = whole.next.is_none();
+    let mut rest = Ok(());
+    while let Some(cursor) = &whole.next {
+        match ask(Some(cursor)).await.and_then(|answer| answer.read()) {
+            Ok(page) => whole.add(page),
+            // What was done before is done, and has to be told first.
+            Err(failure) => {
+                rest = Err(failure);
+                break;
+            }
         }
     }
     match output {
+        Output::Json if is_one_page => client.console.line(&first.text)?,
         Output::Json => {
             let json = serde_json::to_string(&whole).map_err(|error| Failure::Io(error.to_string()))?;
             client.console.line(&json)?;
@@ -51,6 +68,7 @@ pub(super) async fn import<O: Clock + Ids>(
             show::found(&found.collect::<Result<Vec<_>, _>>()?).write(client.console)?;
         }
     }
+    rest?;
     let count = |outcome: &str| whole.counts.get(outcome).copied().unwrap_or(0);
     match (count("refused"), count("failed")) {
         (0, 0) => Ok(()),

@@ -32,7 +32,7 @@ pub(super) async fn list<O: Clock + Ids>(
     show::workers(&workers).write(client.console)?;
     if found.more {
         // Also where nobody looks: who reads a part must not take it for the whole.
-        client.console.note("cml-fleet: there are more; --all lists them\n")?;
+        client.console.note("cml-fleet: there are more; --all lists them\n");
     }
     Ok(())
 }

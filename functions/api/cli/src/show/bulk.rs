@@ -1,26 +1,34 @@
 //! What comes of many: the workers of a bulk command, the instances of an import.
 
+use std::collections::BTreeMap;
+
 use api::wire::{Command, CommandWorker, DiscoveredInstance, Outcome};
 
-use super::Table;
+use super::{Table, dash};
 
 /// A row for each worker of a command.
 pub(crate) fn targets<'a>(workers: impl IntoIterator<Item = &'a CommandWorker>) -> Table {
-    let mut table = Table::new(&["NAME", "OUTCOME", "REASON", "ID"]);
+    targets_and_why(workers, &BTreeMap::new())
+}
+
+/// The same, where it is known of some, by their ids, why it did not come about.
+pub(crate) fn targets_and_why<'a>(
+    workers: impl IntoIterator<Item = &'a CommandWorker>,
+    why: &BTreeMap<String, String>,
+) -> Table {
+    let mut table = Table::new(&["NAME", "OUTCOME", "PROGRESS", "REASON", "ID"]);
     for worker in workers {
-        let refusal = worker.refusal.as_ref();
+        let refusal = worker.refusal.as_ref().map(|refusal| format!("{}: {}", refusal.code, refusal.text));
+        let reason = refusal.as_ref().or_else(|| why.get(&worker.worker_id));
         table.row([
-            dash(worker.name.as_ref()),
+            dash(worker.name.as_deref()),
             worker.outcome.to_string(),
-            refusal.map_or_else(|| "-".to_owned(), |refusal| format!("{}: {}", refusal.code, refusal.text)),
+            dash(worker.progress.as_deref()),
+            dash(reason.map(String::as_str)),
             worker.worker_id.clone(),
         ]);
     }
     table
-}
-
-fn dash(text: Option<&String>) -> String {
-    text.cloned().unwrap_or_else(|| "-".to_owned())
 }
 
 /// A row for each instance of an import.
@@ -36,11 +44,11 @@ pub(crate) fn found<'a>(instances: impl IntoIterator<Item = &'a DiscoveredInstan
         };
         table.row([
             instance.instance_id.clone(),
-            dash(instance.region.as_ref()),
+            dash(instance.region.as_deref()),
             outcome.to_owned(),
-            dash(instance.name.as_ref()),
-            dash(instance.worker_id.as_ref()),
-            dash(instance.reason.as_ref().map(|reason| &reason.detail)),
+            dash(instance.name.as_deref()),
+            dash(instance.worker_id.as_deref()),
+            dash(instance.reason.as_ref().map(|reason| reason.detail.as_str())),
         ]);
     }
     table

@@ -101,6 +101,11 @@ fn tinted(word: &str, padded: String) -> String {
     styled.force_styling(true).to_string()
 }
 
+/// A cell for what may not be there.
+pub(crate) fn dash(text: Option<&str>) -> String {
+    text.unwrap_or("-").to_owned()
+}
+
 /// A text without what would move the cursor or break the line. Much of what is shown was written by others.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()

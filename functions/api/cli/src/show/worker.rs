@@ -2,7 +2,7 @@
 
 use api::wire::{Health, Worker};
 
-use super::Table;
+use super::{Table, dash};
 
 /// A row for each worker.
 pub(crate) fn workers<'a>(workers: impl IntoIterator<Item = &'a Worker>) -> Table {
@@ -20,10 +20,6 @@ pub(crate) fn workers<'a>(workers: impl IntoIterator<Item = &'a Worker>) -> Tabl
         ]);
     }
     table
-}
-
-fn dash(text: Option<&str>) -> String {
-    text.unwrap_or("-").to_owned()
 }
 
 /// The next step, or why there is none.

@@ -60,7 +60,7 @@ struct Gateway {
 }
 
 /// A fleet, and the address of its API.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Fleet {
     pub(crate) world: World,
     pub(crate) url: String,
@@ -110,6 +110,13 @@ impl Fleet {
         scripted.push_back(Scripted { line, status, headers, body });
     }
 
+    /// Answers the next requests with this line as an API that is not to be reached right now.
+    pub(crate) fn will_be_away(&self, line: &str, times: usize) {
+        for _ in 0..times {
+            self.will_answer(line, 503, &[], &json!({ "message": "Service Unavailable" }));
+        }
+    }
+
     /// The requests so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.gateway.seen.lock().expect("nobody panicked").clone()
@@ -143,7 +150,9 @@ pub(crate) fn ec2_says(world: &World, worker: &str, observed: Observed) {
     let at = stored.updated_at;
     let sighting = Sighting { observed, source: Source::Event, at, seen_at: at, state_reason: None };
     let seen = Event::InstanceObserved { sighting, details: Details::default(), confirms: false };
-    stored.worker = stored.worker.with(&[seen]);
+    let over = Event::Terminated { at, expected: true, reason: "it was asked for".into() };
+    let ended = (observed == Observed::Terminated).then_some(over);
+    stored.worker = stored.worker.with(&[vec![seen], ended.into_iter().collect()].concat());
     stored.version += 1;
 }
 

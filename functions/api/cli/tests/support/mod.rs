@@ -76,6 +76,12 @@ impl Person {
         }
     }
 
+    /// The same somebody, whose output, error output or input may be no terminal.
+    pub(crate) fn with_terminals([out, err, input]: [bool; 3]) -> Self {
+        let terminal = Terminal { out: out.then_some(120), err, input };
+        Self { terminal, ..Self::at_a_terminal("y\n") }
+    }
+
     /// A script with these variables and no others.
     pub(crate) fn with(variables: &[(&'static str, &'static str)]) -> Self {
         Self { variables: variables.to_vec(), ..Self::default() }
