@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::evidence::{Sighting, Source, effective, is_since, later};
-use crate::worker::{BLIND_AFTER, LAUNCH_GRACE};
+use crate::worker::{BLIND_AFTER, LAUNCH_GRACE, MOST_MISSES};
 use crate::{
     ActionKind, Attempt, Desired, Details, Event, FailureKind, GivenUp, Held, Observed, Origin, Queued,
     Snapshot, TagKey, Timestamp, Worker,
@@ -130,6 +130,9 @@ impl Worker {
             Event::InstanceObserved { sighting, details, confirms: _ } => self.see(sighting.clone(), details),
             Event::InstanceNotFound { at } => {
                 self.0.misses.insert(*at);
+                while self.0.misses.len() > MOST_MISSES {
+                    self.0.misses.pop_first();
+                }
                 // It was an answer, so EC2 can be asked.
                 self.forget_failures(|failure| failure <= *at);
             }

@@ -17,6 +17,14 @@ const MISSING_AFTER: SignedDuration = SignedDuration::from_secs(60);
 pub(crate) const LAUNCH_GRACE: SignedDuration = SignedDuration::from_mins(5);
 /// Misses over this long count as terminated: EC2 drops terminated instances from its answers within an hour.
 const GONE_AFTER: SignedDuration = SignedDuration::from_mins(60);
+/// So many misses it takes at least for that: it has no way back, and two answers may both be EC2's mistake. And so many
+/// absences, however short each is, are one that goes on: nobody ever looked for long, and EC2 never knew it.
+const MANY: usize = 3;
+/// The newest misses that are kept. An hour has 61 looks at most, and those that people ask for.
+pub(crate) const MOST_MISSES: usize = 200;
+/// Misses further apart than this are not one absence: nobody looked in between, for the worker is not monitored or EC2
+/// could not be asked. The longest interval is an hour, and a look may be late.
+const ONE_ABSENCE: SignedDuration = SignedDuration::from_mins(90);
 /// Failed observations in a row after which the state is unknown.
 pub(crate) const BLIND_AFTER: usize = 3;
 
@@ -101,7 +109,7 @@ impl Worker {
     pub fn observed(&self) -> Observed {
         match &self.0.sighting {
             Some(sighting) if sighting.observed == Observed::Terminated => Observed::Terminated,
-            _ if self.missed_for().is_some_and(|span| span >= MISSING_AFTER) => Observed::Missing,
+            _ if self.is_missing() => Observed::Missing,
             Some(sighting) => sighting.observed,
             None => Observed::Unknown,
         }
@@ -130,9 +138,20 @@ impl Worker {
         self.0.applied_tags.contains_key(MANAGED_TAG)
     }
 
+    fn is_missing(&self) -> bool {
+        let misses = self.counted_misses();
+        absences(&misses).count() >= MANY || absences(&misses).any(|(_, span)| span >= MISSING_AFTER)
+    }
+
     /// EC2 has known no such instance for so long that it is gone.
     pub(crate) fn is_gone(&self) -> bool {
-        self.missed_for().is_some_and(|span| span >= GONE_AFTER)
+        absences(&self.counted_misses()).any(|(misses, span)| misses >= MANY && span >= GONE_AFTER)
+    }
+
+    /// The misses that mean something, in order of time.
+    fn counted_misses(&self) -> Vec<Timestamp> {
+        let earliest = self.0.launched_at.map(|at| later(at, LAUNCH_GRACE));
+        self.0.misses.iter().filter(|at| earliest.is_none_or(|earliest| **at >= earliest)).copied().collect()
     }
 
     /// What EC2 is in now is what an earlier action of ours led to, one that was under way when something else was
@@ -142,14 +161,6 @@ impl Worker {
         s.stray.zip(s.sighting.as_ref()).is_some_and(|((action, until), sighting)| {
             action.leads_to() == Some(sighting.observed) && sighting.counted() < until
         })
-    }
-
-    /// How far the first and the last meaningful miss are apart.
-    fn missed_for(&self) -> Option<SignedDuration> {
-        let earliest = self.0.launched_at.map(|at| later(at, LAUNCH_GRACE));
-        let mut counted = self.0.misses.iter().filter(|at| earliest.is_none_or(|earliest| **at >= earliest));
-        let first = counted.next()?;
-        Some(counted.next_back()?.duration_since(*first))
     }
 
     /// The one word people read, derived from what was asked for and what EC2 told us.
@@ -241,4 +252,11 @@ impl Worker {
     pub const fn overrides(&self) -> &Overrides {
         &self.0.overrides
     }
+}
+
+/// Each absence among these misses: how many they are, and how far the first and the last are apart.
+fn absences(misses: &[Timestamp]) -> impl Iterator<Item = (usize, SignedDuration)> {
+    misses
+        .chunk_by(|one, next| next.duration_since(*one) <= ONE_ABSENCE)
+        .filter_map(|misses| Some((misses.len(), misses.last()?.duration_since(*misses.first()?))))
 }

@@ -313,7 +313,7 @@ fn alert_raised(record: &EventRecord, kind: AlertKind, reason: &str) -> Said {
         AlertKind::Disk => said(format!("{name}: disk use is high")).happened(EXCEEDED.to_owned()),
         AlertKind::Missing => said(format!("the instance of {name} is missing"))
             .happened("EC2 says, repeatedly, that there is no such instance.".to_owned())
-            .response("It keeps asking. After an hour it counts the instance as terminated.")
+            .response("It keeps asking. Once EC2 has said so for an hour, three times or more, the instance counts as terminated.")
             .advice("Check the region and the account, and CloudTrail for TerminateInstances."),
         AlertKind::Unobservable => said(format!("{name} cannot be observed"))
             .happened("The last questions to EC2 failed, so the status is unknown.".to_owned())

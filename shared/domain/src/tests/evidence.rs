@@ -157,6 +157,37 @@ fn an_hour_of_misses_is_the_end_and_a_minute_less_is_not() {
 }
 
 #[test]
+fn two_misses_are_no_end_however_far_apart_and_long_ago_is_another_absence() {
+    // Looked at once an hour, it takes two hours.
+    let twice = running().seeing(not_found(0)).seeing(not_found(3600));
+    assert_eq!((twice.is_over(), twice.observed()), (false, Observed::Missing));
+    assert!(twice.seeing(not_found(7200)).is_over());
+    // Nobody looked in between: somebody asks for the state of a worker that is not monitored, now and then.
+    let lone = running().seeing(not_found(0)).seeing(not_found(5401));
+    assert_eq!((lone.is_over(), lone.observed()), (false, RUNNING));
+    let again = lone.clone().seeing(not_found(5461));
+    assert_eq!((again.is_over(), again.observed()), (false, Observed::Missing));
+    assert!(!again.clone().seeing(not_found(9000)).is_over());
+    // A miss does not bring back what is missing.
+    assert_eq!(again.seeing(not_found(5461 + 5401)).observed(), Observed::Missing);
+    // It is missing as well if EC2 always says so, however seldom it is asked.
+    let seldom = lone.seeing(not_found(3 * 5401));
+    assert_eq!((seldom.is_over(), seldom.observed()), (false, Observed::Missing));
+    // Not if it is asked three times in a row.
+    assert_eq!([0, 1, 2].map(not_found).into_iter().fold(running(), Worker::seeing).observed(), RUNNING);
+    // Three within an hour are the end, whatever was before.
+    let after = [0, 80, 200, 231, 262].map(|minute| not_found(minute * 60));
+    assert!(after.into_iter().fold(running(), Worker::seeing).is_over());
+}
+
+#[test]
+fn of_many_misses_the_newest_are_kept() {
+    let worker = (0..300).fold(running(), |worker, second| worker.seeing(not_found(second)));
+    assert_eq!((worker.state().misses.len(), worker.state().misses.first()), (200, Some(&t(100))));
+    assert_eq!(worker.observed(), Observed::Missing);
+}
+
+#[test]
 fn an_end_is_one_fact() {
     let events = running().learning(&because("Client.UserInitiatedShutdown", event(Observed::Terminated, 0)));
     assert_eq!(names(&events), ["instance_observed", "terminated"]);
@@ -281,9 +312,12 @@ fn the_record_follows_ec2_whatever_is_asked_for() {
 
 #[test]
 fn a_sighting_that_comes_after_an_hour_of_misses_is_too_late() {
-    let (first, last, between) = (not_found(0), not_found(3600), event(RUNNING, 1800));
-    let in_time = running().seeing(first.clone()).seeing(between.clone()).seeing(last.clone());
+    let misses = [not_found(0), not_found(900), not_found(3600)];
+    let between = event(RUNNING, 1800);
+    let [first, second, last] = misses.clone();
+    let in_time = running().seeing(first).seeing(second).seeing(between.clone()).seeing(last);
     assert!(!in_time.is_over());
-    let ended = running().seeing(first).seeing(last);
+    let ended = misses.into_iter().fold(running(), Worker::seeing);
+    assert!(ended.is_over());
     assert_eq!(ended.learning(&between), Vec::new());
 }
