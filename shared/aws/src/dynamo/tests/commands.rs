@@ -116,7 +116,11 @@ async fn what_is_finished_or_advanced_is_so_once() {
     assert_eq!(finish.json()["ExpressionAttributeValues"][":workers"], chunk_item("refused")["workers"]);
     assert_eq!(part.json()["UpdateExpression"], "SET #workers = :workers");
     assert_eq!(next.json()["ConditionExpression"], "#next = :from");
-    assert_eq!(next.json()["UpdateExpression"], "SET #next = :after, #due_at = :due");
+    // What was called off stays due at once.
+    assert_eq!(
+        next.json()["UpdateExpression"],
+        "SET #next = :after, #due_at = if_not_exists(#cancelled_at, :due)"
+    );
     assert_eq!(next.json()["ExpressionAttributeValues"][":after"], json!({ "N": "5" }));
     assert_eq!(last.json()["UpdateExpression"], "SET #next = :after REMOVE #due, #due_at");
 }
