@@ -17,8 +17,9 @@ from botocore.credentials import Credentials
 
 REGION = os.environ["REGION"]
 KEY = re.compile(r'[!#-~]{1,255}|"(?:[ !#-\[\]-~]|\\["\\]){1,255}"')
-# API Gateway decodes a path before it looks for its route: what is written as %2F or %23 is a request for another path.
+# What is only worth asking of a worker that runs.
 DRIVING = ("rebootWorker", "startWorker", "stopWorker", "syncWorker")
+# API Gateway decodes a path before it looks for its route: what is written as %2F or %23 is a request for another path.
 SEGMENT = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
 
 

@@ -83,7 +83,9 @@ fn invalid(header: &str, detail: &str, allowed: &str) -> Problem {
 pub(crate) fn unconditional(expected: Option<u64>) -> Result<(), Problem> {
     match expected {
         None => Ok(()),
-        Some(_) => Err(invalid(IF_MATCH, "has no meaning for a worker that does not exist yet", "absent")),
+        Some(_) => {
+            Err(invalid(IF_MATCH, "has no meaning here, for it is about one worker that exists", "absent"))
+        }
     }
 }
 

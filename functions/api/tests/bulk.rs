@@ -335,3 +335,14 @@ async fn looking_at_many_is_asked_for_once_for_each_region() {
     let [Request::Collect(look)] = requests.as_slice() else { panic!("{requests:?}") };
     assert_eq!((look.workers.len(), look.all_metrics), (3, true));
 }
+
+#[tokio::test]
+async fn what_is_left_of_a_command_that_expires_is_not_shown_as_all_of_it() {
+    let (client, _, _) = fleet(2).await;
+    let command = ask(&client, &json!({ "action": "stop", "filter": {} })).await;
+    let path = format!("/commands/{}", command["id"].as_str().expect("an id"));
+    assert_eq!(client.get(&path).await.status, 200);
+    client.world.state().commands.values_mut().for_each(|(_, chunks)| chunks.clear());
+    let answer = client.get(&path).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (404, "no-such-command"));
+}

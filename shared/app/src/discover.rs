@@ -103,7 +103,7 @@ pub enum DiscoverError {
     #[error("the position is not one of this discovery's")]
     BadPosition,
     /// EC2 or a table failed.
-    #[error("nothing could be looked for")]
+    #[error("the search could not go on")]
     Failed(#[from] Error),
 }
 

@@ -184,7 +184,7 @@ impl Operation {
             response["headers"] = refs(&names);
             response["description"] = match (status.as_str(), self.takes) {
                 ("201", _) => "Recorded; the rest follows",
-                ("202", _) => "Recorded; EC2 is asked for it now",
+                ("202", _) => "Accepted; the rest follows",
                 ("200", Takes::KeyAndVersion | Takes::AnyKey) => "Done, or as asked for already",
                 ("200", Takes::Key) => "What came of each, or would come",
                 _ => "What is known",

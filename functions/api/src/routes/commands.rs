@@ -220,6 +220,10 @@ impl<P: Ports> Api<P> {
     async fn show_command(&self, id: CommandId) -> Result<Reply, Problem> {
         let command = self.load_command(id).await?;
         let chunks = self.ports.commands().chunks(id, 0, command.chunks).await?;
+        // What was over long ago expires item by item, and what is left of it would be counted as all.
+        if chunks.len() < command.chunks as usize {
+            return Err(no_such_command(Some(id)));
+        }
         let items: Vec<BulkItem> = chunks.into_iter().flat_map(|chunk| chunk.items).collect();
         let progress = follow(self.ports.workers(), &command.bulk, &items).await?;
         let now = self.ports.clock().now();
