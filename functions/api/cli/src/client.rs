@@ -24,6 +24,8 @@ use crate::sign::{Identity, Unsigned, is_loopback, is_private};
 
 /// How long one try may take. API Gateway answers within 30 seconds.
 const TRY: Duration = Duration::from_secs(31);
+/// How long one try may take however soon it is time to give up, unless less was said: one that is cut off at once teaches nothing.
+const SHORTEST_TRY: Duration = Duration::from_secs(5);
 /// How long a request is tried, in seconds, if nobody says.
 const PATIENCE: u64 = 60;
 
@@ -74,7 +76,7 @@ impl<'a> Request<'a> {
         Self { version, ..self }
     }
 
-    /// Is not tried again after this time, in milliseconds, however much patience is left.
+    /// Is not tried again after this time, in milliseconds, however much patience is left, and not for much longer.
     pub(crate) fn until(self, end: Option<u64>) -> Self {
         Self { until: end, ..self }
     }
@@ -160,11 +162,12 @@ impl<'a, O: Clock + Ids> Client<'a, O> {
         let key = (request.method != Method::GET).then(|| self.outside.worker_id().to_string());
         let patient_until = self.millis() + self.patience;
         let give_up_at = request.until.map_or(patient_until, |end| end.min(patient_until));
+        let shortest = SHORTEST_TRY.min(Duration::from_millis(self.patience));
         let mut tries = 0;
         loop {
             tries += 1;
-            let left = Duration::from_millis(patient_until.saturating_sub(self.millis()));
-            let tried = self.try_once(&request, key.as_deref(), TRY.min(left)).await?;
+            let left = Duration::from_millis(give_up_at.saturating_sub(self.millis()));
+            let tried = self.try_once(&request, key.as_deref(), left.clamp(shortest, TRY)).await?;
             let (outcome, asked) = match tried {
                 Tried::Answered { status: 200..=299, text, .. } => return Ok(Answer { text }),
                 Tried::Answered { status, headers, text } => {

@@ -3,7 +3,7 @@
 use std::io;
 
 use api::wire::{NAMESPACE, Problem};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::args::Output;
 use crate::console::Console;
@@ -12,6 +12,7 @@ use crate::show::plain;
 
 /// The kinds of problem that say of what was named that it does not exist. Any other 404 is about the address.
 const NOT_FOUND: [&str; 3] = ["no-such-worker", "no-such-command", "no-such-instance"];
+
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -27,6 +28,8 @@ pub(crate) enum Failure {
     NotFound(String),
     /// What was waited for, or was to be done for all, did not come about.
     Vain(String),
+    /// The wait for the command with this id ended like this, and the command goes on.
+    Unseen(String, Box<Self>),
     /// Whoever was asked said no.
     Declined,
     /// Nobody reads on: no reason to complain.
@@ -67,6 +70,7 @@ impl Failure {
             },
             Self::NotFound(_) => 4,
             Self::Vain(_) => 6,
+            Self::Unseen(_, why) => why.code(),
         }
     }
 
@@ -76,6 +80,16 @@ impl Failure {
             Self::Unreachable(_) => true,
             Self::Refused(refusal) => retry::verdict(refusal.status, refusal.kind()) == Verdict::Again,
             _ => false,
+        }
+    }
+
+    /// The same, of who waited for a command that goes on.
+    pub(crate) fn while_it_goes_on(self, id: String) -> Self {
+        match self {
+            Self::Closed => self,
+            // There is no such command any more.
+            why if why.code() == 4 => why,
+            why => Self::Unseen(id, Box::new(why)),
         }
     }
 
@@ -99,6 +113,7 @@ impl Failure {
             | Self::NotFound(text)
             | Self::Vain(text)
             | Self::Io(text) => text.clone(),
+            Self::Unseen(id, why) => format!("{}; {}", why.line(), goes_on(id)),
             Self::Declined => "nothing was done".to_owned(),
             Self::Closed => String::new(),
             Self::Refused(refusal) => refusal.line(),
@@ -113,24 +128,37 @@ impl Failure {
                 "detail": refusal.line(), "request_id": refusal.request_id,
             })
             .to_string(),
+            Self::Unseen(id, why) => {
+                let mut problem: Map<String, Value> = serde_json::from_str(&why.json()).unwrap_or_default();
+                let detail = problem.get("detail").and_then(Value::as_str).unwrap_or_default();
+                let detail = format!("{detail}; {}", goes_on(id));
+                problem.insert("detail".to_owned(), detail.into());
+                Value::Object(problem).to_string()
+            }
             other => {
                 json!({ "type": "about:blank", "title": other.title(), "detail": other.line() }).to_string()
             }
         }
     }
 
-    const fn title(&self) -> &'static str {
+    fn title(&self) -> &'static str {
         match self {
             Self::Usage(_) => "The command line is not valid",
             Self::Unreachable(_) => "The API has not answered",
             Self::Unreadable(_) => "The answer cannot be read",
             Self::NotFound(_) => "There is no such worker",
             Self::Vain(_) => "What was asked for has not come about",
+            Self::Unseen(_, why) => why.title(),
             Self::Declined | Self::Closed => "Nothing was done",
             Self::Refused(_) => "The API refused",
             Self::Io(_) => "A file or stream cannot be used",
         }
     }
+}
+
+/// Where a command is seen that is not waited for any more.
+fn goes_on(id: &str) -> String {
+    format!("command {id} goes on: cml-fleet bulk-status {id}")
 }
 
 impl Refusal {

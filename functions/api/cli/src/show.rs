@@ -6,7 +6,7 @@ mod sparkline;
 mod table;
 mod worker;
 
-pub(crate) use bulk::{found, summary, targets, targets_and_why};
+pub(crate) use bulk::{found, outcome, summary, targets, targets_and_why};
 pub(crate) use facts::{Version, facts};
 pub(crate) use sparkline::{Metric, metrics};
 pub(crate) use table::{Table, dash, plain};

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "helpers of tests are not tests to the lint")]
 
 mod bulk;
+mod bulk_waiting;
 mod changing;
 mod failing;
 mod history;

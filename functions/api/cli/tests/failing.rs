@@ -1,11 +1,9 @@
 //! Exit codes, what is said about a failure, and what is never said.
 
-use std::io::{self, Write};
-
 use expect_test::expect;
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN, Fleet, Outside, Person, Pipe};
+use crate::support::{ADMIN, Closing, Fleet, Outside, Person, Pipe};
 
 #[tokio::test]
 async fn each_kind_of_failure_has_its_exit_code() {
@@ -189,21 +187,6 @@ async fn what_cannot_be_sent_is_told_at_once_and_without_what_is_secret() {
     let ran = fleet.run_by(&person, &["list", "--name", &"a".repeat(70_000)]).await;
     assert_eq!((ran.code, ran.err.contains("the request cannot be made")), (2, true), "{}", ran.err);
     assert_eq!((fleet.seen().len(), person.outside.slept().len()), (0, 0));
-}
-
-/// A pipe that nobody reads any more after this many bytes.
-struct Closing(usize);
-
-impl Write for Closing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(self.0);
-        self.0 -= taken;
-        if taken == 0 { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(taken) }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[tokio::test]

@@ -93,6 +93,25 @@ async fn what_was_imported_before_a_page_failed_is_told_before_the_failure() {
 }
 
 #[tokio::test]
+async fn what_would_be_refused_is_the_answer_of_a_dry_run_and_what_failed_is_none() {
+    let fleet = Fleet::new().await;
+    for (counts, dry, real) in [
+        (json!({ "would_import": 1 }), 0, 0),
+        (json!({ "refused": 1 }), 0, 6),
+        (json!({ "failed": 1 }), 6, 6),
+        (json!({ "refused": 1, "failed": 1 }), 6, 6),
+    ] {
+        for (flag, code) in [(Some("--dry-run"), dry), (None, real)] {
+            let page = json!({ "items": [], "next": null, "counts": counts });
+            fleet.will_answer("POST /workers/import", 200, &[], &page);
+            let find = ["import", "--find-tag", "team=network"].into_iter().chain(flag);
+            let ran = fleet.run(&find.collect::<Vec<_>>()).await;
+            assert_eq!((ran.code, ran.err.is_empty()), (code, code == 0), "{counts} {flag:?}: {}", ran.err);
+        }
+    }
+}
+
+#[tokio::test]
 async fn one_page_of_an_import_is_shown_as_the_api_wrote_it() {
     let fleet = Fleet::new().await;
     fleet.world.has_instance("i-0123456789abcdef0", Observed::Running, &[]);

@@ -3,6 +3,7 @@
 use domain::Observed;
 use expect_test::expect;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::support::{Fleet, Outside, Person, ec2_says};
 
@@ -75,8 +76,17 @@ async fn who_is_forgotten_gets_nowhere() {
     let id = fleet.worker("lab-1").await;
     fleet.run(&["stop", "lab-1"]).await.ok();
     fleet.run(&["terminate", &id, "--forget", "--yes"]).await.ok();
-    let ran = fleet.run(&["watch", &id, "--until", "stopped", "--timeout", "60"]).await;
+    let watch = async |until| fleet.run(&["watch", &id, "--until", until, "--timeout", "60"]).await;
+    let ran = watch("stopped").await;
     assert_eq!((ran.code, ran.err.as_str()), (6, "cml-fleet: lab-1 is forgotten\n"));
+    // Also not where it looks as if it were there already, and least of all at its end.
+    let mut forgotten = fleet.run(&["get", &id, "-o", "json"]).await.json();
+    for status in ["stopped", "terminated"] {
+        forgotten["status"] = json!(status);
+        fleet.will_answer(&format!("GET /workers/{id}"), 200, &[], &forgotten);
+        let ran = watch(status).await;
+        assert_eq!((ran.code, ran.err.as_str()), (6, "cml-fleet: lab-1 is forgotten\n"), "{status}");
+    }
 }
 
 #[tokio::test]
@@ -150,6 +160,26 @@ async fn an_api_that_is_away_is_waited_for_until_the_end_and_it_is_said_once() {
     assert_eq!((ran.code, ran.err), (1, format!("{away}{away}")));
     let slept: u64 = person.outside.slept().iter().sum();
     assert_eq!(slept, 12_000);
+}
+
+#[tokio::test]
+async fn a_wait_that_is_over_waits_for_an_answer_only_for_a_moment() {
+    let fleet = Fleet::new().await;
+    let id = fleet.worker("lab-1").await;
+    let outside = {
+        let (fleet, line) = (fleet.clone(), format!("GET /workers/{id}"));
+        Outside::where_(move |_| {
+            fleet.will_be_silent(&line);
+            tokio::time::pause();
+        })
+    };
+    let person = Person { outside, ..Person::default() };
+    let began = Instant::now();
+    let ran = fleet.run_by(&person, &["watch", &id, "--interval", "40", "--timeout", "40"]).await;
+    assert_eq!((ran.code, ran.err.contains("127.0.0.1 has not answered in time")), (1, true), "{}", ran.err);
+    assert_eq!(person.outside.slept(), [40_000]);
+    let took = began.elapsed().as_secs();
+    assert!((5..15).contains(&took), "{took} s");
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ pub(crate) struct ImportArgs {
     /// Where to look for them; everywhere, if not said
     #[arg(long, value_name = "REGION,...", value_delimiter = ',', conflicts_with = "instance")]
     pub(crate) regions: Vec<String>,
-    /// Only say what would be imported
+    /// Only say what would be imported; code 6 only if that is not known of all
     #[arg(long, conflicts_with = "instance")]
     pub(crate) dry_run: bool,
     /// A tag for the workers; may be repeated

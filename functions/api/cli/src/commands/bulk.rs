@@ -21,6 +21,8 @@ const LOOK_EVERY: u64 = 2000;
 const SLOWEST: u64 = 30_000;
 /// The most workers of one page.
 const PAGE: usize = 100;
+/// The most workers that can be named in one command.
+const MOST_NAMED: usize = 1000;
 
 pub(super) async fn bulk<O: Clock + Ids>(
     client: &Client<'_, O>,
@@ -34,14 +36,14 @@ pub(super) async fn bulk<O: Clock + Ids>(
     if ends_workers && !consent && !asks {
         return Err(Failure::Usage("nobody can be asked: say --yes, or --confirm and a number".to_owned()));
     }
-    let ids = ids_of(client, &args.workers).await?;
-    let ask = async |dry_run, confirm| {
-        let body = body::bulk(args, &ids, dry_run, confirm)?;
+    let mut ids = ids_of(client, &args.workers).await?;
+    let ask = async |ids: &[String], dry_run, confirm| {
+        let body = body::bulk(args, ids, dry_run, confirm)?;
         client.send(Request::post(&["commands"]).body(body)).await
     };
     let mut confirm = args.confirm;
     if asks {
-        let answer = ask(true, None).await?;
+        let answer = ask(&ids, true, None).await?;
         let plan: Command = answer.read()?;
         let workers = plan.items.as_deref().unwrap_or_default();
         client.console.note(&show::targets(workers).text(client.console));
@@ -57,49 +59,63 @@ pub(super) async fn bulk<O: Clock + Ids>(
         if !client.console.confirmed(&question)? {
             return Err(Failure::Declined);
         }
-        // Who says yes to a number says yes to just that number.
+        // Who says yes to a number says yes to just that number, and who says yes to workers to just those.
         confirm = ends_workers.then_some(u64::from(planned));
+        if plan.next.is_none() && workers.len() <= MOST_NAMED {
+            ids = workers.iter().map(|worker| worker.worker_id.clone()).collect();
+        }
     }
-    let answer = ask(args.dry_run, confirm).await?;
+    let answer = ask(&ids, args.dry_run, confirm).await?;
     let command: Command = answer.read()?;
     let Some(id) = command.id.clone() else { return show(client, &command, &answer, output) };
     if output == Output::Table && !asks {
-        beside(client, tell(client, &id, &command).await)?;
+        beside(client, tell(client, &id, &command).await, output)?;
     }
     if args.detach {
-        match output {
-            Output::Json => client.console.line(&answer.text)?,
-            Output::Table => show::summary(&command).write(client.console)?,
-        }
+        brief(client, &command, &answer, output)?;
         return amiss::verdict(&command);
     }
     if client.console.is_watched() {
         let note = format!("command {id}; it goes on without you: cml-fleet bulk-status {id}\n");
         client.console.note(&note);
     }
-    let (last, answer) = wait(client, &id, Wait::new(client, timeout, output)).await?;
-    show(client, &last, &answer, output)?;
-    let verdict = amiss::verdict(&last);
+    let mut last = (command, answer);
+    let waited = wait(client, &id, Wait::new(client, timeout, output), &mut last).await;
+    let (command, answer) = last;
+    if let Err(failure) = waited {
+        beside(client, brief(client, &command, &answer, output), output)?;
+        return Err(failure.while_it_goes_on(id));
+    }
+    show(client, &command, &answer, output)?;
+    let verdict = amiss::verdict(&command);
     if verdict.is_err() && output == Output::Table {
-        beside(client, tell_amiss(client, &id).await)?;
+        beside(client, tell_amiss(client, &id, args.action).await, output)?;
     }
     verdict
 }
 
 /// What is only shown beside may fail: that is said, and it is no reason not to tell how the command itself ends.
-fn beside<O: Clock + Ids>(client: &Client<'_, O>, told: Result<(), Failure>) -> Result<(), Failure> {
+fn beside<O: Clock + Ids>(
+    client: &Client<'_, O>,
+    told: Result<(), Failure>,
+    output: Output,
+) -> Result<(), Failure> {
     match told {
         Err(Failure::Closed) => told,
         Err(failure) => {
-            failure.tell(client.console, Output::Table);
+            failure.tell(client.console, output);
             Ok(())
         }
         Ok(()) => Ok(()),
     }
 }
 
-async fn tell_amiss<O: Clock + Ids>(client: &Client<'_, O>, id: &str) -> Result<(), Failure> {
-    amiss::tell(client, &workers(client, id).await?.read::<CommandWorker>()?).await
+async fn tell_amiss<O: Clock + Ids>(
+    client: &Client<'_, O>,
+    id: &str,
+    asked: BulkKind,
+) -> Result<(), Failure> {
+    amiss::tell(client, asked, &workers(client, id).await?.read::<CommandWorker>()?).await
 }
 
 /// All workers of a command, and what has become of it for each.
@@ -116,12 +132,13 @@ async fn tell<O: Clock + Ids>(client: &Client<'_, O>, id: &str, command: &Comman
     show::targets(&workers(client, id).await?.read::<CommandWorker>()?).write(client.console)
 }
 
-/// Looks at a command until nothing is waited for.
+/// Looks at a command until nothing is waited for. However that ends, what was heard last is kept.
 async fn wait<O: Clock + Ids>(
     client: &Client<'_, O>,
     id: &str,
     mut wait: Wait<'_, '_, O>,
-) -> Result<(Command, Answer), Failure> {
+    last: &mut (Command, Answer),
+) -> Result<(), Failure> {
     let bar = bar(client.console.is_watched());
     let (mut pause, mut standing) = (LOOK_EVERY, String::new());
     loop {
@@ -135,13 +152,15 @@ async fn wait<O: Clock + Ids>(
             bar.set_length(u64::from(left + done + failed));
             bar.set_position(u64::from(done + failed));
             bar.set_message(format!("{failed} failed, eta {}", command.eta));
-            if command.status != "running" && waiting == 0 {
-                return Ok((command, answer));
+            let is_over = command.status != "running" && waiting == 0;
+            *last = (command, answer);
+            if is_over {
+                return Ok(());
             }
             standing = format!("{done} done, {left} waiting, {failed} failed");
         }
         if wait.is_over()? {
-            return Err(Failure::Vain(format!("the command {id} is not done yet: {standing}")));
+            return Err(Failure::Vain(format!("not done yet: {standing}")));
         }
         wait.pause(pause).await;
         pause = (pause * 3 / 2).min(SLOWEST);
@@ -162,13 +181,23 @@ fn show<O: Clock + Ids>(
     answer: &Answer,
     output: Output,
 ) -> Result<(), Failure> {
-    if output == Output::Json {
-        return client.console.line(&answer.text);
-    }
-    if let Some(workers) = &command.items {
+    if let (Output::Table, Some(workers)) = (output, &command.items) {
         show::targets(workers).write(client.console)?;
     }
-    show::summary(command).write(client.console)
+    brief(client, command, answer, output)
+}
+
+/// Shows a command, and in a table none of its workers.
+fn brief<O: Clock + Ids>(
+    client: &Client<'_, O>,
+    command: &Command,
+    answer: &Answer,
+    output: Output,
+) -> Result<(), Failure> {
+    match output {
+        Output::Json => client.console.line(&answer.text),
+        Output::Table => show::summary(command).write(client.console),
+    }
 }
 
 pub(super) async fn status<O: Clock + Ids>(

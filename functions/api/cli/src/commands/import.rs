@@ -1,6 +1,6 @@
 //! `import`: one instance, or all that are found, page by page.
 
-use api::wire::DiscoveredInstance;
+use api::wire::{DiscoveredInstance, Outcome};
 use app::ports::{Clock, Ids};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -69,11 +69,11 @@ pub(super) async fn import<O: Clock + Ids>(
         }
     }
     rest?;
-    let count = |outcome: &str| whole.counts.get(outcome).copied().unwrap_or(0);
-    match (count("refused"), count("failed")) {
+    let count = |outcome| whole.counts.get(show::outcome(outcome)).copied().unwrap_or(0);
+    match (count(Outcome::Refused), count(Outcome::Failed)) {
         (0, 0) => Ok(()),
         // It was only asked, and this is the answer.
-        _ if args.dry_run => Ok(()),
+        (_, 0) if args.dry_run => Ok(()),
         (refused, failed) => Err(Failure::Vain(format!("{refused} refused, {failed} failed"))),
     }
 }

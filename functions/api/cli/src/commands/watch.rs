@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use api::wire::Worker;
 use app::ports::{Clock, Ids};
+use domain::Status;
 use serde_json::value::RawValue;
 
 use super::read::PAGE;
@@ -18,9 +19,9 @@ use crate::wait::Wait;
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
 /// The status after which no other comes.
-const END: &str = "terminated";
+const END: Status = Status::Terminated;
 /// The status in which a worker waits for a command, and whoever waits for it would wait in vain.
-const STUCK: &str = "failed";
+const STUCK: Status = Status::Failed;
 
 pub(super) async fn watch<O: Clock + Ids>(
     client: &Client<'_, O>,
@@ -140,12 +141,16 @@ fn tell<O: Clock + Ids>(
 /// Whether all have the status that is waited for; a failure if one cannot get there any more.
 fn settled<'a>(workers: impl Iterator<Item = &'a Worker>, until: &str) -> Result<bool, Failure> {
     let mut all = true;
-    for worker in workers.filter(|worker| worker.status != until) {
-        all = false;
+    for worker in workers {
+        // Nobody looks at it any more, so its status says nothing.
         if worker.forgotten_at.is_some() {
             return Err(Failure::Vain(format!("{} is forgotten", worker.name)));
         }
-        if [END, STUCK].contains(&worker.status.as_ref()) {
+        if worker.status == until {
+            continue;
+        }
+        all = false;
+        if [END, STUCK].map(Status::as_str).contains(&worker.status.as_ref()) {
             let why = worker.gave_up.first().map(|given_up| format!(": {}", given_up.reason));
             let (name, status, why) = (&worker.name, &worker.status, why.unwrap_or_default());
             return Err(Failure::Vain(format!("{name} is {status}{why}")));

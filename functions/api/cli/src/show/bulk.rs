@@ -35,23 +35,27 @@ pub(crate) fn targets_and_why<'a>(
 pub(crate) fn found<'a>(instances: impl IntoIterator<Item = &'a DiscoveredInstance>) -> Table {
     let mut table = Table::new(&["INSTANCE", "REGION", "OUTCOME", "NAME", "WORKER", "REASON"]);
     for instance in instances {
-        let outcome = match instance.outcome {
-            Outcome::Imported => "imported",
-            Outcome::WouldImport => "would_import",
-            Outcome::Known => "known",
-            Outcome::Refused => "refused",
-            Outcome::Failed => "failed",
-        };
         table.row([
             instance.instance_id.clone(),
             dash(instance.region.as_deref()),
-            outcome.to_owned(),
+            outcome(instance.outcome).to_owned(),
             dash(instance.name.as_deref()),
             dash(instance.worker_id.as_deref()),
             dash(instance.reason.as_ref().map(|reason| reason.detail.as_str())),
         ]);
     }
     table
+}
+
+/// The word of the API for what came of an instance.
+pub(crate) const fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Imported => "imported",
+        Outcome::WouldImport => "would_import",
+        Outcome::Known => "known",
+        Outcome::Refused => "refused",
+        Outcome::Failed => "failed",
+    }
 }
 
 /// A command in a few lines.

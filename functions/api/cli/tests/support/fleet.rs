@@ -1,6 +1,7 @@
 //! The API on a port of this machine: the real router behind what stands for API Gateway.
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use api::{Api, router};
@@ -57,6 +58,7 @@ struct Gateway {
     seen: Mutex<Vec<Seen>>,
     answered: Mutex<String>,
     scripted: Mutex<VecDeque<Scripted>>,
+    silent: Mutex<Vec<String>>,
 }
 
 /// A fleet, and the address of its API.
@@ -76,6 +78,7 @@ impl Fleet {
             seen: Mutex::default(),
             answered: Mutex::default(),
             scripted: Mutex::default(),
+            silent: Mutex::default(),
         };
         let gateway = Arc::new(gateway);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -115,6 +118,11 @@ impl Fleet {
         for _ in 0..times {
             self.will_answer(line, 503, &[], &json!({ "message": "Service Unavailable" }));
         }
+    }
+
+    /// Never answers requests with this line from now on.
+    pub(crate) fn will_be_silent(&self, line: &str) {
+        self.gateway.silent.lock().expect("nobody panicked").push(line.to_owned());
     }
 
     /// The requests so far.
@@ -203,6 +211,10 @@ async fn answer(State(gateway): State<Arc<Gateway>>, request: Request) -> Respon
     let body = String::from_utf8(bytes.to_vec()).expect("UTF-8");
     let seen = Seen { line: line.clone(), headers: parts.headers.clone(), body };
     gateway.seen.lock().expect("nobody panicked").push(seen);
+    let is_silent = gateway.silent.lock().expect("nobody panicked").contains(&line);
+    if is_silent {
+        pending::<()>().await;
+    }
     let scripted = {
         let mut all = gateway.scripted.lock().expect("nobody panicked");
         let place = all.iter().position(|scripted| scripted.line == line);

@@ -132,3 +132,19 @@ impl Write for Pipe {
         Ok(())
     }
 }
+
+/// A pipe that nobody reads any more after this many bytes.
+#[derive(Debug)]
+pub(crate) struct Closing(pub(crate) usize);
+
+impl Write for Closing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(self.0);
+        self.0 -= taken;
+        if taken == 0 { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(taken) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use api::wire::{Command, CommandWorker, Worker};
+use api::wire::{Command, CommandWorker, GivenUp, Worker};
 use app::ports::{Clock, Ids};
-use domain::{BulkOutcome, Progress};
+use domain::{ActionKind, Bulk, BulkKind, BulkOutcome, Progress, TagsPatch};
 
 use crate::client::{Client, Request};
 use crate::failure::Failure;
@@ -32,16 +32,15 @@ pub(super) fn verdict(command: &Command) -> Result<(), Failure> {
 /// Shows those of a command's workers for which it did not come about, and why.
 pub(super) async fn tell<O: Clock + Ids>(
     client: &Client<'_, O>,
+    asked: BulkKind,
     workers: &[CommandWorker],
 ) -> Result<(), Failure> {
     let amiss: Vec<&CommandWorker> = workers.iter().filter(|worker| is_amiss(worker)).collect();
     let failed: Vec<&CommandWorker> = amiss.iter().copied().filter(|worker| has_failed(worker)).collect();
     let (mut why, mut rest) = (BTreeMap::new(), Ok(()));
     for failed in failed.iter().take(LOOKED_UP) {
-        match reason(client, &failed.worker_id).await {
-            Ok(reason) => {
-                why.insert(failed.worker_id.clone(), reason);
-            }
+        match reason(client, asked, &failed.worker_id).await {
+            Ok(reason) => why.extend(reason.map(|reason| (failed.worker_id.clone(), reason))),
             // Who they are is known all the same, and has to be told first.
             Err(failure) => {
                 rest = Err(failure);
@@ -56,11 +55,22 @@ pub(super) async fn tell<O: Clock + Ids>(
     rest
 }
 
-/// Why it has failed for a worker. The command does not say it, the worker does.
-async fn reason<O: Clock + Ids>(client: &Client<'_, O>, id: &str) -> Result<String, Failure> {
+/// Why what was asked has failed for a worker. The command does not say it, the worker may.
+async fn reason<O: Clock + Ids>(
+    client: &Client<'_, O>,
+    asked: BulkKind,
+    id: &str,
+) -> Result<Option<String>, Failure> {
     let worker: Worker = client.send(Request::get(&["workers", id])).await?.read()?;
-    let reasons = worker.gave_up.iter().map(|given_up| format!("{}: {}", given_up.action, given_up.reason));
-    Ok(reasons.collect::<Vec<_>>().join(", "))
+    let action = Bulk::new(asked, TagsPatch::default()).action().map(ActionKind::as_str);
+    let (own, others): (Vec<&GivenUp>, Vec<&GivenUp>) =
+        worker.gave_up.iter().partition(|given_up| action == Some(given_up.action.as_ref()));
+    // What it needs first may have been given up instead.
+    let drives = |given_up: &&GivenUp| given_up.action.parse().is_ok_and(ActionKind::drives);
+    let told = if own.is_empty() { others.into_iter().filter(drives).collect() } else { own };
+    let reasons: Vec<String> =
+        told.iter().map(|given_up| format!("{}: {}", given_up.action, given_up.reason)).collect();
+    Ok((!reasons.is_empty()).then(|| reasons.join(", ")))
 }
 
 /// Whether it did not come about for this worker. Once a command is over, what is only planned was called off.
