@@ -80,7 +80,7 @@ fn noticed(tree: &Path, build: &Path) -> Option<String> {
         .args([
             "test",
             "--profile",
-            "sim",
+            "mutants",
             "-p",
             "tests",
             "--no-default-features",

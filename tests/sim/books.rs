@@ -32,6 +32,8 @@ pub(crate) struct Books {
     reboots: BTreeMap<WorkerId, (u32, u32)>,
     /// Which invocation read a worker last, and when.
     read: BTreeMap<WorkerId, (InvocationId, i64)>,
+    /// Which invocations drew on the bucket of which kind of action, and were told so.
+    drawn: BTreeSet<(InvocationId, ActionKind)>,
     /// Since when workers are over.
     over: BTreeMap<WorkerId, i64>,
     /// Since when workers are held.
@@ -150,6 +152,11 @@ impl Inner {
         self.books.read.extend(workers.iter().map(|worker| (*worker, (by, self.now))));
     }
 
+    /// An invocation knows that it has drawn on a bucket. How many tokens it took is EC2's own bucket's matter.
+    pub(crate) fn drew(&mut self, by: InvocationId, kind: ActionKind) {
+        self.books.drawn.insert((by, kind));
+    }
+
     /// Of the workers that are over the one that had this instance last.
     pub(crate) fn last_owner(&self, id: &InstanceId, tables: &State) -> Option<WorkerId> {
         let had = |worker: &&WorkerId| {
@@ -169,6 +176,9 @@ impl Inner {
     ) {
         if by != Function::Act {
             self.violated(format!("{by} changes EC2: {kind} of {worker}"));
+        }
+        if !self.books.drawn.contains(&(run, kind)) {
+            self.violated(format!("{kind} of {worker} by who drew no token"));
         }
         // A call that is being made is not called back; but who has read it since knows.
         let read = self.books.read.get(&worker).filter(|(reader, _)| *reader == run).map(|(_, at)| *at);

@@ -11,6 +11,7 @@ use crate::ears::{leak, listening};
 use crate::end::{unanswered, unwell};
 use crate::faults::{Fault, Faults};
 use crate::lambda::Lambda;
+use crate::season::{AFTERWARDS, living};
 use crate::trace::Step;
 use crate::wiring::{Function, Wiring};
 use crate::world::{BEGINNING, Due, MINUTE, SECOND, World};
@@ -47,7 +48,7 @@ pub(crate) struct Outcomes {
     /// The hash after the first minutes.
     pub(crate) early: u128,
     pub(crate) steps: u64,
-    /// Virtual seconds.
+    /// Virtual seconds, without those that were skipped.
     pub(crate) seconds: i64,
     pub(crate) workers: usize,
     pub(crate) facts: usize,
@@ -94,7 +95,7 @@ pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
     let metric_period = if chance.hits(500_000) { 60 } else { 300 };
     let world = Arc::new(World::new(chance, faults, Arc::clone(wiring)));
     let lambda = Lambda::new(Arc::clone(&world), settings, metric_period);
-    let mut run = Run { world: Arc::clone(&world), lambda, early: 0 };
+    let mut run = Run { world: Arc::clone(&world), lambda, early: 0, unanswered: None };
     let lived = catch_unwind(AssertUnwindSafe(|| listening(plan.seed, || run.live(plan, workers))));
     let broken = match lived {
         Ok(broken) => broken,
@@ -111,12 +112,12 @@ pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
         hash: inner.trace.hash(),
         early: run.early,
         steps: inner.trace.steps(),
-        seconds: (inner.now - BEGINNING) / SECOND,
+        seconds: (inner.now - BEGINNING - inner.skipped) / SECOND,
         workers: tables.workers.len(),
         facts: tables.facts.len(),
         notices: inner.listeners.tellings(),
         dead_letters: inner.dead_letters.values().sum(),
-        excused: (inner.listeners.omissions, unanswered(&tables).count()),
+        excused: (inner.listeners.omissions, run.unanswered.unwrap_or_else(|| unanswered(&tables).count())),
         struck: inner.faults.counts().clone(),
         set,
         tail: if broken.is_some() { inner.trace.tail() } else { String::new() },
@@ -128,6 +129,8 @@ struct Run {
     world: Arc<World>,
     lambda: Lambda,
     early: u128,
+    /// Requests without an answer, before they expired.
+    unanswered: Option<usize>,
 }
 
 impl Run {
@@ -161,7 +164,29 @@ impl Run {
         if let Some(broken) = self.until(healing + RECOVERY) {
             return Some(broken);
         }
-        unwell(&self.world).or_else(|| wasteful(before, self.calls()))
+        unwell(&self.world).or_else(|| wasteful(before, self.calls())).or_else(|| self.a_season_later())
+    }
+
+    /// What is not in order once everything with a time to live is gone: whoever lived lives, or ended since.
+    fn a_season_later(&mut self) -> Option<String> {
+        let (lived, old) = {
+            let tables = self.world.tables.state();
+            self.unanswered = Some(unanswered(&tables).count());
+            (living(&tables), tables.facts.keys().copied().collect::<Vec<_>>())
+        };
+        self.world.season();
+        let until = self.world.inner().now + AFTERWARDS;
+        if let Some(broken) = self.until(until).or_else(|| unwell(&self.world)) {
+            return Some(format!("a season later: {broken}"));
+        }
+        let tables = self.world.tables.state();
+        if let Some(lost) = lived.iter().find(|worker| !tables.workers.contains_key(worker)) {
+            return Some(format!("a season later: {lost} lived, and its record has expired"));
+        }
+        let kept = old.iter().find(|facts| tables.facts.contains_key(facts));
+        kept.map(|(worker, version)| {
+            format!("a season later: the facts of {worker} at {version} are still there")
+        })
     }
 
     /// Calls of the metrics channel so far, and writes of workers.
@@ -197,6 +222,7 @@ impl Run {
             Due::Look(consumer) => self.world.inner().look(consumer),
             Due::Settle(instance, moves) => self.world.inner().settle(&instance, moves),
             Due::Meddle => self.world.inner().meddle(),
+            Due::Expire(item) => self.world.expire(&item),
             Due::Person(person) => {
                 let workers: Vec<(WorkerId, bool)> = {
                     let tables = self.world.tables.state();

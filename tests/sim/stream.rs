@@ -2,7 +2,8 @@
 //!
 //! Facts: "DynamoDB Streams and Lambda" and "Batching, retries and failures" (Lambda developer guide): per shard one batch at
 //! a time, in order; a failed batch is split; one that failed too often or is too old goes to the on-failure destination;
-//! a finished batch may come again. That records are kept for 24 hours never shows: no mapping takes any that old.
+//! a finished batch may come again; what no filter lets through is passed over. That records are kept for 24 hours never shows:
+//! no mapping takes any that old.
 
 use app::item::{self, EventItem};
 use app::record::EventRecord;
@@ -90,6 +91,25 @@ impl Inner {
             records.push(Record { at, poison: true, json: json(None, records.len(), at) });
         }
         records.push(Record { at, poison: false, json: json(Some(record), records.len(), at) });
+        self.wake_consumers(shard);
+    }
+
+    /// Facts have expired: the stream says that they are gone.
+    pub(crate) fn stream_out(&mut self, record: &EventRecord) {
+        let shard = shard(record.worker);
+        let at = self.now;
+        let records = &mut self.stream.shards[shard];
+        let mut gone = json(Some(record), records.len(), at);
+        gone["eventName"] = "REMOVE".into();
+        gone["userIdentity"] = json!({ "type": "Service", "principalId": "dynamodb.amazonaws.com" });
+        if let Some(image) = gone["dynamodb"].as_object_mut().and_then(|record| record.remove("NewImage")) {
+            gone["dynamodb"]["OldImage"] = image;
+        }
+        records.push(Record { at, poison: false, json: gone });
+        self.wake_consumers(shard);
+    }
+
+    fn wake_consumers(&mut self, shard: usize) {
         for consumer in 0..self.stream.consumers.len() {
             if self.stream.consumers[consumer].shard == shard {
                 self.look_soon(consumer, PACE);
@@ -138,11 +158,13 @@ impl Inner {
             self.wiring.mappings.iter().find(|m| m.function == function).expect("a mapping").clone();
         let records = &self.stream.shards[c.shard];
         let mut lost = 0;
-        while let Some(record) = records.get(c.position)
-            && now - record.at > mapping.max_age
-        {
+        while let Some(record) = records.get(c.position) {
+            let (old, wanted) = (now - record.at > mapping.max_age, mapping.takes(&record.json));
+            if wanted && !old {
+                break;
+            }
             (c.position, c.until, c.tries) = (c.position + 1, None, 0);
-            lost += 1;
+            lost += u32::from(wanted);
         }
         let from = c.position;
         let to = records.len().min(from + mapping.batch).min(c.until.unwrap_or(usize::MAX));
@@ -158,7 +180,8 @@ impl Inner {
         if batch.iter().any(|record| record.poison) {
             self.faults.count(Fault::PoisonRecord, Some(function));
         }
-        let records: Vec<Value> = batch.iter().map(|record| record.json.clone()).collect();
+        let taken = batch.iter().filter(|record| mapping.takes(&record.json));
+        let records: Vec<Value> = taken.map(|record| record.json.clone()).collect();
         let event = json!({ "Records": records }).into();
         self.after(1, Due::Invoke(Call { function, event, from: From::Mapping { consumer, from, to } }));
     }

@@ -30,6 +30,7 @@ pub(crate) enum Step {
     Asked(usize, String, u16),
     DeadLetter(Function, &'static str),
     Healed,
+    Season,
 }
 
 impl fmt::Display for Step {
@@ -51,6 +52,7 @@ impl fmt::Display for Step {
             Self::Asked(person, what, status) => write!(f, "person {person}: {what}: {status}"),
             Self::DeadLetter(function, why) => write!(f, "{function} has a dead letter: {why}"),
             Self::Healed => f.write_str("no more faults from here on"),
+            Self::Season => f.write_str("a season later"),
         }
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
+use tests::pattern::matches;
 use tests::template::{Resource, Template, target};
+use tests::world::Kept;
 
 use crate::world::SECOND;
 
@@ -68,6 +70,15 @@ pub(crate) struct Mapping {
     pub(crate) bisects: bool,
     pub(crate) reports_items: bool,
     pub(crate) max_age: i64,
+    /// Which records it takes.
+    filter: Value,
+}
+
+impl Mapping {
+    /// Whether it takes a record; one that no filter lets through is passed over.
+    pub(crate) fn takes(&self, record: &Value) -> bool {
+        matches(&self.filter, record).expect("a filter in a form that we know")
+    }
 }
 
 /// All of it.
@@ -75,6 +86,8 @@ pub(crate) struct Mapping {
 pub(crate) struct Wiring {
     functions: BTreeMap<Function, Settings>,
     pub(crate) mappings: Vec<Mapping>,
+    /// For how long things are kept, unless somebody says otherwise.
+    pub(crate) kept: Kept,
     /// Which functions the minute's schedule invokes.
     pub(crate) every_minute: Vec<Function>,
     by_detail_type: BTreeMap<String, Vec<Function>>,
@@ -83,9 +96,11 @@ pub(crate) struct Wiring {
 impl Wiring {
     pub(crate) fn read() -> Self {
         let template = Template::read();
+        let days = |name: &str| whole(&template.section("Parameters")[name]["Default"]).expect("days") as u32;
         let mut wiring = Self {
             functions: BTreeMap::new(),
             mappings: Vec::new(),
+            kept: Kept { events: days("EventRetentionDays"), telemetry: days("TelemetryRetentionDays") },
             every_minute: Vec::new(),
             by_detail_type: BTreeMap::new(),
         };
@@ -146,8 +161,12 @@ impl Wiring {
 
 fn mapping(function: Function, properties: &Value) -> Mapping {
     let number = |name: &str| whole(&properties[name]).unwrap_or_else(|| panic!("{function}: no {name}"));
+    let filters = properties["FilterCriteria"]["Filters"].as_array().expect("filters");
+    let [filter] = filters.as_slice() else { panic!("{function}: one filter") };
+    let filter = filter["Pattern"].as_str().expect("a pattern");
     Mapping {
         function,
+        filter: serde_json::from_str(filter).expect("JSON"),
         batch: number("BatchSize") as usize,
         retries: number("MaximumRetryAttempts") as u32,
         bisects: properties["BisectBatchOnFunctionError"] == true,

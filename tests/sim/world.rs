@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use domain::{InstanceId, Timestamp};
 use serde_json::Value;
+use tests::world::Mortal;
 
 use crate::books::Books;
 use crate::chance::Chance;
@@ -78,6 +79,8 @@ pub(crate) enum Due {
     Person(usize),
     /// Somebody else meddles with EC2.
     Meddle,
+    /// An item's time to live is over.
+    Expire(Mortal),
 }
 
 #[derive(Debug)]
@@ -120,6 +123,8 @@ pub(crate) struct World {
 pub(crate) struct Inner {
     /// Milliseconds since the epoch.
     pub(crate) now: i64,
+    /// How much of that nobody lived through.
+    pub(crate) skipped: i64,
     sequence: u64,
     queue: BinaryHeap<Reverse<Entry>>,
     pub(crate) chance: Chance,
@@ -149,6 +154,7 @@ impl World {
             tables: tests::world::World::default(),
             inner: Mutex::new(Inner {
                 now: BEGINNING,
+                skipped: 0,
                 sequence: 0,
                 queue: BinaryHeap::new(),
                 cloudwatch: CloudWatch::new(&mut chance),

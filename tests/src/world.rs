@@ -5,6 +5,7 @@
 mod cloudwatch;
 mod commands;
 mod ec2;
+mod expiry;
 mod journal;
 mod outside;
 mod store;
@@ -29,6 +30,7 @@ use uuid::Uuid;
 
 pub use commands::Chunk;
 pub use ec2::{Ami, Machine};
+pub use expiry::{Kept, Mortal};
 pub use journal::Entry;
 pub use outside::{fits_bus, fits_topic};
 pub use store::{page, watch};

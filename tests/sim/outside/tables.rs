@@ -151,7 +151,12 @@ impl Buckets for Outside {
     }
 
     async fn draw(&self, key: &BucketKey, before: Option<Level>, after: Level) -> Result<bool, StoreError> {
-        through!(self, Draw, self.world.tables.draw(key, before, after).await)
+        let draw = async { through!(self, Draw, self.world.tables.draw(key, before, after).await) };
+        let drawn = draw.await?;
+        if drawn {
+            self.world.inner().drew(self.invocation(), key.action);
+        }
+        Ok(drawn)
     }
 }
 
