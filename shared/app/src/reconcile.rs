@@ -201,10 +201,17 @@ where
         let Some(admission) = self.ask(key, limits, ask, &group, run).await else { return };
         let waiting = group.split_off((admission.admitted as usize).min(group.len()));
         self.wait_for(key, waiting, admission.places, run).await;
+        let drawn = admission.admitted.div_ceil(limits.batch.max(1));
         let mut batches = group.chunks(limits.batch.max(1) as usize);
         let mut number = 0;
         while let Some(batch) = batches.next() {
-            if !self.reaches(admission.calls.nth(number), run).await {
+            // One call after the other may take longer than from turn to turn.
+            number = admission.calls.kept_from(number, self.now());
+            let may_call = match number < drawn {
+                true => self.reaches(admission.calls.nth(number), run).await,
+                false => self.may_call_again(key, run).await,
+            };
+            if !may_call {
                 run.leave(batch);
             } else if self.carry_out(key, batch.to_vec(), run).await {
                 // EC2 throttles although we had tokens: the others wait, and so does everybody else.

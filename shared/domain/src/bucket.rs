@@ -43,6 +43,11 @@ impl Rate {
         i64::from(self.capacity) * i64::from(self.millis)
     }
 
+    /// How long after its turn a call may begin: half of what it takes to fill.
+    fn kept(self) -> i64 {
+        self.fills_in() / 2
+    }
+
     /// Tokens in tenths a second.
     const fn tenths_a_second(self) -> u32 {
         10_000 / self.millis
@@ -192,6 +197,7 @@ pub struct Turns {
     start: i64,
     millis: u32,
     floor: i64,
+    kept: i64,
 }
 
 impl Turns {
@@ -199,6 +205,19 @@ impl Turns {
     pub fn nth(&self, number: u32) -> Timestamp {
         let at = self.start + (i64::from(number) + 1) * i64::from(self.millis);
         time(at.max(self.floor))
+    }
+
+    /// The first turn from this number on that can still be taken. One that passed a while ago is lost: the buckets have filled
+    /// since, others have drawn on that, and all would call at once.
+    pub fn kept_from(&self, number: u32, now: Timestamp) -> u32 {
+        let oldest = now.as_millisecond() - self.kept;
+        if oldest <= self.floor {
+            return number;
+        }
+        let millis = i64::from(self.millis).max(1);
+        // The number n has its turn at start + (n + 1) * millis.
+        let lost = (oldest - self.start + millis - 1) / millis - 1;
+        number.max(u32::try_from(lost.max(0)).unwrap_or(u32::MAX))
     }
 }
 
@@ -254,8 +273,12 @@ impl Level {
     /// When EC2 can be asked for each of many workers that all fall due now, if nobody else asks.
     pub fn forecast(before: Option<Self>, limits: &Limits, now: Timestamp) -> Forecast {
         let (known, at) = (Self::believed(before, limits, now), now.as_millisecond());
-        let turns =
-            |rate: Rate, full_at| Turns { start: rate.start(full_at, at), millis: rate.millis, floor: at };
+        let turns = |rate: Rate, full_at| Turns {
+            start: rate.start(full_at, at),
+            millis: rate.millis,
+            floor: at,
+            kept: rate.kept(),
+        };
         Forecast {
             now,
             calls: turns(limits.calls, known.calls_full_at),
@@ -285,10 +308,11 @@ impl Level {
         };
         let admission = Admission {
             admitted,
-            calls: Turns { start: call_start, millis: calls.millis, floor: at },
+            calls: Turns { start: call_start, millis: calls.millis, floor: at, kept: calls.kept() },
             places: Turns {
                 start: start + i64::from(taken) * i64::from(workers.millis),
                 millis: workers.millis,
+                kept: workers.kept(),
                 // Who waits for calls waits at least as long as there are none.
                 floor: until.filter(|_| callable < there).map_or(at, |until| until.max(at)),
             },

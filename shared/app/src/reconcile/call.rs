@@ -96,7 +96,7 @@ where
     }
 
     /// Draws on the bucket of calls for one more.
-    async fn may_call_again(&self, key: &BucketKey, run: &Run) -> bool {
+    pub(super) async fn may_call_again(&self, key: &BucketKey, run: &Run) -> bool {
         let Some(limits) = key.action.limits() else { return true };
         // They are in a batch, so what they need as workers was taken out before.
         let ask = Ask { placed: 1, fresh: 0, until: Some(run.until) };

@@ -337,3 +337,14 @@ fn a_refused_attempt_waits_for_its_back_off_and_then_for_its_turn() {
     assert_eq!(queued.planned(50), "-: queued");
     assert_eq!(queued.issuing(100).state().attempt.as_ref().map(|attempt| attempt.number), Some(2));
 }
+
+#[test]
+fn a_turn_that_passed_a_while_ago_is_lost_and_a_later_one_taken() {
+    let calls = ask(&mut None, ActionKind::Launch, 0, 6, 0).calls;
+    assert_eq!([0, 1, 2, 3, 4, 5].map(|number| since(calls.nth(number))), [0, 0, 500, 1000, 1500, 2000]);
+    // The bucket of calls holds two, with one more every half second, so a turn is kept for half a second.
+    assert_eq!([0, 500].map(|at| calls.kept_from(0, ms(at))), [0, 0]);
+    assert_eq!([501, 1000, 1001, 1500].map(|at| calls.kept_from(1, ms(at))), [2, 2, 3, 3]);
+    assert_eq!(calls.kept_from(5, ms(1001)), 5, "who is early waits for the own turn");
+    assert_eq!(calls.kept_from(5, ms(2501)), 6, "none is left of those that were drawn");
+}
