@@ -1,7 +1,9 @@
 //! Nothing is acknowledged that no code will do: each request of the API that changes something, and what EC2 was brought to.
 
+use std::cell::Cell;
+
 use axum::Router;
-use domain::{InstanceId, Observed, WORKER_TAG, WorkerId};
+use domain::{BulkKind, InstanceId, Observed, WORKER_TAG, WorkerId};
 use serde_json::{Value, json};
 use tests::repo;
 use tests::world::region;
@@ -15,6 +17,7 @@ struct Scene {
     api: Router,
     running: (WorkerId, InstanceId),
     stopped: (WorkerId, InstanceId),
+    asked: Cell<u32>,
 }
 
 impl Scene {
@@ -25,12 +28,13 @@ impl Scene {
         stack.settle().await;
         stack.world.pass(1);
         let api = api(&stack.world, vec![region()]);
-        Self { stack, api, running, stopped }
+        Self { stack, api, running, stopped, asked: Cell::new(0) }
     }
 
     /// What the API acknowledged, once everybody has done what follows from it.
     async fn ask(&self, method: &str, target: &str, body: Value) -> Value {
-        let (status, answer) = ask(&self.api, method, target, target, &body).await;
+        let key = format!("key-{}", self.asked.replace(self.asked.get() + 1));
+        let (status, answer) = ask(&self.api, method, target, &key, &body).await;
         assert!((200..300).contains(&status), "{method} {target}: {answer}");
         self.stack.settle().await;
         self.stack.deliver().await;
@@ -81,6 +85,14 @@ impl Scene {
             "patchWorker" => {
                 self.ask("PATCH", &of(running, ""), json!({ "tags": { "team": "net" } })).await;
                 assert_eq!(self.tag(its, "team").as_deref(), Some("net"));
+                self.ask("PATCH", &of(running, ""), json!({ "name": "lab-9" })).await;
+                assert_eq!(self.tag(its, "Name").as_deref(), Some("lab-9"));
+                // What changes nothing in EC2 by itself: as who holds it asks for, a tag waits.
+                self.ask("PATCH", &of(running, ""), json!({ "held": "cabling" })).await;
+                self.ask("PATCH", &of(running, ""), json!({ "tags": { "team": "lab" } })).await;
+                assert_eq!(self.tag(its, "team").as_deref(), Some("net"));
+                self.ask("PATCH", &of(running, ""), json!({ "held": null })).await;
+                assert_eq!(self.tag(its, "team").as_deref(), Some("lab"));
             }
             "startWorker" => {
                 self.ask("POST", &of(stopped, "/start"), none()).await;
@@ -102,10 +114,7 @@ impl Scene {
                 self.ask("DELETE", &of(running, ""), none()).await;
                 assert_eq!(self.state(its), Observed::Terminated);
             }
-            "createCommand" => {
-                self.ask("POST", "/commands", json!({ "action": "stop", "filter": {} })).await;
-                assert_eq!(self.state(its), Observed::Stopped);
-            }
+            "createCommand" => self.perform_for_many().await,
             "cancelCommand" => {
                 let body = json!({ "action": "stop", "filter": {} });
                 let (_, command) = ask(&self.api, "POST", "/commands", "stop", &body).await;
@@ -115,6 +124,39 @@ impl Scene {
                 assert_eq!(self.stack.world.called("stop"), 0);
             }
             other => panic!("nothing here shows that {other} is performed: add what becomes of it"),
+        }
+    }
+}
+
+impl Scene {
+    /// Asks for one of each kind of command for many, and looks for what became of it in EC2.
+    async fn perform_for_many(&self) {
+        for kind in BulkKind::ALL {
+            let scene = Self::new().await;
+            let (its, others) = (&scene.running.1, &scene.stopped.1);
+            let looks = scene.stack.world.called("statuses");
+            let mut body = json!({ "action": kind.as_str(), "filter": {} });
+            if *kind == BulkKind::Tag {
+                body["tags"] = json!({ "team": "net" });
+            }
+            scene.ask("POST", "/commands", body).await;
+            // What `act` put on the bus in turn.
+            scene.stack.deliver().await;
+            match kind {
+                BulkKind::Start => assert_eq!(scene.state(others), Observed::Running),
+                BulkKind::Stop => assert_eq!(scene.state(its), Observed::Stopped),
+                BulkKind::Reboot => assert_eq!(scene.stack.world.called("reboot"), 1),
+                BulkKind::Terminate => {
+                    assert_eq!([its, others].map(|id| scene.state(id)), [Observed::Terminated; 2]);
+                }
+                BulkKind::Tag => {
+                    assert_eq!(
+                        [its, others].map(|id| scene.tag(id, "team")),
+                        ["net"; 2].map(|t| Some(t.into()))
+                    );
+                }
+                BulkKind::Sync => assert!(scene.stack.world.called("statuses") > looks, "they are looked at"),
+            }
         }
     }
 }

@@ -130,7 +130,7 @@ async fn a_protected_worker_is_terminated_only_by_its_name() {
     for query in ["", "?confirm=", "?confirm=lab-2", "?confirm=LAB-1", "?forget=false"] {
         let answer = delete(&client, &id, query).await;
         assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (409, "protected"), "{query}");
-        let detail = "the worker is protected; to terminate it all the same, pass its name: confirm=lab-1";
+        let detail = "the worker is protected; to terminate it all the same, end it by itself and pass its name: confirm=lab-1";
         assert_eq!(answer.json()["detail"], detail);
     }
     assert_eq!(client.world.effects(), before);

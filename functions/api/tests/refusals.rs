@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::{Client, creation};
 
 /// Every route but `GET /health` and `GET /openapi.json`, with the roles that may ask for it.
-const ROUTES: [(&str, &str, &[&str]); 12] = [
+const ROUTES: [(&str, &str, &[&str]); 16] = [
     ("GET", "/workers", &["viewer", "operator", "admin"]),
     ("GET", "/workers/{id}", &["viewer", "operator", "admin"]),
     ("GET", "/workers/{id}/events", &["viewer", "operator", "admin"]),
@@ -20,6 +20,10 @@ const ROUTES: [(&str, &str, &[&str]); 12] = [
     ("POST", "/workers/{id}/stop", &["operator", "admin"]),
     ("POST", "/workers/{id}/reboot", &["operator", "admin"]),
     ("POST", "/workers/{id}/sync", &["operator", "admin"]),
+    ("GET", "/commands/{id}", &["viewer", "operator", "admin"]),
+    ("GET", "/commands/{id}/workers", &["viewer", "operator", "admin"]),
+    ("POST", "/commands", &["operator", "admin"]),
+    ("POST", "/commands/{id}/cancel", &["operator", "admin"]),
     ("POST", "/workers", &["admin"]),
     ("POST", "/workers/import", &["admin"]),
     ("DELETE", "/workers/{id}", &["admin"]),

@@ -190,7 +190,9 @@ pub enum Rejection {
     #[error("the worker is {0}; release it first: PATCH it with `held` null")]
     Held(Held),
     /// The worker is protected.
-    #[error("the worker is protected; to terminate it all the same, pass its name: confirm={name}")]
+    #[error(
+        "the worker is protected; to terminate it all the same, end it by itself and pass its name: confirm={name}"
+    )]
     Protected {
         /// Its name.
         name: Name,

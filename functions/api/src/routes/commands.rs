@@ -245,10 +245,13 @@ impl<P: Ports> Api<P> {
             return Ok(());
         }
         let limit = self.mass_termination;
-        let detail = format!(
-            "this would end {planned} workers, and more than {limit} have to be confirmed by their number; make sure with \
-             dry_run, then pass confirm={planned}"
-        );
+        let why = match wanted.confirm {
+            Some(said) => format!("this would end {planned} of the workers, and confirm says {said}"),
+            None => format!(
+                "this would end {planned} workers, and more than {limit} have to be confirmed by their number"
+            ),
+        };
+        let detail = format!("{why}; make sure with dry_run, then pass confirm={planned}");
         Err(Problem::new(Kind::ConfirmationNeeded, detail))
     }
 

@@ -173,7 +173,9 @@ where
             })
             .await;
         match outcome {
-            Ok(changed) if changed.stored.worker.is_over() && changed.events.is_empty() => {
+            Ok(changed)
+                if changed.stored.worker.state().forgotten_at.is_some() && changed.events.is_empty() =>
+            {
                 let instance =
                     answer.as_ref().ok().and_then(Answer::instance).map_or("none", InstanceId::as_str);
                 tracing::warn!(

@@ -266,7 +266,7 @@ fn a_protected_worker_ends_only_by_its_name() {
         let refused = worker.deciding(command, 1).expect_err("protected").to_string();
         assert_eq!(
             refused,
-            "the worker is protected; to terminate it all the same, pass its name: confirm=lab-1"
+            "the worker is protected; to terminate it all the same, end it by itself and pass its name: confirm=lab-1"
         );
     }
     assert_eq!(worker.clone().asked(confirming("lab-1"), 1).status(), Status::Terminating);
