@@ -18,7 +18,7 @@ pub(super) fn event(notice: &Notice, event: &Event) -> Value {
     data.insert("worker".to_owned(), json!(notice.worker));
     data.insert("severity".to_owned(), json!(notice.severity));
     data.insert("title".to_owned(), json!(notice.title));
-    json!({
+    let mut event = json!({
         "specversion": "1.0",
         "id": notice.id,
         "source": format!("/cml-fleet/{}", notice.worker.region),
@@ -26,8 +26,10 @@ pub(super) fn event(notice: &Notice, event: &Event) -> Value {
         "subject": notice.worker.id,
         "time": format!("{:.3}", notice.at),
         "datacontenttype": "application/json",
-        "data": data,
-    })
+    });
+    // Moved, where the macro would copy it.
+    event["data"] = Value::Object(data);
+    event
 }
 
 /// The same CloudEvent without the particulars, for where it would be too large. It says so.

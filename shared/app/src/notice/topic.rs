@@ -169,7 +169,8 @@ fn bodies(text: &str, chat: &Value, event: &Value) -> BTreeMap<String, String> {
         ("email".to_owned(), text.to_owned()),
         ("https".to_owned(), chat.to_string()),
     ]);
-    bodies.extend(MACHINES.map(|protocol| (protocol.to_owned(), event.to_string())));
+    let event = event.to_string();
+    bodies.extend(MACHINES.map(|protocol| (protocol.to_owned(), event.clone())));
     bodies
 }
 
