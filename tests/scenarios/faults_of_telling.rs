@@ -39,7 +39,7 @@ fn everything_is_told_in_order(stack: &Stack, worker: WorkerId, most: usize) {
     let people = all.iter().filter(|notice| notice.reach == Reach::Everyone).count();
     assert_eq!((state.published.len(), state.hooks.len()), (all.len(), people));
     assert!(state.untold.is_empty());
-    assert!(state.ledger.values().all(|entry| entry.due.is_none()));
+    assert!(state.ledger.iter().all(|(_, entry)| entry.due.is_none()));
     drop(state);
     let (heard, messages) = told(stack);
     assert_eq!(heard, u64::try_from(people).expect("few"));

@@ -7,6 +7,7 @@ mod commands;
 mod ec2;
 mod expiry;
 mod journal;
+mod ledger;
 mod outside;
 mod store;
 mod throttle;
@@ -31,7 +32,7 @@ use uuid::Uuid;
 pub use commands::Chunk;
 pub use ec2::{Ami, Machine};
 pub use expiry::{Kept, Mortal};
-pub use journal::Entry;
+pub use ledger::{Entry, Ledger};
 pub use outside::{fits_bus, fits_topic};
 pub use store::{page, watch};
 pub use throttle::Throttle;
@@ -68,7 +69,7 @@ pub struct State {
     /// Their chunks.
     pub chunks: BTreeMap<(CommandId, u32), Chunk>,
     /// The delivery ledger by notice and channel.
-    pub ledger: BTreeMap<(String, String), Entry>,
+    pub ledger: Ledger,
     /// The seconds of permits, by name: since when (milliseconds), and how many were taken.
     pub permits: BTreeMap<String, Vec<(i64, u32)>>,
     /// What is left of EC2's buckets, as `act` counts it.
@@ -142,7 +143,7 @@ impl Default for World {
             user_data: BTreeMap::new(),
             commands: BTreeMap::new(),
             chunks: BTreeMap::new(),
-            ledger: BTreeMap::new(),
+            ledger: Ledger::default(),
             permits: BTreeMap::new(),
             levels: BTreeMap::new(),
             rivals: 0,

@@ -1,11 +1,11 @@
-//! The journal: telemetry, heartbeats, buckets, idempotency records and the delivery ledger.
+//! The journal: telemetry, heartbeats, buckets and idempotency records.
 
 use std::collections::BTreeSet;
 
 use app::error::StoreError;
 use app::ports::{
-    Answer, Begun as Beginning, BucketKey, Buckets, Claim, Deliveries, Delivery, DeliveryKey, Heartbeat,
-    Idempotency, Outcome, RequestKey, Sample, Samples, Sweeps, UserDataVault,
+    Answer, Begun as Beginning, BucketKey, Buckets, Heartbeat, Idempotency, RequestKey, Sample, Samples,
+    Sweeps, UserDataVault,
 };
 use domain::{Level, Region, Timestamp, UserData, WorkerId};
 use jiff::SignedDuration;
@@ -27,25 +27,10 @@ pub struct Begun {
     pub answer: Option<Answer>,
 }
 
-/// An entry of the delivery ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// How often it was tried.
-    pub attempts: u32,
-    /// When it was first entered.
-    pub first_at: Timestamp,
-    /// When it is due; `None` once it is settled.
-    pub due: Option<Timestamp>,
-    /// How it ended.
-    pub outcome: Option<Outcome>,
-    /// The notice.
-    pub payload: String,
-}
-
 /// How long a key means the same request.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
-fn refused() -> StoreError {
+pub(super) fn refused() -> StoreError {
     StoreError::Unavailable("the journal is out of order".into())
 }
 
@@ -209,118 +194,5 @@ impl Idempotency for World {
             state.requests.remove(&entry);
         }
         Ok(())
-    }
-}
-
-impl Deliveries for World {
-    async fn claim(
-        &self,
-        key: &DeliveryKey,
-        payload: &str,
-        now: Timestamp,
-        lease_until: Timestamp,
-    ) -> Result<Claim, StoreError> {
-        let mut state = self.state();
-        if !state.call("claim") {
-            return Err(refused());
-        }
-        let entry = state.ledger.entry((key.notice.clone(), key.channel.clone())).or_insert_with(|| Entry {
-            attempts: 0,
-            first_at: now,
-            due: Some(now),
-            outcome: None,
-            payload: payload.to_owned(),
-        });
-        match entry.due {
-            None => Ok(Claim::Settled),
-            Some(due) if due > now => Ok(Claim::Waiting),
-            Some(_) => {
-                entry.due = Some(lease_until);
-                entry.attempts += 1;
-                Ok(Claim::Granted { attempts: entry.attempts - 1, first_at: entry.first_at })
-            }
-        }
-    }
-
-    async fn defer(
-        &self,
-        key: &DeliveryKey,
-        payload: &str,
-        now: Timestamp,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut state = self.state();
-        if !state.call("defer") {
-            return Err(refused());
-        }
-        state.ledger.entry((key.notice.clone(), key.channel.clone())).or_insert_with(|| Entry {
-            attempts: 0,
-            first_at: now,
-            due: Some(at),
-            outcome: None,
-            payload: payload.to_owned(),
-        });
-        Ok(())
-    }
-
-    async fn record(&self, key: &DeliveryKey, _: Timestamp, outcome: &Outcome) -> Result<(), StoreError> {
-        let mut state = self.state();
-        if !state.call("record") {
-            return Err(refused());
-        }
-        let open = |entry: &&mut Entry| entry.due.is_some() || *outcome == Outcome::Delivered;
-        if let Some(entry) = state.ledger.get_mut(&(key.notice.clone(), key.channel.clone())).filter(open) {
-            entry.due = match outcome {
-                Outcome::Retry { at, .. } => Some(*at),
-                Outcome::Delivered | Outcome::Parked { .. } => None,
-            };
-            entry.outcome = Some(outcome.clone());
-        }
-        Ok(())
-    }
-
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Delivery>, StoreError> {
-        let mut state = self.state();
-        if !state.call("due") {
-            return Err(refused());
-        }
-        let mut due: Vec<(Timestamp, Delivery)> = state
-            .ledger
-            .iter()
-            .filter_map(|((notice, channel), entry)| {
-                let at = entry.due.filter(|at| *at <= now)?;
-                let key = DeliveryKey { notice: notice.clone(), channel: channel.clone() };
-                let (attempts, first_at, payload) = (entry.attempts, entry.first_at, entry.payload.clone());
-                Some((at, Delivery { key, attempts, first_at, payload }))
-            })
-            .collect();
-        due.sort_by_key(|(at, _)| *at);
-        due.truncate(limit as usize);
-        Ok(due.into_iter().map(|(_, delivery)| delivery).collect())
-    }
-
-    async fn permits(
-        &self,
-        name: &str,
-        now: Timestamp,
-        wanted: u32,
-        per_second: u32,
-    ) -> Result<u32, StoreError> {
-        let mut state = self.state();
-        if wanted == 0 {
-            return Ok(0);
-        }
-        let now = now.as_millisecond();
-        let windows = state.permits.entry(name.to_owned()).or_default();
-        let open = |since: i64| since > now - 1000 && since <= now + 10_000;
-        if windows.last().is_none_or(|(since, _)| !open(*since)) {
-            windows.push((now, 0));
-        }
-        let left = windows.last_mut().map(|(_, taken)| {
-            let granted = wanted.min(per_second.saturating_sub(*taken));
-            *taken += granted;
-            granted
-        });
-        Ok(left.unwrap_or_default())
     }
 }
