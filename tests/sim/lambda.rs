@@ -185,6 +185,6 @@ impl Lambda {
 /// A hash of an answer.
 fn digest(answer: &Value) -> u64 {
     let mut hasher = DefaultHasher::new();
-    answer.to_string().hash(&mut hasher);
+    answer.hash(&mut hasher);
     hasher.finish()
 }

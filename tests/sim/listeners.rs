@@ -104,6 +104,16 @@ pub(crate) fn is_secret(text: &str) -> bool {
     CANARIES.iter().any(|canary| text.contains(canary))
 }
 
+/// Whether one of the texts in JSON holds a secret.
+fn holds_secret(json: &Value) -> bool {
+    match json {
+        Value::String(text) => is_secret(text),
+        Value::Array(several) => several.iter().any(holds_secret),
+        Value::Object(fields) => fields.iter().any(|(name, value)| is_secret(name) || holds_secret(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 /// The ids of the notices in a CloudEvent: its own, or those of the several that a digest carries.
 pub(crate) fn ids(event: &Value) -> Vec<String> {
     let several = event.pointer("/data/events").and_then(Value::as_array);
@@ -114,9 +124,8 @@ pub(crate) fn ids(event: &Value) -> Vec<String> {
 impl Inner {
     /// A channel got a CloudEvent, or several in one.
     pub(crate) fn told(&mut self, channel: &'static str, event: &Value, by: InvocationId) {
-        let text = event.to_string();
-        if is_secret(&text) {
-            self.violated(format!("a secret is in what {channel} is told: {text}"));
+        if holds_secret(event) {
+            self.violated(format!("a secret is in what {channel} is told: {event}"));
         }
         if let Some(omitted) = event.pointer("/data/omitted").and_then(Value::as_u64) {
             *self.listeners.omitted.entry(by).or_default() += omitted;

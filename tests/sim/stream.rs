@@ -5,7 +5,7 @@
 //! a finished batch may come again; what no filter lets through is passed over. That records are kept for 24 hours never shows:
 //! no mapping takes any that old.
 
-use app::item::{self, EventItem};
+use app::item::{self, EventItem, Key};
 use app::record::EventRecord;
 use domain::WorkerId;
 use serde_json::{Value, json};
@@ -88,23 +88,20 @@ impl Inner {
         let at = self.now;
         let records = &mut self.stream.shards[shard];
         if self.faults.hits(Fault::PoisonRecord, &mut self.chance) {
-            records.push(Record { at, poison: true, json: json(None, records.len(), at) });
+            records.push(Record { at, poison: true, json: poison(records.len(), at) });
         }
-        records.push(Record { at, poison: false, json: json(Some(record), records.len(), at) });
+        records.push(Record { at, poison: false, json: inserted(record, records.len(), at) });
         self.wake_consumers(shard);
     }
 
-    /// Facts have expired: the stream says that they are gone.
+    /// Facts have expired: the stream says that they are gone. Their old image is left out, as nobody's filter looks into it.
     pub(crate) fn stream_out(&mut self, record: &EventRecord) {
         let shard = shard(record.worker);
         let at = self.now;
         let records = &mut self.stream.shards[shard];
-        let mut gone = json(Some(record), records.len(), at);
+        let mut gone = json(keys(record), records.len(), at);
         gone["eventName"] = "REMOVE".into();
         gone["userIdentity"] = json!({ "type": "Service", "principalId": "dynamodb.amazonaws.com" });
-        if let Some(image) = gone["dynamodb"].as_object_mut().and_then(|record| record.remove("NewImage")) {
-            gone["dynamodb"]["OldImage"] = image;
-        }
         records.push(Record { at, poison: false, json: gone });
         self.wake_consumers(shard);
     }
@@ -182,8 +179,11 @@ impl Inner {
         }
         let taken = batch.iter().filter(|record| mapping.takes(&record.json));
         let records: Vec<Value> = taken.map(|record| record.json.clone()).collect();
-        let event = json!({ "Records": records }).into();
-        self.after(1, Due::Invoke(Call { function, event, from: From::Mapping { consumer, from, to } }));
+        // `json!` around them would copy them once more.
+        let mut event = json!({});
+        event["Records"] = Value::Array(records);
+        let from = From::Mapping { consumer, from, to };
+        self.after(1, Due::Invoke(Call { function, event: event.into(), from }));
     }
 
     /// A batch came to an end.
@@ -245,24 +245,35 @@ fn first_failed(answer: &Value) -> Option<usize> {
     Some(failed["itemIdentifier"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
-/// The record of these facts; of none, one that nobody can read.
-fn json(facts: Option<&EventRecord>, sequence: usize, at: i64) -> Value {
-    let (pk, sk, image) = match facts {
-        Some(facts) => {
-            let item: serde_dynamo::Item = item::encode(&EventItem::new(facts, 90)).expect("an item");
-            let image = serde_json::to_value(item).expect("JSON");
-            (image["pk"].clone(), image["sk"].clone(), image)
-        }
-        None => {
-            let (pk, sk) = (json!({ "S": "WORKER#broken" }), json!({ "S": "EVENT#00000000000000000001" }));
-            (pk.clone(), sk.clone(), json!({ "pk": pk, "sk": sk, "facts": { "S": "in no form we know" } }))
-        }
-    };
+/// The record of these facts.
+fn inserted(facts: &EventRecord, sequence: usize, at: i64) -> Value {
+    let item: serde_dynamo::Item = item::encode(&EventItem::new(facts, 90)).expect("an item");
+    let mut record = json(keys(facts), sequence, at);
+    record["dynamodb"]["NewImage"] = serde_json::to_value(item).expect("JSON");
+    record
+}
+
+/// A record that nobody can read.
+fn poison(sequence: usize, at: i64) -> Value {
+    let keys = json!({ "pk": { "S": "WORKER#broken" }, "sk": { "S": "EVENT#00000000000000000001" } });
+    let mut record = json(keys.clone(), sequence, at);
+    record["dynamodb"]["NewImage"] = keys;
+    record["dynamodb"]["NewImage"]["facts"] = json!({ "S": "in no form we know" });
+    record
+}
+
+fn keys(facts: &EventRecord) -> Value {
+    let key = Key::event(facts.worker, facts.version);
+    json!({ "pk": { "S": key.pk }, "sk": { "S": key.sk } })
+}
+
+/// A record without images.
+fn json(keys: Value, sequence: usize, at: i64) -> Value {
     json!({
         "eventID": sequence.to_string(), "eventName": "INSERT", "eventVersion": "1.1",
         "eventSource": "aws:dynamodb", "awsRegion": "us-east-1",
         "dynamodb": {
-            "ApproximateCreationDateTime": at / 1000, "Keys": { "pk": pk, "sk": sk }, "NewImage": image,
+            "ApproximateCreationDateTime": at / 1000, "Keys": keys,
             "SequenceNumber": sequence.to_string(), "SizeBytes": 512, "StreamViewType": "NEW_AND_OLD_IMAGES",
         },
     })

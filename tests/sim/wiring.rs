@@ -164,6 +164,7 @@ fn mapping(function: Function, properties: &Value) -> Mapping {
     let filters = properties["FilterCriteria"]["Filters"].as_array().expect("filters");
     let [filter] = filters.as_slice() else { panic!("{function}: one filter") };
     let filter = filter["Pattern"].as_str().expect("a pattern");
+    assert!(!filter.contains("OldImage"), "{function}: what has expired comes without its image here");
     Mapping {
         function,
         filter: serde_json::from_str(filter).expect("JSON"),
