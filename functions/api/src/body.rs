@@ -153,6 +153,8 @@ fn explain(path: &str, error: &serde_json::Error) -> Problem {
         let expected = match expected {
             "a boolean" => "true or false",
             "a JSON number" => "a number",
+            "a sequence" => "an array",
+            "a map" => "an object",
             other => other,
         };
         return malformed(path, &format!("must be {expected}, not {found}"), None);
@@ -251,6 +253,10 @@ mod tests {
         check::<Outer>(
             r#"{"list":["a",2]}"#,
             &expect![[r#"[{"detail":"must be a string, not a number","field":"list[1]"}]"#]],
+        );
+        check::<Outer>(
+            r#"{"list":{"a":1}}"#,
+            &expect![[r#"[{"detail":"must be an array, not an object","field":"list"}]"#]],
         );
         check::<Outer>(
             r#"{"tags":{"a":1}}"#,

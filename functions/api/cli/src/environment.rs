@@ -39,6 +39,8 @@ pub struct Environment {
     pub(crate) token: Option<Secret>,
     /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
     pub(crate) keys: Option<Keys>,
+    /// One of the two keys without the other.
+    pub(crate) half: bool,
     /// `AWS_REGION` or `AWS_DEFAULT_REGION`.
     pub(crate) region: Option<String>,
     /// `NO_COLOR`.
@@ -50,10 +52,13 @@ impl Environment {
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
         let given = |name: &str| variable(name).filter(|value| !value.is_empty());
         let hidden = |name: &str| given(name).map(Secret::new);
-        let keys = given("AWS_ACCESS_KEY_ID").zip(hidden("AWS_SECRET_ACCESS_KEY"));
+        let (id, secret) = (given("AWS_ACCESS_KEY_ID"), hidden("AWS_SECRET_ACCESS_KEY"));
+        let half = id.is_some() != secret.is_some();
+        let keys = id.zip(secret);
         Self {
             token: hidden("CML_FLEET_TOKEN"),
             keys: keys.map(|(id, secret)| Keys { id, secret, session: hidden("AWS_SESSION_TOKEN") }),
+            half,
             region: given("AWS_REGION").or_else(|| given("AWS_DEFAULT_REGION")),
             no_color: given("NO_COLOR").is_some(),
         }
@@ -73,7 +78,8 @@ mod tests {
     #[test]
     fn half_a_key_and_an_empty_token_are_none() {
         let half = environment(&[("AWS_ACCESS_KEY_ID", "AKID"), ("CML_FLEET_TOKEN", "")]);
-        assert!(half.keys.is_none() && half.token.is_none() && !half.no_color);
+        assert!(half.keys.is_none() && half.half && half.token.is_none() && !half.no_color);
+        assert!(environment(&[("AWS_SECRET_ACCESS_KEY", "s")]).half && !environment(&[]).half);
         let region = environment(&[("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "eu-central-1")]).region;
         assert_eq!(region.as_deref(), Some("eu-central-1"));
     }

@@ -32,6 +32,10 @@ impl Identity {
         if let Some(token) = &environment.token {
             return Ok(Self::Token(token.clone()));
         }
+        if environment.half {
+            let why = "only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is set: set both, or neither";
+            return Err(Failure::Usage(why.to_owned()));
+        }
         let Some(keys) = environment.keys.clone() else { return Ok(Self::Nobody) };
         // The host of an API knows its region better than an environment that is about other things, too.
         let region = region_of(url).or_else(|| environment.region.clone()).ok_or_else(|| {
@@ -202,5 +206,9 @@ mod tests {
         let both = Environment { token, keys, ..Environment::default() };
         assert!(matches!(Identity::of(&both, &url), Ok(Identity::Token(_))));
         assert!(matches!(Identity::of(&Environment::default(), &url), Ok(Identity::Nobody)));
+        let half = Environment { half: true, ..Environment::default() };
+        assert!(matches!(Identity::of(&half, &url), Err(Failure::Usage(_))));
+        let token = Some(Secret::new("t"));
+        assert!(matches!(Identity::of(&Environment { token, ..half }, &url), Ok(Identity::Token(_))));
     }
 }

@@ -31,6 +31,9 @@ async fn a_plan_with_nothing_in_it_is_the_answer_and_no_question() {
     let plan: Value = serde_json::from_str(&ran.out).expect("JSON");
     assert_eq!((ran.code, &plan["dry_run"], &plan["counts"]["unchanged"]), (0, &json!(true), &json!(1)));
     assert!(!ran.err.contains('?'), "{}", ran.err);
+    let nobody = ["bulk", "start", "--filter", "name=no-such-*"];
+    let ran = fleet.run_by(&Person::at_a_terminal("y\n"), &nobody).await;
+    assert_eq!((ran.code, ran.err.ends_with("no worker is like that\n")), (0, true), "{}", ran.err);
 }
 
 #[tokio::test]
@@ -88,6 +91,21 @@ async fn the_router_takes_what_is_sent_and_shows_what_can_be_read() {
     for arguments in [vec!["bulk-status", &id], vec!["bulk-cancel", &id]] {
         let shown = fleet.run(&arguments).await.ok();
         assert!(shown.starts_with(&format!("command\t{id}\naction\ttag\n")), "{shown}");
+    }
+    for (status, planned, said) in [("cancelled", 2, false), ("cancelled", 0, true), ("done", 0, true)] {
+        let mut left = command(&json!("c"), status, [0, 0, 0]);
+        left["counts"]["planned"] = planned.into();
+        if status == "cancelled" {
+            left["cancelled"] = json!({ "by": "ada", "at": "2026-01-01T00:00:00.000Z" });
+        }
+        fleet.will_answer("POST /commands/c/cancel", 200, &[], &left);
+        let ran = fleet.run(&["bulk-cancel", "c"]).await;
+        assert_eq!(
+            (ran.code, ran.err.starts_with("nothing was called off")),
+            (0, said),
+            "{left}: {}",
+            ran.err
+        );
     }
     assert_eq!(fleet.run(&["bulk-status", "01890a5d-ac96-774b-bcce-00000000ffff"]).await.code, 4);
 }

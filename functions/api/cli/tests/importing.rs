@@ -90,6 +90,11 @@ async fn what_was_imported_before_a_page_failed_is_told_before_the_failure() {
             _ => assert_eq!(serde_json::from_str::<serde_json::Value>(&ran.out).expect("JSON"), page),
         }
     }
+    // Which is where the next one goes on.
+    let last = json!({ "items": [], "next": null, "counts": {} });
+    fleet.will_answer("POST /workers/import", 200, &[], &last);
+    fleet.run(&["import", "--find-tag", "team=network", "--cursor", "b"]).await.ok();
+    assert_eq!(fleet.last().json()["cursor"], "b");
 }
 
 #[tokio::test]

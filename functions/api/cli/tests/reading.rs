@@ -1,7 +1,7 @@
 //! `list` and `get`.
 
 use expect_test::expect;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Fleet, Person};
 
@@ -93,6 +93,27 @@ async fn a_worker_is_shown_with_all_that_is_known_by_its_id_or_name() {
         version	1
     "#]]
     .assert_eq(&by_name);
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_not_said_to_be_tried_again() {
+    let fleet = Fleet::new().await;
+    fleet.worker("lab-1").await;
+    let mut worker = fleet.run(&["get", "lab-1", "-o", "json"]).await.json();
+    let failed = json!({ "kind": "capacity", "message": "no room", "retry_at": "later" });
+    worker["attempt"] = json!({
+        "action": "start", "number": 5, "issued_at": "t", "deadline": "t", "alternative": null, "accepted": false,
+        "failed": failed,
+    });
+    let given_up = json!({ "action": "start", "tried_at": "t", "reason": "no room" });
+    for (gave_up, again) in [(json!([]), true), (json!([given_up]), false)] {
+        worker["gave_up"] = gave_up;
+        let id = worker["id"].as_str().expect("an id").to_owned();
+        fleet.will_answer(&format!("GET /workers/{id}"), 200, &[], &worker);
+        let shown = fleet.run(&["get", &id]).await.ok();
+        assert!(shown.contains("failed\tcapacity: no room"), "{shown}");
+        assert_eq!(shown.contains("again at later"), again, "{shown}");
+    }
 }
 
 #[tokio::test]

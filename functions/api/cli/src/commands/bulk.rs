@@ -53,6 +53,8 @@ pub(super) async fn bulk<O: Clock + Ids>(
             // As a table it was shown; as JSON it is all that there is to say.
             if output == Output::Json {
                 client.console.line(&answer.text)?;
+            } else if workers.is_empty() {
+                client.console.note("no worker is like that\n");
             }
             return amiss::verdict(&plan);
         }
@@ -223,5 +225,10 @@ pub(super) async fn cancel<O: Clock + Ids>(
     output: Output,
 ) -> Result<(), Failure> {
     let answer = client.send(Request::post(&["commands", id, "cancel"])).await?;
-    show(client, &answer.read()?, &answer, output)
+    let command: Command = answer.read()?;
+    show(client, &command, &answer, output)?;
+    if output == Output::Table && amiss::called_off(&command) == 0 {
+        client.console.note("nothing was called off: nothing was left that had not begun\n");
+    }
+    Ok(())
 }

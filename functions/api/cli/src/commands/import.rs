@@ -43,7 +43,7 @@ pub(super) async fn import<O: Clock + Ids>(
     if args.instance.is_some() {
         return worker(client, &ask(None).await?, output);
     }
-    let first = ask(None).await?;
+    let first = ask(args.cursor.as_deref()).await?;
     let mut whole: Page = first.read()?;
     let is_one_page = whole.next.is_none();
     let mut rest = Ok(());

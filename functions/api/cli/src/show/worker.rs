@@ -74,7 +74,10 @@ pub(crate) fn details(worker: &Worker) -> Table {
     let attempt = worker.attempt.as_ref();
     add("attempt", attempt.map(|a| format!("{}, number {}, until {}", a.action, a.number, a.deadline)));
     let failed = attempt.and_then(|attempt| attempt.failed.as_ref());
-    add("failed", failed.map(|f| format!("{}: {}, again at {}", f.kind, f.message, f.retry_at)));
+    // What was given up is not tried again, whatever was planned before.
+    let is_over = attempt.is_some_and(|a| worker.gave_up.iter().any(|given_up| given_up.action == a.action));
+    let again = |at: &str| if is_over { String::new() } else { format!(", again at {at}") };
+    add("failed", failed.map(|f| format!("{}: {}{}", f.kind, f.message, again(&f.retry_at))));
     for given_up in &worker.gave_up {
         let (action, at, reason) = (&given_up.action, &given_up.tried_at, &given_up.reason);
         add("gave up", Some(format!("{action} at {at}: {reason}")));
