@@ -185,3 +185,27 @@ impl Deliveries for World {
         Ok(left.unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_is_what_the_entries_say() {
+        let mut ledger = Ledger::default();
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let key = |name: &str| (name.to_owned(), "bus".to_owned());
+        for (name, due) in [("a", 3), ("b", 2), ("c", 1), ("d", 9)] {
+            ledger.enter(&key(name), "payload", at(0), at(due));
+        }
+        ledger.enter(&key("a"), "another", at(0), at(1));
+        let due = |ledger: &Ledger| ledger.due(at(5)).map(|(key, _)| key.0.clone()).collect::<String>();
+        assert_eq!(due(&ledger), "cba");
+        ledger.change(&key("b"), |entry| entry.due = None);
+        ledger.change(&key("c"), |entry| entry.due = Some(at(4)));
+        assert_eq!((due(&ledger).as_str(), ledger.due.len()), ("ac", 3));
+        ledger.remove(&key("a"));
+        ledger.remove(&key("b"));
+        assert_eq!((due(&ledger).as_str(), ledger.due.len(), ledger.iter().count()), ("c", 2, 2));
+    }
+}
