@@ -53,7 +53,7 @@ macro_rules! kinds {
 
 kinds! {
     MalformedBody => "malformed-body", BAD_REQUEST, "The body is not what this request takes";
-    InvalidParameter => "invalid-parameter", BAD_REQUEST, "A query parameter is not valid";
+    InvalidParameter => "invalid-parameter", BAD_REQUEST, "A parameter is not valid";
     InvalidHeader => "invalid-header", BAD_REQUEST, "A header is not valid";
     Unauthenticated => "unauthenticated", UNAUTHORIZED, "The caller is not known";
     Forbidden => "forbidden", FORBIDDEN, "The caller may not do this";
@@ -66,7 +66,7 @@ kinds! {
     Held => "held", CONFLICT, "The worker is held";
     Protected => "protected", CONFLICT, "The worker is protected";
     NotConfirmed => "not-confirmed", CONFLICT, "The confirmation names another worker";
-    ConfirmationNeeded => "confirmation-needed", CONFLICT, "So many workers are ended only with their number";
+    ConfirmationNeeded => "confirmation-needed", CONFLICT, "The number of workers has to be confirmed";
     NameTaken => "name-taken", CONFLICT, "Another worker has this name";
     InstanceTaken => "instance-taken", CONFLICT, "Another worker answers for this instance";
     InstanceClaimed => "instance-claimed", CONFLICT, "The instance's tag names a worker that is not of this fleet";

@@ -51,7 +51,7 @@ pub(crate) async fn run<O: Clock + Ids>(
         Ask::Telemetry(args) => history::telemetry(client, args, output).await,
         Ask::Bulk(args) => bulk::bulk(client, args, timeout, output).await,
         Ask::BulkStatus(args) => bulk::status(client, args, output).await,
-        Ask::BulkCancel { id } => bulk::cancel(client, id, output).await,
+        Ask::BulkCancel { id } => bulk::cancel(client, id, timeout, output).await,
         Ask::Openapi => {
             let answer = client.send(Request::get(&["openapi.json"])).await?;
             client.console.text(&answer.text)

@@ -47,9 +47,9 @@ async fn a_failure_is_one_line_for_people_and_the_problem_itself_as_json() {
     lines += &fleet.run_by(&Person::with(&[]), &["list"]).await.err;
     expect![[r#"
         cml-fleet: The worker is held: the worker is held by admin since 2026-09-21T14:13:20Z (mine); release it first: PATCH it with `held` null [request JKJaXmPLvHcESHA=]
-        cml-fleet: A query parameter is not valid: name must be 1 to 63 letters, digits, '-', '_' or '.', starting and ending with a letter or digit [request JKJaXmPLvHcESHA=]
+        cml-fleet: A parameter is not valid: name must be 1 to 63 letters, digits, '-', '_' or '.', starting and ending with a letter or digit [request JKJaXmPLvHcESHA=]
         cml-fleet: there is no living worker called lab-7
-        cml-fleet: A query parameter is not valid: name must be 1 to 63 letters, digits, '-', '_' or '.', starting and ending with a letter or digit [request JKJaXmPLvHcESHA=]
+        cml-fleet: A parameter is not valid: name must be 1 to 63 letters, digits, '-', '_' or '.', starting and ending with a letter or digit [request JKJaXmPLvHcESHA=]
         cml-fleet: the answer was 401: Unauthorized; set CML_FLEET_TOKEN, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
     "#]].assert_eq(&lines);
 

@@ -85,6 +85,7 @@ async fn what_was_imported_before_a_page_failed_is_told_before_the_failure() {
         fleet.will_answer("POST /workers/import", 500, &[], &json!({ "message": "Internal Server Error" }));
         let ran = fleet.run(&["import", "--find-tag", "team=network", "-o", output]).await;
         assert_eq!((ran.code, ran.err.contains("the answer was 500")), (1, true), "{}", ran.err);
+        assert_eq!(ran.err.contains("--cursor b\n"), output == "table", "{}", ran.err);
         match output {
             "table" => assert_eq!(ran.out, "i-1\t-\timported\tx\tw\t-\n"),
             _ => assert_eq!(serde_json::from_str::<serde_json::Value>(&ran.out).expect("JSON"), page),
@@ -92,9 +93,17 @@ async fn what_was_imported_before_a_page_failed_is_told_before_the_failure() {
     }
     // Which is where the next one goes on.
     let last = json!({ "items": [], "next": null, "counts": {} });
+    fleet.will_answer("POST /workers/import", 200, &[], &page);
     fleet.will_answer("POST /workers/import", 200, &[], &last);
-    fleet.run(&["import", "--find-tag", "team=network", "--cursor", "b"]).await.ok();
-    assert_eq!(fleet.last().json()["cursor"], "b");
+    let before = fleet.seen().len();
+    fleet.run(&["import", "--find-tag", "team=network", "--cursor", "a"]).await.ok();
+    let cursors: Vec<_> = fleet.seen()[before..].iter().map(|seen| seen.json()["cursor"].clone()).collect();
+    assert_eq!(cursors, ["a", "b"]);
+    let one = ["import", "--instance", "i-1", "--region", "eu-central-1", "--cursor", "b"];
+    assert_eq!(fleet.run(&one).await.code, 2);
+    fleet.will_answer("POST /workers/import", 200, &[], &last);
+    let nothing = fleet.run(&["import", "--find-tag", "team=network"]).await;
+    assert_eq!((nothing.code, nothing.err.as_str()), (0, "no instance is like that\n"));
 }
 
 #[tokio::test]

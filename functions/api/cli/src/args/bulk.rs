@@ -35,7 +35,7 @@ pub(crate) struct ImportArgs {
     /// Only say what would be imported; code 6 only if that is not known of all
     #[arg(long, conflicts_with = "instance")]
     pub(crate) dry_run: bool,
-    /// Go on where an import ended early: its last `next`
+    /// Go on where an import that asked for just the same ended early: the `next` it told
     #[arg(long, conflicts_with = "instance")]
     pub(crate) cursor: Option<String>,
     /// A tag for the workers; may be repeated

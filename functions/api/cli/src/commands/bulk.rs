@@ -19,6 +19,8 @@ use crate::wait::Wait;
 const LOOK_EVERY: u64 = 2000;
 /// How long it is between two looks at most, in milliseconds: each reads every worker that was asked.
 const SLOWEST: u64 = 30_000;
+/// For how long it is waited until all that was called off is marked as such, in seconds.
+const SETTLES: u64 = 15;
 /// The most workers of one page.
 const PAGE: usize = 100;
 /// The most workers that can be named in one command.
@@ -53,9 +55,8 @@ pub(super) async fn bulk<O: Clock + Ids>(
             // As a table it was shown; as JSON it is all that there is to say.
             if output == Output::Json {
                 client.console.line(&answer.text)?;
-            } else if workers.is_empty() {
-                client.console.note("no worker is like that\n");
             }
+            note_nobody(client, &plan, output);
             return amiss::verdict(&plan);
         }
         if !client.console.confirmed(&question)? {
@@ -69,6 +70,7 @@ pub(super) async fn bulk<O: Clock + Ids>(
     }
     let answer = ask(&ids, args.dry_run, confirm).await?;
     let command: Command = answer.read()?;
+    note_nobody(client, &command, output);
     let Some(id) = command.id.clone() else { return show(client, &command, &answer, output) };
     if output == Output::Table && !asks {
         beside(client, tell(client, &id, &command).await, output)?;
@@ -82,7 +84,12 @@ pub(super) async fn bulk<O: Clock + Ids>(
         client.console.note(&note);
     }
     let mut last = (command, answer);
-    let waited = wait(client, &id, Wait::new(client, timeout, output), &mut last).await;
+    // What was called off is over once it is marked as that: a chunk that was being recorded just then is carried out.
+    let is_over = |command: &Command| {
+        let waiting = command.progress.as_ref().map_or(0, |progress| progress.waiting);
+        command.status != "running" && waiting + command.counts.planned == 0
+    };
+    let waited = wait(client, &id, Wait::new(client, timeout, output), is_over, &mut last).await;
     let (command, answer) = last;
     if let Err(failure) = waited {
         beside(client, brief(client, &command, &answer, output), output)?;
@@ -94,6 +101,15 @@ pub(super) async fn bulk<O: Clock + Ids>(
         beside(client, tell_amiss(client, &id, args.action).await, output)?;
     }
     verdict
+}
+
+/// Says so if there is nobody to do it to: a filter with a mistake in it looks like one that is done at once.
+fn note_nobody<O: Clock + Ids>(client: &Client<'_, O>, command: &Command, output: Output) {
+    let counts = &command.counts;
+    let all = [counts.planned, counts.asked, counts.unchanged, counts.refused, counts.superseded];
+    if output == Output::Table && all.iter().sum::<u32>() + counts.cancelled == 0 {
+        client.console.note("no worker is like that\n");
+    }
 }
 
 /// What is only shown beside may fail: that is said, and it is no reason not to tell how the command itself ends.
@@ -134,11 +150,12 @@ async fn tell<O: Clock + Ids>(client: &Client<'_, O>, id: &str, command: &Comman
     show::targets(&workers(client, id).await?.read::<CommandWorker>()?).write(client.console)
 }
 
-/// Looks at a command until nothing is waited for. However that ends, what was heard last is kept.
+/// Looks at a command until it is over. However that ends, what was heard last is kept.
 async fn wait<O: Clock + Ids>(
     client: &Client<'_, O>,
     id: &str,
     mut wait: Wait<'_, '_, O>,
+    is_over: impl Fn(&Command) -> bool,
     last: &mut (Command, Answer),
 ) -> Result<(), Failure> {
     let bar = bar(client.console.is_watched());
@@ -154,9 +171,9 @@ async fn wait<O: Clock + Ids>(
             bar.set_length(u64::from(left + done + failed));
             bar.set_position(u64::from(done + failed));
             bar.set_message(format!("{failed} failed, eta {}", command.eta));
-            let is_over = command.status != "running" && waiting == 0;
+            let over = is_over(&command);
             *last = (command, answer);
-            if is_over {
+            if over {
                 return Ok(());
             }
             standing = format!("{done} done, {left} waiting, {failed} failed");
@@ -222,13 +239,30 @@ pub(super) async fn status<O: Clock + Ids>(
 pub(super) async fn cancel<O: Clock + Ids>(
     client: &Client<'_, O>,
     id: &str,
+    timeout: Option<u64>,
     output: Output,
 ) -> Result<(), Failure> {
     let answer = client.send(Request::post(&["commands", id, "cancel"])).await?;
-    let command: Command = answer.read()?;
+    let mut last: (Command, Answer) = (answer.read()?, answer);
+    let is_settled = |command: &Command| command.counts.planned == 0;
+    if !is_settled(&last.0) {
+        // It is called off, whether or not it can be seen which of them were.
+        let until = Wait::new(client, Some(timeout.unwrap_or(SETTLES)), output);
+        match wait(client, id, until, is_settled, &mut last).await {
+            Err(Failure::Vain(_)) => {}
+            waited => beside(client, waited, output)?,
+        }
+    }
+    let (command, answer) = last;
     show(client, &command, &answer, output)?;
-    if output == Output::Table && amiss::called_off(&command) == 0 {
-        client.console.note("nothing was called off: nothing was left that had not begun\n");
+    if output == Output::Table {
+        match (command.counts.planned, command.counts.cancelled) {
+            (1.., _) => client.console.note(&format!(
+                "what is planned is called off, but for what is being recorded just now: cml-fleet bulk-status {id}\n"
+            )),
+            (0, 0) => client.console.note("nothing was called off: nothing was left that had not begun\n"),
+            (0, _) => {}
+        }
     }
     Ok(())
 }

@@ -68,7 +68,13 @@ pub(super) async fn import<O: Clock + Ids>(
             show::found(&found.collect::<Result<Vec<_>, _>>()?).write(client.console)?;
         }
     }
+    if let Some(next) = whole.next.as_ref().filter(|_| output == Output::Table) {
+        client.console.note(&format!("the rest of it is had with --cursor {next}\n"));
+    }
     rest?;
+    if whole.counts.values().all(|count| *count == 0) && output == Output::Table {
+        client.console.note("no instance is like that\n");
+    }
     let count = |outcome| whole.counts.get(show::outcome(outcome)).copied().unwrap_or(0);
     match (count(Outcome::Refused), count(Outcome::Failed)) {
         (0, 0) => Ok(()),

@@ -20,17 +20,11 @@ pub(super) fn verdict(command: &Command) -> Result<(), Failure> {
         (counts.refused, "refused"),
         (progress.map_or(0, |progress| progress.failed), "failed"),
         (counts.superseded + progress.map_or(0, |progress| progress.superseded), "superseded"),
-        (called_off(command), "cancelled"),
+        (counts.cancelled, "cancelled"),
     ];
     let told: Vec<String> =
         amiss.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
     if told.is_empty() { Ok(()) } else { Err(Failure::Vain(told.join(", "))) }
-}
-
-/// Of how many workers it was called off. What was planned then is cancelled, too, only not marked as such yet.
-pub(super) fn called_off(command: &Command) -> u32 {
-    let counts = &command.counts;
-    counts.cancelled + command.cancelled.as_ref().map_or(0, |_| counts.planned)
 }
 
 /// Shows those of a command's workers for which it did not come about, and why.
