@@ -285,6 +285,33 @@ async fn of_many_that_failed_only_some_are_looked_up_and_all_are_named() {
 }
 
 #[tokio::test]
+async fn who_is_planned_still_when_a_command_is_called_off_is_waited_for() {
+    let called_off = |planned: u32, asked: u32, cancelled: u32| {
+        let mut command = command(&json!("c"), "cancelled", [0, asked, 0]);
+        command["cancelled"] = json!({ "by": "ada", "at": "2026-01-01T00:00:01.000Z" });
+        for (name, count) in [("planned", planned), ("asked", asked), ("cancelled", cancelled)] {
+            command["counts"][name] = count.into();
+        }
+        command
+    };
+    // A chunk that was being recorded just then is carried out, another is marked as called off.
+    for (then, code, said) in
+        [(called_off(0, 3, 0), 0, ""), (called_off(0, 0, 3), 6, "cml-fleet: 3 cancelled\n")]
+    {
+        let fleet = Fleet::new().await;
+        fleet.will_answer("POST /commands", 202, &[], &command(&json!("c"), "running", [0, 0, 0]));
+        fleet.will_answer("GET /commands/c", 200, &[], &called_off(3, 0, 0));
+        fleet.will_answer("GET /commands/c", 200, &[], &then);
+        for _ in 0..2 {
+            let nobody = json!({ "items": [], "next": null });
+            fleet.will_answer("GET /commands/c/workers?limit=100", 200, &[], &nobody);
+        }
+        let ran = fleet.run(&["bulk", "stop", "--all"]).await;
+        assert_eq!((ran.code, ran.err.as_str()), (code, said), "{}", ran.out);
+    }
+}
+
+#[tokio::test]
 async fn a_command_that_was_called_off_or_overtaken_has_not_come_about() {
     let fleet = Fleet::new().await;
     let called_off = json!({ "by": "ada", "at": "2026-01-01T00:00:01.000Z" });

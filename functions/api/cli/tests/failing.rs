@@ -224,3 +224,14 @@ async fn an_error_output_that_is_closed_ends_nothing_but_a_question() {
     let status = fleet.run(&["get", &id, "-o", "json"]).await.json()["status"].clone();
     assert_eq!((ended, status), (1, json!("running")), "who was not asked has not said yes");
 }
+
+#[tokio::test]
+async fn one_key_without_the_other_is_an_error_but_for_what_anybody_may_read() {
+    let fleet = Fleet::new().await;
+    for half in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+        let person = Person::with(&[(half, "AKID")]);
+        let list = fleet.run_by(&person, &["list"]).await;
+        assert_eq!((list.code, list.err.contains("set both, or neither")), (2, true), "{}", list.err);
+        assert_eq!(fleet.run_by(&person, &["openapi"]).await.code, 0);
+    }
+}
