@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     PoisonRecord,
     /// A stream's consumer is down for hours: longer than its records may wait.
     ConsumerDown,
+    /// The stream's mappings are off, for longer than it keeps its records: once, when all else is over.
+    MappingsOff,
     /// An event is never delivered.
     EventDropped,
     /// An event is delivered twice.
@@ -108,7 +110,7 @@ pub(crate) enum Fault {
 use Fault::*;
 
 impl Fault {
-    pub(crate) const ALL: [Self; 46] = [
+    pub(crate) const ALL: [Self; 47] = [
         CrashBefore,
         CrashAfter,
         Hang,
@@ -121,6 +123,7 @@ impl Fault {
         Redelivery,
         PoisonRecord,
         ConsumerDown,
+        MappingsOff,
         EventDropped,
         EventDuplicated,
         EventDelayed,
@@ -164,7 +167,7 @@ impl Fault {
             TableLosesReply => &[Api, Poll, Collect, Drift, Act, Notify],
             TableContended => &[Api, Collect, Drift, Act],
             IndexLags => &[Poll, Notify],
-            Redelivery | PoisonRecord | ConsumerDown => &[Act, Notify],
+            Redelivery | PoisonRecord | ConsumerDown | MappingsOff => &[Act, Notify],
             EventDropped | EventDuplicated | EventDelayed => &[Collect, Drift, Act],
             TickSkipped | TickDuplicated => &[Poll, Notify],
             BusRefuses => &[Api, Poll, Notify],
@@ -197,6 +200,8 @@ impl Fault {
             PoisonRecord => 40_000,
             // Per consumer and minute.
             ConsumerDown => 3_000,
+            // In each run that has it.
+            MappingsOff => 1_000_000,
             EventDropped | EventDuplicated | EventDelayed => 300_000,
             TickSkipped => 100_000,
             TickDuplicated => 200_000,
@@ -227,7 +232,7 @@ impl Fault {
 pub(crate) struct Faults {
     rates: BTreeMap<Fault, u64>,
     counts: BTreeMap<(Fault, Option<Function>), u64>,
-    /// No more from here on.
+    /// Nothing strikes by chance any more.
     pub(crate) healed: bool,
 }
 
@@ -269,6 +274,11 @@ impl Faults {
             self.count(fault, whom);
         }
         hits
+    }
+
+    /// Whether this fault is among those of the run.
+    pub(crate) fn include(&self, fault: Fault) -> bool {
+        self.rates.contains_key(&fault)
     }
 
     pub(crate) fn set(&self) -> BTreeSet<Fault> {

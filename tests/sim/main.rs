@@ -14,6 +14,7 @@
 mod books;
 mod chance;
 mod cloudwatch;
+mod day_off;
 mod ears;
 mod ec2;
 mod end;
@@ -138,8 +139,9 @@ fn the_fleet_survives() {
     }
     let count = number("SEEDS").unwrap_or(2);
     let from = number("FROM").unwrap_or(1);
-    let mut seeds: Vec<u64> = (from..from + count).collect();
-    seeds.extend(found());
+    // What was noticed once is the first to be looked for.
+    let mut seeds = found();
+    seeds.extend(from..from + count);
     let start = Instant::now();
     let all = run_all(&seeds, hours, number("UNTIL_BROKEN").is_some());
     let took = start.elapsed().as_secs_f64();

@@ -16,6 +16,9 @@ use crate::world::{Call, Due, From, Inner, SECOND};
 /// What a request for many workers is called.
 const MANY: &str = "command for many";
 
+/// The number of a sender that is none of the people.
+const SCRIPT: usize = usize::MAX;
+
 /// Somebody with a caller's identity of their own.
 #[derive(Debug, Default)]
 struct Person {
@@ -148,6 +151,23 @@ impl Inner {
         self.after(delay, Due::Invoke(Call { function: Function::Api, event: ask.event, from }));
     }
 
+    /// A script changes all of these workers, and does not wait for the answers: every third is stopped, the others get a tag.
+    pub(crate) fn change_all(&mut self, workers: impl IntoIterator<Item = WorkerId>) {
+        const CALLER: &str = "arn:aws:iam::123456789012:user/script";
+        for (number, worker) in workers.into_iter().enumerate() {
+            let (method, target, body) = match number % 3 {
+                2 => ("POST", format!("/workers/{worker}/stop"), Value::Null),
+                _ => ("PATCH", format!("/workers/{worker}"), json!({ "tags": { "owner": "script" } })),
+            };
+            let key = format!("script-{number}");
+            let event =
+                json!({ "method": method, "target": target, "body": body, "caller": CALLER, "key": key });
+            let from = From::Person(self.people.sent.len());
+            self.people.sent.push((SCRIPT, (CALLER.to_owned(), key)));
+            self.after(20, Due::Invoke(Call { function: Function::Api, event: event.into(), from }));
+        }
+    }
+
     /// A request got its answer; none if the function died over it, which the gateway makes a 500.
     pub(crate) fn answered(&mut self, number: usize, answer: Option<&Value>) {
         let (person, request) = self.people.sent[number].clone();
@@ -164,7 +184,9 @@ impl Inner {
                 self.violated(message);
             }
         }
-        let Some(ask) = self.people.people[person].asking.clone() else { return };
+        let Some(ask) = self.people.people.get(person).and_then(|person| person.asking.clone()) else {
+            return;
+        };
         if let Some(id) = answer.and_then(|answer| answer["body"]["id"].as_str()).filter(|_| ask.what == MANY)
         {
             self.people.commands.push(id.to_owned());

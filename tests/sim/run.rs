@@ -7,6 +7,7 @@ use std::sync::Arc;
 use domain::{AlertDuration, DriftPolicy, Percent, PollInterval, Settings, Threshold, WorkerId};
 
 use crate::chance::Chance;
+use crate::day_off::BEFORE_IT;
 use crate::ears::{leak, listening};
 use crate::end::{unanswered, unwell};
 use crate::faults::{Fault, Faults};
@@ -164,7 +165,30 @@ impl Run {
         if let Some(broken) = self.until(healing + RECOVERY) {
             return Some(broken);
         }
-        unwell(&self.world).or_else(|| wasteful(before, self.calls())).or_else(|| self.a_season_later())
+        unwell(&self.world)
+            .or_else(|| wasteful(before, self.calls()))
+            .or_else(|| self.a_day_off())
+            .or_else(|| self.a_season_later())
+    }
+
+    /// What is not in order after more than a day without the stream's mappings, if the run has one: nobody's facts are lost
+    /// for good.
+    fn a_day_off(&mut self) -> Option<String> {
+        if !self.world.inner().faults.include(Fault::MappingsOff) {
+            return None;
+        }
+        self.world.begin_day_off();
+        let until = self.world.inner().now + BEFORE_IT;
+        if let Some(broken) = self.until(until) {
+            return Some(broken);
+        }
+        if self.world.came_to_nothing() {
+            return Some("a script changed all workers, and the stream has nothing of it".to_owned());
+        }
+        self.world.end_day_off();
+        let until = self.world.inner().now + AFTERWARDS;
+        let broken = self.until(until).or_else(|| unwell(&self.world));
+        broken.map(|broken| format!("after a day without the mappings: {broken}"))
     }
 
     /// What is not in order once everything with a time to live is gone: whoever lived lives, or ended since.

@@ -2,8 +2,9 @@
 //!
 //! Facts: "DynamoDB Streams and Lambda" and "Batching, retries and failures" (Lambda developer guide): per shard one batch at
 //! a time, in order; a failed batch is split; one that failed too often or is too old goes to the on-failure destination;
-//! a finished batch may come again; what no filter lets through is passed over. That records are kept for 24 hours never shows:
-//! no mapping takes any that old.
+//! a finished batch may come again; what no filter lets through is passed over. "Change data capture for DynamoDB Streams"
+//! (DynamoDB developer guide): records are kept for 24 hours. A mapping gives up on them long before, unless it is off; then
+//! they are gone without a dead letter.
 
 use app::item::{self, EventItem, Key};
 use app::record::EventRecord;
@@ -19,6 +20,8 @@ use crate::world::{Call, Due, From, Inner, MINUTE, SECOND};
 const SHARDS: usize = 2;
 /// How often an idle mapping looks (Lambda polls a stream four times a second).
 const PACE: i64 = 250;
+/// For how long the stream keeps a record.
+pub(crate) const KEPT: i64 = 24 * 60 * MINUTE;
 
 /// One record.
 #[derive(Debug, Clone)]
@@ -50,6 +53,8 @@ struct Consumer {
 pub(crate) struct Stream {
     shards: [Vec<Record>; SHARDS],
     consumers: Vec<Consumer>,
+    /// Somebody has switched the mappings off.
+    off: bool,
 }
 
 impl Stream {
@@ -125,6 +130,19 @@ impl Inner {
         }
     }
 
+    /// Somebody switches the mappings off.
+    pub(crate) fn switch_off(&mut self) {
+        self.stream.off = true;
+        self.step(Step::Off);
+    }
+
+    /// Somebody switches the mappings on again, and they go on where they were.
+    pub(crate) fn switch_on(&mut self) {
+        self.stream.off = false;
+        self.step(Step::On);
+        (0..SHARDS).for_each(|shard| self.wake_consumers(shard));
+    }
+
     fn look_soon(&mut self, consumer: usize, millis: i64) {
         let c = &mut self.stream.consumers[consumer];
         if !c.busy && !c.looking {
@@ -138,7 +156,7 @@ impl Inner {
         let (now, healed) = (self.now, self.faults.healed);
         let c = &mut self.stream.consumers[consumer];
         c.looking = false;
-        if c.busy {
+        if c.busy || self.stream.off {
             return;
         }
         let function = c.function;
@@ -154,14 +172,18 @@ impl Inner {
         let mapping =
             self.wiring.mappings.iter().find(|m| m.function == function).expect("a mapping").clone();
         let records = &self.stream.shards[c.shard];
-        let mut lost = 0;
+        let (mut lost, mut trimmed) = (0, false);
         while let Some(record) = records.get(c.position) {
-            let (old, wanted) = (now - record.at > mapping.max_age, mapping.takes(&record.json));
-            if wanted && !old {
+            let (age, wanted) = (now - record.at, mapping.takes(&record.json));
+            if wanted && age <= mapping.max_age.min(KEPT) {
                 break;
             }
             (c.position, c.until, c.tries) = (c.position + 1, None, 0);
-            lost += u32::from(wanted);
+            trimmed |= wanted && age > KEPT;
+            lost += u32::from(wanted && age <= KEPT);
+        }
+        if trimmed {
+            self.faults.count(Fault::MappingsOff, Some(function));
         }
         let from = c.position;
         let to = records.len().min(from + mapping.batch).min(c.until.unwrap_or(usize::MAX));

@@ -30,6 +30,8 @@ pub(crate) enum Step {
     Asked(usize, String, u16),
     DeadLetter(Function, &'static str),
     Healed,
+    Off,
+    On,
     Season,
 }
 
@@ -52,6 +54,8 @@ impl fmt::Display for Step {
             Self::Asked(person, what, status) => write!(f, "person {person}: {what}: {status}"),
             Self::DeadLetter(function, why) => write!(f, "{function} has a dead letter: {why}"),
             Self::Healed => f.write_str("no more faults from here on"),
+            Self::Off => f.write_str("the mappings of the stream are off"),
+            Self::On => f.write_str("more than a day later the mappings are on again"),
             Self::Season => f.write_str("a season later"),
         }
     }
