@@ -121,7 +121,7 @@ async fn world() -> World {
         guards: GuardsPatch::default(),
     };
     let worker = WORKER.parse().expect("an id");
-    fleet(&world, &settings).execute(worker, change, Actor::Policy, None).await.expect("changed");
+    fleet(&world, &settings).execute(worker, change, Actor::Policy, None, None).await.expect("changed");
     world.pass(3600);
     world
 }

@@ -99,7 +99,11 @@ async fn a_crash_between_intent_and_call_is_made_good_by_the_poll() {
 async fn a_lost_stream_record_is_made_good_by_the_poll() {
     let stack = Stack::default();
     let (worker, _) = stack.running().await;
-    stack.fleet().execute(worker, Command::Stop, crate::stack::operator(), None).await.expect("carried out");
+    stack
+        .fleet()
+        .execute(worker, Command::Stop, crate::stack::operator(), None, None)
+        .await
+        .expect("carried out");
     // Nobody delivers the record; the next poll finds the action overdue.
     stack.world.pass(60);
     let report = stack.poll().await;
@@ -140,8 +144,16 @@ async fn one_bad_instance_does_not_keep_the_others_of_its_batch_from_stopping() 
     let (good, good_instance) = stack.running().await;
     let (bad, bad_instance) = stack.running().await;
     stack.world.state().machines.remove(&bad_instance);
-    stack.fleet().execute(good, Command::Stop, crate::stack::operator(), None).await.expect("carried out");
-    stack.fleet().execute(bad, Command::Stop, crate::stack::operator(), None).await.expect("carried out");
+    stack
+        .fleet()
+        .execute(good, Command::Stop, crate::stack::operator(), None, None)
+        .await
+        .expect("carried out");
+    stack
+        .fleet()
+        .execute(bad, Command::Stop, crate::stack::operator(), None, None)
+        .await
+        .expect("carried out");
     let report = stack.settle().await.remove(0);
     assert_eq!(report.reconciled.issued.get("stop"), Some(&2));
     assert_eq!((report.reconciled.accepted, report.reconciled.refused), (1, 1));
@@ -195,7 +207,7 @@ async fn reboots_of_a_batch_whose_answer_was_lost_are_not_made_one_by_one() {
     for worker in workers {
         stack
             .fleet()
-            .execute(worker, Command::Reboot, crate::stack::operator(), None)
+            .execute(worker, Command::Reboot, crate::stack::operator(), None, None)
             .await
             .expect("accepted");
     }
@@ -212,7 +224,11 @@ async fn a_batch_whose_answer_was_lost_is_otherwise_asked_one_by_one() {
     let workers = [stack.running().await.0, stack.running().await.0];
     stack.world.state().unanswered.insert("call_many");
     for worker in workers {
-        stack.fleet().execute(worker, Command::Stop, crate::stack::operator(), None).await.expect("accepted");
+        stack
+            .fleet()
+            .execute(worker, Command::Stop, crate::stack::operator(), None, None)
+            .await
+            .expect("accepted");
     }
     let report = stack.settle().await.remove(0).reconciled;
     assert_eq!((report.accepted, stack.world.called("stop")), (2, 2));

@@ -41,7 +41,7 @@ async fn an_action_whose_caller_times_out_before_the_answer_is_recorded_is_finis
     ] {
         let stack = Stack::default();
         let (worker, instance) = stack.running().await;
-        stack.fleet().execute(worker, command, operator(), None).await.expect("accepted");
+        stack.fleet().execute(worker, command, operator(), None, None).await.expect("accepted");
         act_dies_after(&stack, worker, call.as_str()).await;
         for _ in 0..4 {
             stack.minute().await;
@@ -90,7 +90,7 @@ async fn a_table_that_is_throttled_fails_what_could_not_be_written_and_nothing_i
     stack.world.state().broken.clear();
     stack.minute().await;
     assert_eq!(stack.world.worker(worker).worker.status(), Status::Stopped);
-    stack.fleet().execute(worker, Command::Start, operator(), None).await.expect("accepted");
+    stack.fleet().execute(worker, Command::Start, operator(), None, None).await.expect("accepted");
     stack.world.state().broken.insert("save");
     let version = stack.world.worker(worker).version;
     let event = json!({ "Records": [stream_record(worker, version)] });

@@ -86,7 +86,11 @@ async fn after_half_an_hour_without_a_schedule_each_worker_is_looked_at_once_and
 async fn an_order_whose_stream_record_is_lost_for_twenty_hours_is_carried_out_once() {
     let stack = Stack::default();
     let (worker, instance) = stack.running().await;
-    stack.fleet().execute(worker, Command::Stop, crate::stack::operator(), None).await.expect("carried out");
+    stack
+        .fleet()
+        .execute(worker, Command::Stop, crate::stack::operator(), None, None)
+        .await
+        .expect("carried out");
     // `act` is down: the poll asks for it every minute, and the requests pile up on the bus.
     for _ in 0..20 * 60 {
         stack.world.pass(60);

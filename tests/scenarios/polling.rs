@@ -180,7 +180,7 @@ async fn switched_off_monitoring_stops_the_looks_and_not_the_commands() {
     stack.settings.monitoring = false;
     stack
         .fleet()
-        .execute(worker, domain::Command::Stop, crate::stack::operator(), None)
+        .execute(worker, domain::Command::Stop, crate::stack::operator(), None, None)
         .await
         .expect("carried out");
     stack.world.pass(60);

@@ -167,7 +167,7 @@ impl Stack {
     }
 
     pub(crate) async fn command(&self, worker: WorkerId, command: Command) -> Changed {
-        self.fleet().execute(worker, command, operator(), None).await.expect("carried out")
+        self.fleet().execute(worker, command, operator(), None, None).await.expect("carried out")
     }
 
     /// The schedule fires.

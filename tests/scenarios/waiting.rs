@@ -135,7 +135,7 @@ impl Ec2<'_> {
         if let Some((worker, command)) = &self.then {
             // To do it again is nothing new; what is over takes no more commands.
             let fleet = self.stack.fleet();
-            let _ = fleet.execute(*worker, command.clone(), crate::stack::operator(), None).await;
+            let _ = fleet.execute(*worker, command.clone(), crate::stack::operator(), None, None).await;
         }
         answer.map_err(|failure| match failure.kind {
             FailureKind::Capacity if self.over_quota => Failure { kind: FailureKind::Quota, ..failure },

@@ -27,6 +27,7 @@ mod laws;
 mod listeners;
 mod outside;
 mod people;
+mod requests;
 mod run;
 mod season;
 mod stream;

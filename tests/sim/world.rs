@@ -20,6 +20,7 @@ use crate::lagging::Indexes;
 use crate::listeners::Listeners;
 use crate::outside::Port;
 use crate::people::People;
+use crate::requests::Requests;
 use crate::stream::Stream;
 use crate::trace::{Step, Trace};
 use crate::wiring::{Function, Wiring};
@@ -137,6 +138,7 @@ pub(crate) struct Inner {
     pub(crate) stream: Stream,
     pub(crate) listeners: Listeners,
     pub(crate) people: People,
+    pub(crate) requests: Requests,
     pub(crate) books: Books,
     /// Invocations that died in a port call.
     pub(crate) dying: BTreeSet<InvocationId>,
@@ -167,6 +169,7 @@ impl World {
                 stream: Stream::default(),
                 listeners: Listeners::new(),
                 people: People::default(),
+                requests: Requests::default(),
                 books: Books::default(),
                 dying: BTreeSet::new(),
                 dead_letters: BTreeMap::new(),

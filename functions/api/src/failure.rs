@@ -63,6 +63,7 @@ impl From<Error> for Problem {
             )
             .at_version(current),
             Error::Store(error) => error.into(),
+            Error::Unanswered(error) => Self::from(error).uncertain(true),
             Error::Call(error) => error.into(),
         }
     }

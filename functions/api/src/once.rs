@@ -1,9 +1,11 @@
 //! Carrying a request out at most once under its idempotency key (draft-ietf-httpapi-idempotency-key-header).
 //!
 //! What is stored is the answer to a request that was carried out: its success, or the refusal it met. A request that
-//! is malformed never gets here, and a failure of ours frees the key, so that trying again is trying again. The
-//! identity reserved with the key is the same on every try, which makes creating repeatable even after a crash.
+//! is malformed never gets here, and a failure of ours frees the key, so that trying again is trying again. Where it is not
+//! known what a try did, the key is not freed but runs out, and the identity reserved with it stays the same on every try:
+//! what is created is created under it, and what is changed says in its facts that it was this request.
 
+use app::fleet::Try;
 use app::ports::{Answer, Begun, Clock, Idempotency, Ids, RequestKey};
 use domain::WorkerId;
 use jiff::SignedDuration;
@@ -15,24 +17,35 @@ use crate::{Api, Ports};
 /// How long a request counts as being carried out. Longer than the function may run.
 const LEASE: SignedDuration = SignedDuration::from_secs(30);
 
+/// What a request goes by while it is carried out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reserved {
+    /// What it creates is created under this identity.
+    pub(crate) identity: WorkerId,
+    /// The try, if the request has a key.
+    pub(crate) tried: Option<Try>,
+}
+
 impl<P: Ports> Api<P> {
     /// Carries out `work`, or repeats the answer of the time it was carried out. `work` is given the identity to
-    /// create under.
+    /// create under, or to leave in the facts of what it changes.
     pub(crate) async fn once<F>(
         &self,
         key: Option<RequestKey>,
-        work: impl FnOnce(WorkerId) -> F + Send,
+        work: impl FnOnce(Reserved) -> F + Send,
     ) -> Result<Reply, Problem>
     where
         F: Future<Output = Result<Reply, Problem>> + Send,
     {
         let reserve = self.ports.ids().worker_id();
-        let Some(key) = key else { return work(reserve).await };
+        let Some(key) = key else { return work(Reserved { identity: reserve, tried: None }).await };
         let records = self.ports.idempotency();
         let now = self.ports.clock().now();
         match records.begin(&key, reserve, now, now + LEASE).await? {
             Begun::Fresh { worker } => {
-                let outcome = work(worker).await;
+                // Another identity than the one of this try was reserved by an earlier one.
+                let tried = Try { request: worker.into(), again: worker != reserve };
+                let outcome = work(Reserved { identity: worker, tried: Some(tried) }).await;
                 self.settle(&key, &outcome).await;
                 outcome
             }

@@ -165,6 +165,55 @@ async fn after_a_crash_a_creation_and_an_import_are_the_same_again() {
 }
 
 #[tokio::test]
+async fn a_command_that_was_carried_out_is_not_carried_out_again_after_a_crash() {
+    let client = Client::new();
+    let id = client.imported(INSTANCE, Observed::Running).await;
+    let (worker, keyed) = (format!("/workers/{id}"), client.with("idempotency-key", "k"));
+    let first = keyed.post(&format!("{worker}/stop")).await;
+    die_before_the_answer(&client).await;
+    // What others want by now is newer, and is not undone by an old request.
+    client.post(&format!("{worker}/start")).await;
+    for _ in 0..250 {
+        client.json("PATCH", &worker, &json!({ "protected": true })).await;
+        client.json("PATCH", &worker, &json!({ "protected": false })).await;
+    }
+    let again = keyed.post(&format!("{worker}/stop")).await;
+    assert_eq!((first.status.as_u16(), again.status.as_u16()), (202, 202), "{}", again.text);
+    assert_eq!(again.json()["desired"], "running");
+    assert_eq!(client.get(&worker).await.json()["version"], again.json()["version"]);
+}
+
+#[tokio::test]
+async fn a_change_whose_write_is_not_answered_is_made_once() {
+    let client = Client::new();
+    let id = client.imported(INSTANCE, Observed::Running).await;
+    let (worker, keyed) = (format!("/workers/{id}"), client.with("idempotency-key", "k"));
+    let renamed = json!({ "name": "lab-2", "tags": { "team": "a" } });
+    client.world.state().unanswered_saves = 1;
+    assert_eq!(keyed.json("PATCH", &worker, &renamed).await.problem(), "unavailable");
+    assert_eq!(keyed.json("PATCH", &worker, &renamed).await.problem(), "request-in-progress");
+    client.json("PATCH", &worker, &json!({ "name": "lab-3" })).await;
+    let version = client.get(&worker).await.json()["version"].clone();
+    client.world.pass(31);
+    let again = keyed.json("PATCH", &worker, &renamed).await;
+    assert_eq!((again.status.as_u16(), &again.json()["name"]), (200, &json!("lab-3")));
+    assert_eq!(again.json()["version"], version);
+}
+
+#[tokio::test]
+async fn a_change_that_was_not_written_is_made_by_the_next_try() {
+    let client = Client::new();
+    let id = client.imported(INSTANCE, Observed::Running).await;
+    let keyed = client.with("idempotency-key", "k").with("if-match", "\"1\"");
+    client.world.state().failing_saves.push_back(StoreError::Unavailable("timeout".into()));
+    let stop = format!("/workers/{id}/stop");
+    assert_eq!(keyed.post(&stop).await.status, 503);
+    client.world.pass(31);
+    let again = keyed.post(&stop).await;
+    assert_eq!((again.status.as_u16(), &again.json()["desired"]), (202, &json!("stopped")), "{}", again.text);
+}
+
+#[tokio::test]
 async fn a_stored_answer_nobody_can_read_is_our_fault() {
     let client = Client::new().with("idempotency-key", "k");
     assert_eq!(client.json("POST", "/workers", &creation("lab-1")).await.status, 201);

@@ -65,6 +65,9 @@ pub enum Error {
     /// A table failed.
     #[error("storing or loading failed")]
     Store(#[from] StoreError),
+    /// A change got no answer: it may have been written.
+    #[error("it is not known whether the change was stored")]
+    Unanswered(#[source] StoreError),
     /// A call failed.
     #[error("a call failed")]
     Call(#[from] CallError),

@@ -1,17 +1,33 @@
 //! Commands and observations: load, decide, save; and what to do about a lost race.
 
 use domain::{
-    Actor, Command, CreateWorker, Event, Evidence, ImportWorker, Rejection, Settings, Timestamp, Worker,
-    WorkerId,
+    Actor, Command, CreateWorker, Event, Evidence, ImportWorker, Rejection, RequestId, Settings, Timestamp,
+    Worker, WorkerId,
 };
+use jiff::SignedDuration;
 
 use crate::error::{Error, StoreError};
 use crate::ports::{Clock, Workers};
-use crate::record::Stored;
+use crate::record::{EventRecord, Stored};
 
 /// How often a change is tried when others change the same worker. Each round somebody makes progress, so more than
 /// this many losses in a row mean that something is wrong.
 pub(crate) const MAX_ROUNDS: u32 = 6;
+
+/// For how long a request may be tried again under its key: what the journal keeps, and an hour for clocks and slow functions.
+const REQUESTS_KEPT: SignedDuration = SignedDuration::from_hours(25);
+
+/// How many facts are looked through at once for those of a request.
+const PAGE: u32 = 100;
+
+/// A try of a request that came with an idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Try {
+    /// The request: the same on every try.
+    pub request: RequestId,
+    /// It was tried before, and nobody knows what came of it.
+    pub again: bool,
+}
 
 /// The use cases that change a worker's record.
 #[derive(Debug)]
@@ -59,18 +75,21 @@ impl<W: Workers, K: Clock> Fleet<'_, W, K> {
         self.begin(id, |now| Worker::import(id, command.clone(), by.clone(), now)).await
     }
 
-    /// Carries out a command on a worker. With `expected`, only if the worker is at that version.
+    /// Carries out a command on a worker. With `expected`, only if the worker is at that version. One request changes a worker
+    /// once, however often it is tried: a try that finds the facts of an earlier one changes nothing, and comes back with them.
     ///
     /// # Errors
-    /// [`Error::NoSuchWorker`], a rejection, [`Error::Stale`], [`StoreError::NameTaken`], or a failed table.
+    /// [`Error::NoSuchWorker`], a rejection, [`Error::Stale`], [`StoreError::NameTaken`], [`Error::Unanswered`], or a failed
+    /// table.
     pub async fn execute(
         &self,
         id: WorkerId,
         command: Command,
         by: Actor,
         expected: Option<u64>,
+        tried: Option<Try>,
     ) -> Result<Changed, Error> {
-        self.change(id, |stored, now| {
+        self.change_for(tried, id, |stored, now| {
             if expected.is_some_and(|version| version != stored.version) {
                 return Err(Error::Stale { current: stored.version });
             }
@@ -104,19 +123,51 @@ impl<W: Workers, K: Clock> Fleet<'_, W, K> {
     /// Loads, decides, saves; and again if somebody else changed the worker in between.
     ///
     /// # Errors
-    /// [`Error::NoSuchWorker`], what `decide` refuses, or a failed table.
+    /// [`Error::NoSuchWorker`], what `decide` refuses, [`Error::Unanswered`], or a failed table.
     pub async fn change(
         &self,
+        id: WorkerId,
+        decide: impl Fn(&Stored, Timestamp) -> Result<Vec<Event>, Error> + Send,
+    ) -> Result<Changed, Error> {
+        self.change_for(None, id, decide).await
+    }
+
+    async fn change_for(
+        &self,
+        tried: Option<Try>,
         id: WorkerId,
         decide: impl Fn(&Stored, Timestamp) -> Result<Vec<Event>, Error> + Send,
     ) -> Result<Changed, Error> {
         let mut round = 0;
         loop {
             let before = self.workers.load(id).await?.ok_or(Error::NoSuchWorker(id))?;
+            // In each round: an earlier try may have been on its way until now.
+            if let Some(Try { request, again: true }) = tried
+                && let Some(record) = self.facts_of(id, request).await?
+            {
+                return Ok(Changed { stored: before, events: record.events });
+            }
             let events = decide(&before, self.clock.now())?;
-            match self.save(&before, events).await {
+            match self.save_for(tried.map(|tried| tried.request), &before, events).await {
                 Err(error) if is_lost_race(&error) && round < MAX_ROUNDS => round = self.pause(round).await,
                 other => return other,
+            }
+        }
+    }
+
+    /// The facts that a request brought about, if it was carried out.
+    async fn facts_of(&self, id: WorkerId, request: RequestId) -> Result<Option<EventRecord>, StoreError> {
+        let oldest = self.clock.now().saturating_sub(REQUESTS_KEPT).unwrap_or(Timestamp::MIN);
+        let mut after = None;
+        loop {
+            let page = self.workers.events(id, after.as_deref(), PAGE).await?;
+            let past = page.items.last().is_none_or(|record| record.at < oldest);
+            if let Some(record) = page.items.into_iter().find(|record| record.request == Some(request)) {
+                return Ok(Some(record));
+            }
+            match page.next {
+                Some(next) if !past => after = Some(next),
+                _ => return Ok(None),
             }
         }
     }
@@ -124,8 +175,17 @@ impl<W: Workers, K: Clock> Fleet<'_, W, K> {
     /// Saves facts decided on `before`, once: a lost race is the caller's to handle.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`], or a failed table.
+    /// [`StoreError::Conflict`], [`Error::Unanswered`], or a failed table.
     pub async fn save(&self, before: &Stored, events: Vec<Event>) -> Result<Changed, Error> {
+        self.save_for(None, before, events).await
+    }
+
+    async fn save_for(
+        &self,
+        request: Option<RequestId>,
+        before: &Stored,
+        events: Vec<Event>,
+    ) -> Result<Changed, Error> {
         if events.iter().all(Event::only_confirms) {
             return Ok(Changed { stored: before.clone(), events: Vec::new() });
         }
@@ -135,8 +195,12 @@ impl<W: Workers, K: Clock> Fleet<'_, W, K> {
         let Some((record, after)) = Stored::next(Some(before), events, &policy, now) else {
             return Ok(Changed { stored: before.clone(), events: Vec::new() });
         };
-        self.workers.save(Some(before), &record, &after).await?;
-        Ok(Changed { stored: after, events: record.events })
+        let record = EventRecord { request, ..record };
+        match self.workers.save(Some(before), &record, &after).await {
+            Ok(()) => Ok(Changed { stored: after, events: record.events }),
+            Err(error @ StoreError::Unavailable(_)) => Err(Error::Unanswered(error)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn begin(

@@ -11,7 +11,8 @@ mod state;
 mod tests;
 
 use domain::{
-    DriftPolicy, Event, InstanceId, Name, PollInterval, Region, Snapshot, Timestamp, Worker, WorkerId, Zone,
+    DriftPolicy, Event, InstanceId, Name, PollInterval, Region, RequestId, Snapshot, Timestamp, Worker,
+    WorkerId, Zone,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_dynamo::{AttributeValue, Deserializer};
@@ -130,6 +131,8 @@ pub struct EventItem {
     region: Region,
     #[serde_as(as = "Option<DisplayFromStr>")]
     instance: Option<InstanceId>,
+    #[serde_as(as = "Option<DisplayFromStr>")]
+    request: Option<RequestId>,
     #[serde_as(as = "Vec<EventShape>")]
     facts: Vec<Event>,
     ttl: Option<i64>,
@@ -149,6 +152,7 @@ impl EventItem {
             name: record.name.clone(),
             region: record.region.clone(),
             instance: record.instance.clone(),
+            request: record.request,
             facts: record.events.clone(),
             ttl: Some(expiry(record.at, retention_days)),
             outbox: Some(outbox_shard(record.worker).to_owned()),
@@ -158,8 +162,8 @@ impl EventItem {
 
 impl From<EventItem> for EventRecord {
     fn from(item: EventItem) -> Self {
-        let EventItem { worker_id, version, at, name, region, instance, facts, .. } = item;
-        Self { worker: worker_id, version, at, name, region, instance, events: facts }
+        let EventItem { worker_id, version, at, name, region, instance, request, facts, .. } = item;
+        Self { worker: worker_id, version, at, name, region, instance, request, events: facts }
     }
 }
 

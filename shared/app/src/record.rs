@@ -1,6 +1,6 @@
 //! A worker and its facts as the table holds them: with a version.
 
-use domain::{Event, Policy, Timestamp, Worker, WorkerId};
+use domain::{Event, Policy, RequestId, Timestamp, Worker, WorkerId};
 
 /// A worker, and the version of the record it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct EventRecord {
     pub region: domain::Region,
     /// Its instance, if it had one.
     pub instance: Option<domain::InstanceId>,
+    /// The request that brought them about, if it came with an idempotency key.
+    pub request: Option<RequestId>,
     /// The facts, in order.
     pub events: Vec<Event>,
 }
@@ -55,6 +57,7 @@ impl Stored {
             name: state.name.clone(),
             region: state.region.clone(),
             instance: state.instance.clone(),
+            request: None,
             events,
         };
         let act_by = worker.act_by(policy, now);

@@ -186,6 +186,19 @@ uuid_id! {
     CommandId, "a command id: a lower-case UUID with hyphens"
 }
 
+uuid_id! {
+    /// The identity of a request that came with an idempotency key. It is in the facts that the request brought about, so that
+    /// a repeated request finds what it did before.
+    RequestId, "a request id: a lower-case UUID with hyphens"
+}
+
+impl From<WorkerId> for RequestId {
+    /// A request reserves one identity, and goes by it if it creates nothing.
+    fn from(reserved: WorkerId) -> Self {
+        Self(reserved.0)
+    }
+}
+
 impl From<WorkerId> for CommandId {
     /// A request reserves one identity for whatever it creates.
     fn from(reserved: WorkerId) -> Self {

@@ -39,8 +39,8 @@ pub use event::{Event, Origin};
 pub use evidence::{Details, Evidence, Finding, Sighting, Source};
 pub use health::{CheckStatus, Health};
 pub use id::{
-    AccountId, AnyTagKey, CommandId, HoldReason, ImageOwner, InstanceId, InvalidId, Name, Region, TagKey,
-    TagValue, WorkerId, Zone, is_hidden,
+    AccountId, AnyTagKey, CommandId, HoldReason, ImageOwner, InstanceId, InvalidId, Name, Region, RequestId,
+    TagKey, TagValue, WorkerId, Zone, is_hidden,
 };
 pub use launch::{Alternative, LaunchSpec, LaunchTemplate, UserData, VolumeType};
 pub use policy::{

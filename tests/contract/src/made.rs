@@ -97,7 +97,9 @@ pub(crate) fn imported(
 pub(crate) fn commanded(subject: &impl Subject, before: &Stored, command: Command) -> Change {
     let events = before.worker.decide(command, by(), subject.now()).expect("allowed");
     assert!(!events.is_empty(), "the command changes the worker");
-    told(subject, before, events)
+    let (record, after) = told(subject, before, events);
+    // As if it had come with a key.
+    (EventRecord { request: Some(subject.new_worker().into()), ..record }, after)
 }
 
 /// What facts make of a worker.

@@ -61,7 +61,9 @@ impl Workers for Outside {
             let saved = self.world.tables.save(before, record, after).await;
             if saved.is_ok() {
                 let tables = self.world.tables.state();
-                self.world.inner().saved(self.function(), was.as_ref(), record, after, &tables);
+                let mut inner = self.world.inner();
+                inner.saved(self.function(), was.as_ref(), record, after, &tables);
+                inner.changed(self.invocation(), after.worker.id());
             }
             saved
         })
@@ -279,6 +281,7 @@ impl Idempotency for Outside {
             let begun = self.world.tables.begin(key, reserve, now, lease_until).await;
             if matches!(begun, Ok(Begun::Fresh { .. })) {
                 let mut inner = self.world.inner();
+                inner.carries_out(self.invocation(), key);
                 if !inner.people.carried_out(key) {
                     inner.violated(format!("{key:?} has its answer, and is carried out again"));
                 }

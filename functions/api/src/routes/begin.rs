@@ -62,7 +62,8 @@ pub(crate) async fn create<P: Ports>(
     unconditional(order.expected)?;
     let Creation { mut command, image, user_data } = api.checked_creation(&order.body)?;
     let (api, by) = (&*api, order.caller.actor());
-    api.once(order.key, |id| async move {
+    api.once(order.key, |this| async move {
+        let id = this.identity;
         if let Some(query) = image {
             // What is launched is fixed here: every try of the launch has to ask for the same.
             command.spec.image = Some(api.find_image(&command.region, &query).await?);

@@ -229,8 +229,8 @@ pub(crate) async fn sync<P: Ports>(
     let api = &*api;
     let Order { caller, expected, key, .. } = order;
     let by = caller.actor();
-    api.once(key, |_| async move {
-        let stored = api.fleet().execute(id, Command::Sync, by, expected).await?.stored;
+    api.once(key, |this| async move {
+        let stored = api.fleet().execute(id, Command::Sync, by, expected, this.tried).await?.stored;
         let request = CollectionRequested {
             region: stored.worker.state().region.to_string(),
             workers: vec![id.to_string()],
@@ -255,8 +255,8 @@ impl<P: Ports> Api<P> {
     ) -> Result<Reply, Problem> {
         let Order { caller, expected, key, .. } = order;
         let by = caller.actor();
-        self.once(key, |_| async move {
-            let changed = self.fleet().execute(id, command, by, expected).await?;
+        self.once(key, |this| async move {
+            let changed = self.fleet().execute(id, command, by, expected, this.tried).await?;
             let status = if changed.events.is_empty() { StatusCode::OK } else { done };
             self.show(status, &changed.stored)
         })

@@ -73,8 +73,8 @@ pub(crate) async fn create<P: Ports>(
         let view = CommandView::of_plan(&plan, &wanted.bulk, &by, at);
         return Reply::json(StatusCode::OK, &view);
     }
-    api.once(order.key, |reserved| async move {
-        let id = CommandId::from(reserved);
+    api.once(order.key, |this| async move {
+        let id = CommandId::from(this.identity);
         let commands = api.ports.commands();
         // From here on nobody may try under another identity: this one may be, or become, a command.
         let uncertain = |error: StoreError| Problem::from(error).uncertain(true);

@@ -196,13 +196,20 @@ pub(crate) async fn import<P: Ports>(
     let (api, by) = (&*api, order.caller.actor());
     match importing {
         Importing::One { key, naming } => {
-            api.once(order.key, |id| async move { api.import_one(id, key, &naming, &terms, &by).await }).await
+            api.once(order.key, |this| async move {
+                api.import_one(this.identity, key, &naming, &terms, &by).await
+            })
+            .await
         }
         Importing::Many(wanted) => {
             let start = wanted.start()?;
             // A dry run does nothing that must not be done twice: the same again is another look, under the same key, too.
             let key = order.key.filter(|_| !wanted.dry_run);
-            api.once(key, |id| async move { api.import_many(id, wanted, start, &terms, &by).await }).await
+            api.once(
+                key,
+                |this| async move { api.import_many(this.identity, wanted, start, &terms, &by).await },
+            )
+            .await
         }
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct State {
     pub(crate) searches: Vec<(Region, InstanceQuery, u32)>,
     /// What the next saves fail with, before they are tried.
     pub(crate) failing_saves: VecDeque<StoreError>,
+    /// How many of the next saves get no answer although they are carried out.
+    pub(crate) unanswered_saves: u32,
     /// What the next describes fail with.
     pub(crate) failing_describes: VecDeque<CallError>,
     /// By caller and key.
@@ -190,7 +192,13 @@ impl ports::Workers for World {
         state.writes += 1;
         state.workers.insert(id, after.clone());
         state.events.push(record.clone());
-        Ok(())
+        match state.unanswered_saves.checked_sub(1) {
+            Some(left) => {
+                state.unanswered_saves = left;
+                Err(StoreError::Unavailable("the answer is lost".into()))
+            }
+            None => Ok(()),
+        }
     }
 
     async fn owner(&self, key: &InstanceKey) -> Result<Option<WorkerId>, StoreError> {

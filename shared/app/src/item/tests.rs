@@ -166,6 +166,7 @@ fn record() -> EventRecord {
         name: parse("lab-1"),
         region: parse("us-east-1"),
         instance: Some(parse("i-0123456789abcdef0")),
+        request: None,
         events: vec![
             Event::InstanceObserved {
                 sighting: Sighting {
@@ -262,6 +263,12 @@ fn a_worker_with_everything_survives_the_table() {
 fn a_stream_image_is_an_event_item() {
     let image: Item = serde_json::from_str(include_str!("tests/event.json")).expect("a stream image");
     assert_eq!(decode_event(image).expect("facts"), record());
+}
+
+#[test]
+fn facts_name_the_request_that_brought_them_about() {
+    let record = EventRecord { request: Some(worker_id().into()), ..record() };
+    assert_eq!(decode_event(event_item(&record)).expect("facts"), record);
 }
 
 #[test]

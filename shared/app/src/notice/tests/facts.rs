@@ -25,6 +25,7 @@ pub(super) fn record(events: Vec<Event>) -> EventRecord {
         name: "web-1".parse().expect("a name"),
         region: "eu-central-1".parse().expect("a region"),
         instance: Some("i-0123456789abcdef0".parse().expect("an instance")),
+        request: None,
         events,
     }
 }
