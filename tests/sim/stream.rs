@@ -169,8 +169,7 @@ impl Inner {
             self.after(until, Due::Look(consumer));
             return;
         }
-        let mapping =
-            self.wiring.mappings.iter().find(|m| m.function == function).expect("a mapping").clone();
+        let mapping = self.wiring.mapping(function);
         let records = &self.stream.shards[c.shard];
         let (mut lost, mut trimmed) = (0, false);
         while let Some(record) = records.get(c.position) {
@@ -211,8 +210,7 @@ impl Inner {
     /// A batch came to an end.
     pub(crate) fn batch_ended(&mut self, consumer: usize, from: usize, to: usize, end: Result<&Value, ()>) {
         let function = self.stream.consumers[consumer].function;
-        let mapping =
-            self.wiring.mappings.iter().find(|m| m.function == function).expect("a mapping").clone();
+        let mapping = self.wiring.mapping(function);
         let failed = end.map(first_failed);
         let finished = matches!(failed, Ok(None));
         let again = finished && self.faults.strikes(Fault::Redelivery, Some(function), &mut self.chance);

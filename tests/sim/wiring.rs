@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 use tests::pattern::matches;
@@ -85,7 +86,7 @@ impl Mapping {
 #[derive(Debug)]
 pub(crate) struct Wiring {
     functions: BTreeMap<Function, Settings>,
-    pub(crate) mappings: Vec<Mapping>,
+    pub(crate) mappings: Vec<Arc<Mapping>>,
     /// For how long things are kept, unless somebody says otherwise.
     pub(crate) kept: Kept,
     /// Which functions the minute's schedule invokes.
@@ -142,7 +143,7 @@ impl Wiring {
                 }
                 Some("DynamoDB") => {
                     assert_eq!(target(&properties["Stream"]), Some("FleetTable"));
-                    self.mappings.push(mapping(function, properties));
+                    self.mappings.push(Arc::new(mapping(function, properties)));
                 }
                 other => panic!("{function} is invoked by {other:?}, which the simulator does not know"),
             }
@@ -151,6 +152,12 @@ impl Wiring {
 
     pub(crate) fn of(&self, function: Function) -> &Settings {
         &self.functions[&function]
+    }
+
+    /// How the stream reaches a function that it reaches.
+    pub(crate) fn mapping(&self, function: Function) -> Arc<Mapping> {
+        let mapping = self.mappings.iter().find(|mapping| mapping.function == function);
+        Arc::clone(mapping.expect("a function that reads the stream"))
     }
 
     /// The functions an event of this detail type reaches.
