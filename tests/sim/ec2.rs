@@ -21,6 +21,8 @@ const LINGERS: i64 = 60 * MINUTE;
 pub(crate) const DENIED: (i64, i64) = (20 * SECOND, 120 * MINUTE);
 /// The zones instances are in.
 pub(crate) const ZONES: [&str; 2] = ["us-east-1a", "us-east-1b"];
+/// A subnet in each of them.
+pub(crate) const SUBNETS: [&str; 2] = ["subnet-0000000a", "subnet-0000000b"];
 
 /// An instance in one state.
 #[derive(Debug, Clone)]
@@ -168,9 +170,11 @@ impl Inner {
         token: Option<(String, u64)>,
         instance_type: &str,
         tags: BTreeMap<String, String>,
+        subnet: Option<&str>,
     ) -> InstanceId {
         let id: InstanceId = format!("i-{:017x}", self.id()).parse().expect("an instance id");
-        let zone = self.chance.below(ZONES.len() as u64) as usize;
+        let zone = subnet.and_then(|subnet| SUBNETS.iter().position(|known| *known == subnet));
+        let zone = zone.unwrap_or_else(|| self.chance.below(ZONES.len() as u64) as usize);
         let machine = Machine {
             phases: Vec::new(),
             tags,

@@ -6,6 +6,7 @@ mod look;
 mod tables;
 mod tell;
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,9 +21,22 @@ use crate::trace::Step;
 use crate::wiring::Function;
 use crate::world::{Inner, InvocationId, World, time};
 
-/// A port call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Port {
+macro_rules! ports {
+    ($($port:ident),+ $(,)?) => {
+        /// A port call.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) enum Port {
+            $($port),+
+        }
+
+        impl Port {
+            /// Each of them.
+            const ALL: &[Self] = &[$(Self::$port),+];
+        }
+    };
+}
+
+ports! {
     Load,
     LoadMany,
     Save,
@@ -72,6 +86,19 @@ pub(crate) enum Port {
     Topic,
     Webhook,
     Secret,
+}
+
+/// Those that no run calls, and why.
+const NEVER: [(Port, &str); 3] = [
+    (Heartbeat, "no function asks for it without claiming the tick"),
+    (Images, "of a discovery that searches, which is not simulated"),
+    (Search, "of a discovery that searches, which is not simulated"),
+];
+
+/// The ports that were not called by runs that are long enough, or that are excused and were.
+pub(crate) fn uncalled(called: &BTreeSet<Port>) -> Vec<Port> {
+    let excused = |port: &Port| NEVER.iter().any(|(never, _)| never == port);
+    Port::ALL.iter().copied().filter(|port| excused(port) == called.contains(port)).collect()
 }
 
 use Port::*;

@@ -6,7 +6,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use app::ports::{Accepted, Actuator};
 use app::record::Stored;
 use domain::{
-    Action, ActionKind, Failure, FailureKind, InstanceId, MANAGED_TAG, Observed, Region, WORKER_TAG, WorkerId,
+    Action, ActionKind, Failure, FailureKind, InstanceId, LaunchSpec, MANAGED_TAG, Observed, Region,
+    UserData, WORKER_TAG, WorkerId,
 };
 
 use super::{Outside, Port};
@@ -44,7 +45,9 @@ impl Inner {
         }
         self.take_tokens(action.kind(), 1)?;
         match action {
-            Action::Launch { spec, token, tags, .. } => self.run_instance(token, spec, tags),
+            Action::Launch { spec, token, tags, user_data } => {
+                self.run_instance(token, spec, tags, user_data.as_ref())
+            }
             Action::Tag { instance, set, remove } => {
                 let machine = self.ec2.machines.get_mut(instance).filter(|m| !m.is_forgotten(now));
                 let machine = machine.ok_or_else(unknown)?;
@@ -68,11 +71,12 @@ impl Inner {
     fn run_instance(
         &mut self,
         token: &str,
-        spec: &domain::LaunchSpec,
+        spec: &LaunchSpec,
         tags: &BTreeMap<String, String>,
+        user_data: Option<&UserData>,
     ) -> Result<Accepted, Failure> {
         let mut hasher = DefaultHasher::new();
-        (format!("{spec:?}"), tags).hash(&mut hasher);
+        (format!("{spec:?}"), tags, user_data.map(UserData::expose)).hash(&mut hasher);
         let asked = hasher.finish();
         let id = match self.ec2.tokens.get(token).cloned() {
             Some(id) => {
@@ -83,7 +87,8 @@ impl Inner {
             }
             None => {
                 let instance_type = spec.instance_type.as_deref().unwrap_or("m5zn.metal");
-                let id = self.launch(Some((token.to_owned(), asked)), instance_type, tags.clone());
+                let launch = Some((token.to_owned(), asked));
+                let id = self.launch(launch, instance_type, tags.clone(), spec.subnet.as_deref());
                 self.ec2.tokens.insert(token.to_owned(), id.clone());
                 id
             }
@@ -145,6 +150,9 @@ impl Actuator for Outside {
             let mut inner = self.world.inner();
             if kind != ActionKind::Locate {
                 inner.acting((self.function(), self.invocation()), worker, kind, &tables);
+            }
+            if let Action::Launch { user_data, .. } = action {
+                inner.launching(worker, user_data.as_ref());
             }
             // A launch that was made before needs no more.
             let takes_room = match action {

@@ -5,15 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use app::error::CallError;
 use app::ports::{Answered, Compute, ImageQuery, Instance, InstanceQuery, InstanceStatus, Metrics, Page};
 use domain::{CheckStatus, InstanceId, Metric, Region, Timestamp, Vitals, WorkerId};
+use tests::world::Ami;
 
 use super::{Outside, Port, failed};
 use crate::ec2::{DENIED, Phase, zone};
 use crate::faults::Fault;
-use crate::world::{Inner, MINUTE, SECOND};
+use crate::world::{Inner, MINUTE, SECOND, World};
 
 /// How long after a period's end CloudWatch has its values, and how long when it is late.
 const DELAY: i64 = 30 * SECOND;
 const LATE: i64 = 10 * MINUTE;
+/// How often there is a newer image, in a million.
+const RELEASE: u64 = 300_000;
 
 fn throttled() -> CallError {
     CallError { message: "ec2: RequestLimitExceeded".to_owned(), retryable: true, cause: None }
@@ -83,6 +86,23 @@ impl Outside {
     }
 }
 
+impl World {
+    /// A newer image may have come out since somebody looked last.
+    fn release_image(&self) {
+        let mut tables = self.tables.state();
+        let mut inner = self.inner();
+        if inner.chance.hits(RELEASE) {
+            let number = tables.images.len();
+            tables.images.push(Ami {
+                id: format!("ami-{number:017x}"),
+                name: format!("cml-2.8.{number}"),
+                owner: "self".to_owned(),
+                created: format!("{}-01-01T00:00:00.000Z", 2026 + number),
+            });
+        }
+    }
+}
+
 impl Compute for Outside {
     async fn statuses(&self, _: &Region, ids: &[InstanceId]) -> Result<Answered<InstanceStatus>, CallError> {
         self.enter(Port::Statuses).await.map_err(failed)?;
@@ -112,6 +132,7 @@ impl Compute for Outside {
     async fn image(&self, region: &Region, query: &ImageQuery) -> Result<Option<String>, CallError> {
         self.enter(Port::Image).await.map_err(failed)?;
         self.admitted()?;
+        self.world.release_image();
         let answer = Compute::image(&self.world.tables, region, query).await;
         self.leave(Port::Image).await.map_err(failed)?;
         answer

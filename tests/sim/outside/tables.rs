@@ -259,7 +259,14 @@ impl UserDataVault for Outside {
     }
 
     async fn kept(&self, worker: WorkerId) -> Result<Option<UserData>, StoreError> {
-        through!(self, KeptUserData, self.world.tables.kept(worker).await)
+        through!(self, KeptUserData, {
+            let kept = self.world.tables.kept(worker).await;
+            if let Ok(None) = kept {
+                let tables = self.world.tables.state();
+                self.world.inner().no_user_data(worker, &tables);
+            }
+            kept
+        })
     }
 
     async fn forget(&self, worker: WorkerId) -> Result<(), StoreError> {
