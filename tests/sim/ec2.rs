@@ -139,7 +139,7 @@ pub(crate) struct Ec2 {
     /// What is left for calls that change.
     pub(crate) throttle: Throttle,
     looks: Option<Bucket>,
-    /// Until when calls that name an instance of this zone fail.
+    /// Until when calls fail that name an instance of this zone, launch one there, or ask about all of the region.
     pub(crate) zone_down_until: [i64; 2],
     /// For the laws, which are EC2's and are in a hurry: the policy of `act` is not in force, and no state lasts long.
     pub(crate) tame: bool,
@@ -170,10 +170,9 @@ impl Inner {
         token: Option<(String, u64)>,
         instance_type: &str,
         tags: BTreeMap<String, String>,
-        subnet: Option<&str>,
+        zone: Option<usize>,
     ) -> InstanceId {
         let id: InstanceId = format!("i-{:017x}", self.id()).parse().expect("an instance id");
-        let zone = subnet.and_then(|subnet| SUBNETS.iter().position(|known| *known == subnet));
         let zone = zone.unwrap_or_else(|| self.chance.below(ZONES.len() as u64) as usize);
         let machine = Machine {
             phases: Vec::new(),

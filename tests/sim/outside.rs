@@ -225,18 +225,12 @@ impl Outside {
 
     /// A fault had its effect.
     fn struck(&self, inner: &mut Inner, fault: Fault) {
-        let function = self.function();
-        inner.faults.count(fault, Some(function));
-        inner.step(Step::Struck(fault, Some(function)));
+        inner.struck(self.function(), fault);
     }
 
     /// Whether a fault strikes, for one that has its effect whenever it hits.
     fn strikes(&self, inner: &mut Inner, fault: Fault) -> bool {
-        let hits = self.hits(inner, fault);
-        if hits {
-            self.struck(inner, fault);
-        }
-        hits
+        inner.strikes(self.function(), fault)
     }
 
     /// Never returns if it does: a hanging call waits for Lambda's time limit, a crash ends everything at once.
@@ -255,6 +249,23 @@ impl Outside {
         if strikes {
             pending::<()>().await;
         }
+    }
+}
+
+impl Inner {
+    /// A fault had its effect on a function.
+    fn struck(&mut self, whom: Function, fault: Fault) {
+        self.faults.count(fault, Some(whom));
+        self.step(Step::Struck(fault, Some(whom)));
+    }
+
+    /// Whether a fault strikes a function, for one that has its effect whenever it hits.
+    fn strikes(&mut self, whom: Function, fault: Fault) -> bool {
+        let hits = self.faults.hits(fault, &mut self.chance);
+        if hits {
+            self.struck(whom, fault);
+        }
+        hits
     }
 }
 

@@ -8,8 +8,9 @@ use domain::{CheckStatus, InstanceId, Metric, Region, Timestamp, Vitals, WorkerI
 use tests::world::Ami;
 
 use super::{Outside, Port, failed};
-use crate::ec2::{DENIED, Phase, zone};
+use crate::ec2::{DENIED, Phase, ZONES, zone};
 use crate::faults::Fault;
+use crate::wiring::Function;
 use crate::world::{Inner, MINUTE, SECOND, World};
 
 /// How long after a period's end CloudWatch has its values, and how long when it is late.
@@ -22,7 +23,58 @@ fn throttled() -> CallError {
     CallError { message: "ec2: RequestLimitExceeded".to_owned(), retryable: true, cause: None }
 }
 
+fn unavailable() -> CallError {
+    CallError { message: "ec2: Unavailable".to_owned(), retryable: true, cause: None }
+}
+
+impl Inner {
+    /// Whether a zone is out.
+    pub(crate) fn is_dark(&self, zone: usize) -> bool {
+        !self.faults.healed && self.now < self.ec2.zone_down_until[zone]
+    }
+
+    /// Whether a call that names this instance fails because its zone is out.
+    pub(crate) fn is_out(&mut self, by: Function, id: &InstanceId) -> bool {
+        let machine = self.ec2.machines.get(id).filter(|machine| !machine.is_forgotten(self.now));
+        let out = machine.is_some_and(|machine| self.is_dark(machine.zone));
+        if out {
+            self.struck(by, Fault::ZoneDown);
+        }
+        out
+    }
+
+    /// Whether EC2 says that it knows no such instance: it does not, or not yet, or denies it for a while.
+    pub(crate) fn denies(&mut self, by: Function, id: &InstanceId) -> bool {
+        let now = self.now;
+        let Some(machine) = self.ec2.machines.get(id).filter(|machine| !machine.is_forgotten(now)) else {
+            return true;
+        };
+        let (denied_for, young) = (now - machine.denied_at, machine.is_young(now));
+        if denied_for < DENIED.0 {
+            return true;
+        }
+        if young {
+            return self.strikes(by, Fault::NotYetKnown);
+        }
+        let denied = denied_for > DENIED.1 && self.strikes(by, Fault::Denial);
+        if denied {
+            self.ec2.machines.entry(id.clone()).and_modify(|machine| machine.denied_at = now);
+        }
+        denied
+    }
+}
+
 impl Outside {
+    /// EC2 takes no question about all of a region while a zone of it is out.
+    fn all_lit(&self) -> Result<(), CallError> {
+        let mut inner = self.world.inner();
+        let lit = !(0..ZONES.len()).any(|zone| inner.is_dark(zone));
+        if !lit {
+            self.struck(&mut inner, Fault::ZoneDown);
+        }
+        if lit { Ok(()) } else { Err(unavailable()) }
+    }
+
     /// What EC2 answers about these instances: each as it is, or as it was a while ago.
     fn look<T>(
         &self,
@@ -42,23 +94,10 @@ impl Outside {
         let lag = self.lag_of_ec2(&mut inner);
         let mut stale = false;
         for id in ids {
-            let Some(machine) = inner.ec2.machines.get(id).filter(|machine| !machine.is_forgotten(now))
-            else {
-                answer.unknown.push(id.clone());
-                continue;
-            };
-            let (zone, denied_for, young) = (machine.zone, now - machine.denied_at, machine.is_young(now));
-            if now < inner.ec2.zone_down_until[zone] && !inner.faults.healed {
-                self.struck(&mut inner, Fault::ZoneDown);
-                let message = "ec2: Unavailable".to_owned();
-                return Err(CallError { message, retryable: true, cause: None });
+            if inner.is_out(self.function(), id) {
+                return Err(unavailable());
             }
-            let mut denied = denied_for < DENIED.0;
-            if denied_for > DENIED.1 && !young && self.strikes(&mut inner, Fault::Denial) {
-                inner.ec2.machines.entry(id.clone()).and_modify(|machine| machine.denied_at = now);
-                denied = true;
-            }
-            if denied || (young && self.strikes(&mut inner, Fault::NotYetKnown)) {
+            if inner.denies(self.function(), id) {
                 answer.unknown.push(id.clone());
                 continue;
             }
@@ -160,6 +199,7 @@ impl Compute for Outside {
     ) -> Result<Option<Page<Instance>>, CallError> {
         self.enter(Port::Search).await.map_err(failed)?;
         self.admitted()?;
+        self.all_lit()?;
         let page = {
             let inner = self.world.inner();
             let images = &self.world.tables.state().images;
@@ -186,12 +226,11 @@ impl Compute for Outside {
 
     async fn locate(&self, _: &Region, worker: WorkerId) -> Result<Vec<Instance>, CallError> {
         self.enter(Port::Locate).await.map_err(failed)?;
+        self.admitted()?;
+        self.all_lit()?;
         let found = {
             let mut inner = self.world.inner();
             let now = inner.now;
-            if !inner.ec2.admits_look(now) {
-                return Err(throttled());
-            }
             let lag = self.lag_of_ec2(&mut inner);
             let carriers: Vec<InstanceId> = inner.ec2.carriers_of(worker).map(|(id, _)| id.clone()).collect();
             let mut found = Vec::new();
