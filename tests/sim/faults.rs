@@ -91,9 +91,9 @@ pub(crate) enum Fault {
     HookFails,
     /// A receiver never answers.
     HookHangs,
-    /// A receiver asks to wait.
+    /// A receiver asks to wait, for a sensible time or not.
     HookLimits,
-    /// A receiver does not like a notice.
+    /// A receiver does not like a notice, is gone or has moved.
     HookDeclines,
     /// A receiver takes a notice, and its answer is lost.
     HookLosesReply,
