@@ -113,7 +113,8 @@ impl Inner {
         let names = record.events.iter().map(Event::name).collect();
         self.step(Step::Saved(worker, after.version, names));
         let now = self.now;
-        self.indexes.written(now, after);
+        self.indexes.wrote_worker(now, after);
+        self.indexes.wrote_facts(now, (worker, record.version), tables);
         self.stream_in(record);
     }
 

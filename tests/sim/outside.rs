@@ -1,7 +1,19 @@
 //! The ports, as one environment of one function sees them. Every call takes time, may fail before or after its effect,
 //! and is a place where the process may die.
 
+/// A call to a table: the way there, the effect, the way back.
+macro_rules! through {
+    ($self:ident, $port:ident, $effect:expr) => {{
+        $self.enter(Port::$port).await.map_err(refused)?;
+        let answer = $effect;
+        $self.leave(Port::$port).await.map_err(refused)?;
+        answer
+    }};
+}
+
 mod change;
+mod commands;
+mod ledger;
 mod look;
 mod tables;
 mod tell;
