@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use app::notice::{Reach, notices};
 use app::record::{EventRecord, Stored};
-use domain::{ActionKind, Event, InstanceId, Name, Observed, Sighting, Source, WorkerId};
+use domain::{ActionKind, Event, InstanceId, Name, Observed, Sighting, Source, UserData, WorkerId};
 use tests::world::State;
 
 use crate::trace::Step;
@@ -26,6 +26,8 @@ pub(crate) struct Books {
     pub(crate) violations: Vec<String>,
     /// The names workers were created or imported under: each is one request's.
     begun: BTreeSet<Name>,
+    /// The user data workers were created with.
+    user_data: BTreeMap<WorkerId, String>,
     /// Calls made for one recorded intent.
     calls: BTreeMap<(WorkerId, u64), u32>,
     /// Reboots asked for and carried out.
@@ -98,6 +100,11 @@ impl Inner {
         if was.is_none() && !self.books.begun.insert(after.worker.state().name.clone()) {
             self.violated(format!("two workers came of one request: {}", after.worker.state().name));
         }
+        if let Some(sent) =
+            self.people.user_data.get(after.worker.state().name.as_str()).filter(|_| was.is_none())
+        {
+            self.books.user_data.insert(worker, sent.clone());
+        }
         let asked =
             record.events.iter().filter(|event| matches!(event, Event::RebootRequested { .. })).count();
         self.books.reboots.entry(worker).or_default().0 += asked as u32;
@@ -106,7 +113,8 @@ impl Inner {
         let names = record.events.iter().map(Event::name).collect();
         self.step(Step::Saved(worker, after.version, names));
         let now = self.now;
-        self.indexes.written(now, after);
+        self.indexes.wrote_worker(now, after);
+        self.indexes.wrote_facts(now, (worker, record.version), tables);
         self.stream_in(record);
     }
 
@@ -215,6 +223,22 @@ impl Inner {
         *calls += 1;
         if *calls > most {
             self.violated(format!("{kind} of {worker} is called more than {most} times for one intent"));
+        }
+    }
+
+    /// A launch is about to take effect: with the user data that the worker was created with, and with none if there was none.
+    pub(crate) fn launching(&mut self, worker: WorkerId, given: Option<&UserData>) {
+        if self.books.user_data.get(&worker).map(String::as_str) != given.map(UserData::expose) {
+            let without = if given.is_none() { "without its" } else { "with another's" };
+            self.violated(format!("{worker} is launched {without} user data"));
+        }
+    }
+
+    /// `act` is told that there is no user data for a launch.
+    pub(crate) fn no_user_data(&mut self, worker: WorkerId, tables: &State) {
+        let needs_it = |stored: &Stored| !stored.worker.has_used_user_data();
+        if tables.workers.get(&worker).is_some_and(needs_it) {
+            self.violated(format!("the user data of {worker} is gone before its launch"));
         }
     }
 

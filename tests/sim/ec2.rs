@@ -21,6 +21,8 @@ const LINGERS: i64 = 60 * MINUTE;
 pub(crate) const DENIED: (i64, i64) = (20 * SECOND, 120 * MINUTE);
 /// The zones instances are in.
 pub(crate) const ZONES: [&str; 2] = ["us-east-1a", "us-east-1b"];
+/// A subnet in each of them.
+pub(crate) const SUBNETS: [&str; 2] = ["subnet-0000000a", "subnet-0000000b"];
 
 /// An instance in one state.
 #[derive(Debug, Clone)]
@@ -137,7 +139,7 @@ pub(crate) struct Ec2 {
     /// What is left for calls that change.
     pub(crate) throttle: Throttle,
     looks: Option<Bucket>,
-    /// Until when calls that name an instance of this zone fail.
+    /// Until when calls fail that name an instance of this zone, launch one there, or ask about all of the region.
     pub(crate) zone_down_until: [i64; 2],
     /// For the laws, which are EC2's and are in a hurry: the policy of `act` is not in force, and no state lasts long.
     pub(crate) tame: bool,
@@ -168,9 +170,10 @@ impl Inner {
         token: Option<(String, u64)>,
         instance_type: &str,
         tags: BTreeMap<String, String>,
+        zone: Option<usize>,
     ) -> InstanceId {
         let id: InstanceId = format!("i-{:017x}", self.id()).parse().expect("an instance id");
-        let zone = self.chance.below(ZONES.len() as u64) as usize;
+        let zone = zone.unwrap_or_else(|| self.chance.below(ZONES.len() as u64) as usize);
         let machine = Machine {
             phases: Vec::new(),
             tags,

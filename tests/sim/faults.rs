@@ -65,7 +65,7 @@ pub(crate) enum Fault {
     NotYetKnown,
     /// EC2 denies for some seconds that it knows an instance.
     Denial,
-    /// Calls that name an instance of one zone fail.
+    /// Calls fail that name an instance of one zone, launch one there, or ask about all of the region.
     ZoneDown,
     /// There is no room.
     NoCapacity,
@@ -91,9 +91,9 @@ pub(crate) enum Fault {
     HookFails,
     /// A receiver never answers.
     HookHangs,
-    /// A receiver asks to wait.
+    /// A receiver asks to wait, for a sensible time or not.
     HookLimits,
-    /// A receiver does not like a notice.
+    /// A receiver does not like a notice, is gone or has moved.
     HookDeclines,
     /// A receiver takes a notice, and its answer is lost.
     HookLosesReply,
@@ -176,8 +176,9 @@ impl Fault {
             BusPartial => &[Poll, Notify],
             Ec2Throttles | Ec2Fails => &[Api, Collect, Drift, Act],
             // `act` looks too, and too seldom to be sure of it.
-            DescribeLags | NotYetKnown => &[Api, Collect, Drift],
-            Denial | ZoneDown => &[Collect, Drift],
+            DescribeLags => &[Api, Collect, Drift],
+            NotYetKnown => &[Api, Collect, Drift, Act],
+            Denial | ZoneDown => &[Collect, Drift, Act],
             MetricsFail | MetricsLate | MetricsPartial => &[Collect],
             Ec2LosesReply | NoCapacity => &[Act],
             TopicRefuses | TopicLosesReply | HookFails | HookHangs | HookLimits | HookDeclines
@@ -207,7 +208,7 @@ impl Fault {
             TickDuplicated => 200_000,
             BusRefuses | BusLosesReply | BusPartial | Ec2Throttles | Ec2Fails | Ec2LosesReply => 150_000,
             DescribeLags | NotYetKnown => 500_000,
-            // Per instance and look.
+            // Per instance and call.
             Denial => 20_000,
             // Per zone and minute.
             ZoneDown => 5_000,

@@ -14,8 +14,17 @@ use crate::world::{Inner, InvocationId, SECOND};
 
 /// Signs the webhooks; it must never be seen outside of the signer.
 pub(crate) const SECRET: &str = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5";
-/// What the secret, as it is written and as it is, and the tokens in the receivers' URLs are recognized by.
-const CANARIES: [&str; 3] = ["Y2FuYXJ5", "canary-canary", "token-of-a-receiver"];
+/// How the user data begins that people send; nobody but the instance may see it.
+pub(crate) const USER_DATA: &str = "#!/bin/sh\n: user-data-of-a-worker";
+/// What the secret, as it is written and as it is, the tokens in the receivers' URLs, and user data, as it is and as EC2 gets
+/// it, are recognized by.
+const CANARIES: [&str; 5] = [
+    "Y2FuYXJ5",
+    "canary-canary",
+    "token-of-a-receiver",
+    "user-data-of-a-worker",
+    "dXNlci1kYXRhLW9mLWEtd29ya2Vy",
+];
 /// One receiver that always works and one that fails in every way.
 const RECEIVERS: [(&str, &str); 2] = [
     ("steady", "https://steady.example.com/token-of-a-receiver"),
@@ -105,7 +114,7 @@ pub(crate) fn is_secret(text: &str) -> bool {
 }
 
 /// Whether one of the texts in JSON holds a secret.
-fn holds_secret(json: &Value) -> bool {
+pub(crate) fn holds_secret(json: &Value) -> bool {
     match json {
         Value::String(text) => is_secret(text),
         Value::Array(several) => several.iter().any(holds_secret),

@@ -25,6 +25,7 @@ mod lagging;
 mod lambda;
 mod laws;
 mod listeners;
+mod orders;
 mod outside;
 mod people;
 mod requests;
@@ -160,7 +161,12 @@ fn the_fleet_survives() {
         "excused: {omitted} notices only counted in a digest, {unanswered} requests without an answer for good"
     );
     if number("COVERAGE").is_some() || count >= 200 {
-        assert!(uncovered(&all).is_empty(), "faults that never struck: {:?}", uncovered(&all));
+        let called = all.iter().flat_map(|outcomes| &outcomes.called).copied().collect();
+        let (never_struck, never_called) = (uncovered(&all), outside::uncalled(&called));
+        assert!(
+            never_struck.is_empty() && never_called.is_empty(),
+            "faults that never struck: {never_struck:?}, ports that were never called: {never_called:?}"
+        );
     }
     assert!(
         broken.is_empty(),

@@ -1,11 +1,24 @@
 //! The ports, as one environment of one function sees them. Every call takes time, may fail before or after its effect,
 //! and is a place where the process may die.
 
+/// A call to a table: the way there, the effect, the way back.
+macro_rules! through {
+    ($self:ident, $port:ident, $effect:expr) => {{
+        $self.enter(Port::$port).await.map_err(refused)?;
+        let answer = $effect;
+        $self.leave(Port::$port).await.map_err(refused)?;
+        answer
+    }};
+}
+
 mod change;
+mod commands;
+mod ledger;
 mod look;
 mod tables;
 mod tell;
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,9 +33,22 @@ use crate::trace::Step;
 use crate::wiring::Function;
 use crate::world::{Inner, InvocationId, World, time};
 
-/// A port call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Port {
+macro_rules! ports {
+    ($($port:ident),+ $(,)?) => {
+        /// A port call.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) enum Port {
+            $($port),+
+        }
+
+        impl Port {
+            /// Each of them.
+            const ALL: &[Self] = &[$(Self::$port),+];
+        }
+    };
+}
+
+ports! {
     Load,
     LoadMany,
     Save,
@@ -72,6 +98,19 @@ pub(crate) enum Port {
     Topic,
     Webhook,
     Secret,
+}
+
+/// Those that no run calls, and why.
+const NEVER: [(Port, &str); 3] = [
+    (Heartbeat, "no function asks for it without claiming the tick"),
+    (Images, "of a discovery that searches, which is not simulated"),
+    (Search, "of a discovery that searches, which is not simulated"),
+];
+
+/// The ports that were not called by runs that are long enough, or that are excused and were.
+pub(crate) fn uncalled(called: &BTreeSet<Port>) -> Vec<Port> {
+    let excused = |port: &Port| NEVER.iter().any(|(never, _)| never == port);
+    Port::ALL.iter().copied().filter(|port| excused(port) == called.contains(port)).collect()
 }
 
 use Port::*;
@@ -198,18 +237,12 @@ impl Outside {
 
     /// A fault had its effect.
     fn struck(&self, inner: &mut Inner, fault: Fault) {
-        let function = self.function();
-        inner.faults.count(fault, Some(function));
-        inner.step(Step::Struck(fault, Some(function)));
+        inner.struck(self.function(), fault);
     }
 
     /// Whether a fault strikes, for one that has its effect whenever it hits.
     fn strikes(&self, inner: &mut Inner, fault: Fault) -> bool {
-        let hits = self.hits(inner, fault);
-        if hits {
-            self.struck(inner, fault);
-        }
-        hits
+        inner.strikes(self.function(), fault)
     }
 
     /// Never returns if it does: a hanging call waits for Lambda's time limit, a crash ends everything at once.
@@ -228,6 +261,23 @@ impl Outside {
         if strikes {
             pending::<()>().await;
         }
+    }
+}
+
+impl Inner {
+    /// A fault had its effect on a function.
+    fn struck(&mut self, whom: Function, fault: Fault) {
+        self.faults.count(fault, Some(whom));
+        self.step(Step::Struck(fault, Some(whom)));
+    }
+
+    /// Whether a fault strikes a function, for one that has its effect whenever it hits.
+    fn strikes(&mut self, whom: Function, fault: Fault) -> bool {
+        let hits = self.faults.hits(fault, &mut self.chance);
+        if hits {
+            self.struck(whom, fault);
+        }
+        hits
     }
 }
 

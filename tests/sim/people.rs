@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use app::ports::RequestKey;
-use domain::{InstanceId, Observed, WorkerId};
+use domain::{InstanceId, WorkerId};
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
+use crate::listeners::holds_secret;
+use crate::orders::CREATION;
 use crate::trace::Step;
 use crate::wiring::Function;
 use crate::world::{Call, Due, From, Inner, SECOND};
@@ -60,13 +62,15 @@ pub(crate) struct People {
     answers: BTreeMap<(String, String), Value>,
     /// How many workers they want altogether.
     wanted: usize,
-    begun: usize,
+    pub(crate) begun: usize,
     /// Commands for many workers that they were told the ids of.
     commands: Vec<String>,
     /// How many commands for many workers they have asked for, each under a key of its own.
     pub(crate) many: usize,
     /// Instances that exist and that nobody imported yet.
-    strangers: Vec<InstanceId>,
+    pub(crate) strangers: Vec<InstanceId>,
+    /// The user data that was sent, by the name of the worker it is for.
+    pub(crate) user_data: BTreeMap<String, String>,
     /// Requests, by caller and key, that failed and that their clients did not ask for again.
     left: BTreeSet<(String, String)>,
     /// Requests whose last answer reached the client and not the table.
@@ -108,7 +112,8 @@ impl Inner {
         }
         self.people.wanted = workers;
         for _ in 0..workers / 2 {
-            let id = self.launch(None, "c5.2xlarge", [("team".to_owned(), "lab".to_owned())].into());
+            let tags = [("team".to_owned(), "lab".to_owned())];
+            let id = self.launch(None, "c5.2xlarge", tags.into(), None);
             self.people.strangers.push(id);
         }
     }
@@ -172,6 +177,9 @@ impl Inner {
     pub(crate) fn answered(&mut self, number: usize, answer: Option<&Value>) {
         let (person, request) = self.people.sent[number].clone();
         let status = answer.and_then(|answer| answer["status"].as_u64()).unwrap_or(500) as u16;
+        if answer.is_some_and(holds_secret) {
+            self.violated(format!("a secret is in the answer to {request:?}"));
+        }
         let kind = answer.and_then(|answer| answer["body"]["type"].as_str()).unwrap_or_default();
         let open = status >= 500 || kind.ends_with("request-in-progress");
         // A dry run does nothing, and is done afresh each time.
@@ -208,7 +216,9 @@ impl Inner {
             self.people.many -= usize::from(ask.what == MANY && (400..500).contains(&status));
             // An instance EC2 does not know yet cannot be imported yet.
             let unknown = kind.ends_with("no-such-instance");
-            if matches!(status, 400..=405 | 413 | 415) && ask.what != "anything" && !unknown {
+            let senseless =
+                matches!(status, 400..=405 | 413 | 415) || (status == 422 && ask.what == CREATION);
+            if senseless && ask.what != "anything" && !unknown {
                 let body = answer.map(|answer| answer["body"].to_string()).unwrap_or_default();
                 self.violated(format!("{} is refused with {status}: {body}", ask.what));
             }
@@ -275,48 +285,6 @@ impl Inner {
             "key": if method == "GET" { String::new() } else { format!("key-{number}") },
         });
         Ask { what, event: Arc::new(event) }
-    }
-
-    fn begin(&mut self, name: &str) -> (&'static str, &'static str, String, Value) {
-        let tags = json!({ "team": "lab" });
-        let several = self.chance.hits(200_000);
-        let found = self.strangers(if several { 4 } else { 1 });
-        if several && !found.is_empty() {
-            // The one that asked counts already.
-            self.people.begun += found.len() - 1;
-            let ids: Vec<&str> = found.iter().map(InstanceId::as_str).collect();
-            return (
-                "import",
-                "POST",
-                "/workers/import".to_owned(),
-                json!({ "instance_ids": ids, "tags": tags }),
-            );
-        }
-        if let Some(instance) = found.first() {
-            let body = json!({
-                "name": name, "region": "us-east-1", "instance_id": instance.as_str(), "tags": tags,
-            });
-            return ("import", "POST", "/workers/import".to_owned(), body);
-        }
-        let metal = self.chance.hits(100_000);
-        let instance_type = if metal { "m5zn.metal" } else { "c5.2xlarge" };
-        let body = json!({
-            "name": name, "region": "us-east-1", "tags": tags, "protected": self.chance.hits(100_000),
-            "spec": { "image": "ami-0123456789abcdef0", "instance_type": instance_type },
-        });
-        ("creation", "POST", "/workers".to_owned(), body)
-    }
-
-    /// So many instances at most that nobody imported yet, and that are still there.
-    fn strangers(&mut self, most: usize) -> Vec<InstanceId> {
-        let left = self.people.strangers.len().saturating_sub(most);
-        let mut found = self.people.strangers.split_off(left);
-        found.retain(|instance| {
-            self.ec2.machines.get(instance).is_some_and(|machine| {
-                machine.is_live() && matches!(machine.observed(), Observed::Running | Observed::Stopped)
-            })
-        });
-        found
     }
 
     /// Something is asked of some workers or of all, or what was asked last is called off.

@@ -12,6 +12,7 @@ use crate::ears::{leak, listening};
 use crate::end::{unanswered, unwell};
 use crate::faults::{Fault, Faults};
 use crate::lambda::Lambda;
+use crate::outside::Port;
 use crate::season::{AFTERWARDS, living};
 use crate::trace::Step;
 use crate::wiring::{Function, Wiring};
@@ -60,6 +61,8 @@ pub(crate) struct Outcomes {
     pub(crate) excused: (u64, usize),
     pub(crate) struck: BTreeMap<(Fault, Option<Function>), u64>,
     pub(crate) set: BTreeSet<Fault>,
+    /// The ports that were called.
+    pub(crate) called: BTreeSet<Port>,
     /// The first law that was broken.
     pub(crate) broken: Option<String>,
     /// The last steps, if one was.
@@ -121,6 +124,7 @@ pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
         excused: (inner.listeners.omissions, run.unanswered.unwrap_or_else(|| unanswered(&tables).count())),
         struck: inner.faults.counts().clone(),
         set,
+        called: inner.calls.keys().map(|(_, port)| *port).collect(),
         tail: if broken.is_some() { inner.trace.tail() } else { String::new() },
         broken,
     }

@@ -54,5 +54,11 @@ impl World {
             inner.stream_out(record);
         }
         tables.expire(item);
+        let now = inner.now;
+        match item {
+            Mortal::Facts(worker, version) => inner.indexes.wrote_facts(now, (*worker, *version), &tables),
+            Mortal::Command(id) => inner.indexes.wrote_command(now, *id, &tables),
+            _ => {}
+        }
     }
 }

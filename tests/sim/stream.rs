@@ -12,6 +12,7 @@ use domain::WorkerId;
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
+use crate::listeners::holds_secret;
 use crate::trace::Step;
 use crate::wiring::Function;
 use crate::world::{Call, Due, From, Inner, MINUTE, SECOND};
@@ -95,7 +96,12 @@ impl Inner {
         if self.faults.hits(Fault::PoisonRecord, &mut self.chance) {
             records.push(Record { at, poison: true, json: poison(records.len(), at) });
         }
-        records.push(Record { at, poison: false, json: inserted(record, records.len(), at) });
+        let inserted = inserted(record, records.len(), at);
+        let leaks = holds_secret(&inserted);
+        records.push(Record { at, poison: false, json: inserted });
+        if leaks {
+            self.violated(format!("a secret is in the facts of {}", record.worker));
+        }
         self.wake_consumers(shard);
     }
 

@@ -6,20 +6,41 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use app::ports::{Accepted, Actuator};
 use app::record::Stored;
 use domain::{
-    Action, ActionKind, Failure, FailureKind, InstanceId, MANAGED_TAG, Observed, Region, WORKER_TAG, WorkerId,
+    Action, ActionKind, Failure, FailureKind, InstanceId, LaunchSpec, MANAGED_TAG, Observed, Region,
+    UserData, WORKER_TAG, WorkerId,
 };
 
 use super::{Outside, Port};
+use crate::ec2::{SUBNETS, ZONES};
 use crate::faults::Fault;
 use crate::trace::Step;
+use crate::wiring::Function;
 use crate::world::Inner;
 
 fn fail(kind: FailureKind, message: &str) -> Failure {
     Failure { kind, message: message.to_owned() }
 }
 
-fn unknown() -> Failure {
-    fail(FailureKind::NotFound, "InvalidInstanceID.NotFound")
+fn unknown(id: &InstanceId) -> Failure {
+    fail(FailureKind::NotFound, &format!("InvalidInstanceID.NotFound: The instance ID '{id}' does not exist"))
+}
+
+fn no_capacity() -> Failure {
+    fail(FailureKind::Capacity, "InsufficientInstanceCapacity")
+}
+
+/// A zone is out. Whether anything was done is not said.
+fn unavailable() -> Failure {
+    fail(FailureKind::Other, "Unavailable")
+}
+
+/// The instance that an action names.
+const fn named(action: &Action) -> Option<&InstanceId> {
+    match action {
+        Action::Start(id) | Action::Stop(id) | Action::Reboot(id) | Action::Terminate(id) => Some(id),
+        Action::Tag { instance, .. } => Some(instance),
+        Action::Launch { .. } | Action::Locate => None,
+    }
 }
 
 fn accepted(instance: &InstanceId, observed: Option<Observed>) -> Accepted {
@@ -33,8 +54,7 @@ fn refused(fault: Fault) -> Failure {
 
 impl Inner {
     /// Carries an action out, as EC2 would.
-    fn carry_out(&mut self, action: &Action) -> Result<Accepted, Failure> {
-        let now = self.now;
+    fn carry_out(&mut self, by: Function, action: &Action) -> Result<Accepted, Failure> {
         if let Action::Tag { instance, set, remove } = action
             && set.is_empty()
             && remove.is_empty()
@@ -43,11 +63,15 @@ impl Inner {
             return Ok(accepted(instance, None));
         }
         self.take_tokens(action.kind(), 1)?;
+        if let Some(id) = named(action) {
+            self.reaches(by, id)?;
+        }
         match action {
-            Action::Launch { spec, token, tags, .. } => self.run_instance(token, spec, tags),
+            Action::Launch { spec, token, tags, user_data } => {
+                self.run_instance(by, (token, spec, tags, user_data.as_ref()))
+            }
             Action::Tag { instance, set, remove } => {
-                let machine = self.ec2.machines.get_mut(instance).filter(|m| !m.is_forgotten(now));
-                let machine = machine.ok_or_else(unknown)?;
+                let machine = self.ec2.machines.get_mut(instance).ok_or_else(|| unknown(instance))?;
                 // The policy of `act`: an instance of ours, or one that is claimed by this very call.
                 let ours = self.ec2.tame || machine.tags.contains_key(MANAGED_TAG);
                 let adopts = set.contains_key(WORKER_TAG) && !machine.tags.contains_key(WORKER_TAG);
@@ -65,14 +89,35 @@ impl Inner {
         }
     }
 
+    /// Whether EC2 gets as far as this instance.
+    fn reaches(&mut self, by: Function, id: &InstanceId) -> Result<(), Failure> {
+        if self.is_out(by, id) {
+            return Err(unavailable());
+        }
+        if self.denies(by, id) { Err(unknown(id)) } else { Ok(()) }
+    }
+
+    /// The zone of a new instance: that of its subnet, or else any that is not out.
+    fn zone_for(&mut self, by: Function, subnet: Option<&str>) -> Result<usize, Failure> {
+        let asked = subnet.and_then(|subnet| SUBNETS.iter().position(|known| *known == subnet));
+        let zones = asked.map_or(0..ZONES.len(), |zone| zone..zone + 1);
+        let lit: Vec<usize> = zones.filter(|zone| !self.is_dark(*zone)).collect();
+        if let Some(zone) = self.chance.one(&lit) {
+            return Ok(*zone);
+        }
+        self.struck(by, Fault::ZoneDown);
+        // As EC2 pleases.
+        let no_room = self.chance.hits(500_000);
+        Err(if no_room { no_capacity() } else { unavailable() })
+    }
+
     fn run_instance(
         &mut self,
-        token: &str,
-        spec: &domain::LaunchSpec,
-        tags: &BTreeMap<String, String>,
+        by: Function,
+        (token, spec, tags, user_data): (&str, &LaunchSpec, &BTreeMap<String, String>, Option<&UserData>),
     ) -> Result<Accepted, Failure> {
         let mut hasher = DefaultHasher::new();
-        (format!("{spec:?}"), tags).hash(&mut hasher);
+        (format!("{spec:?}"), tags, user_data.map(UserData::expose)).hash(&mut hasher);
         let asked = hasher.finish();
         let id = match self.ec2.tokens.get(token).cloned() {
             Some(id) => {
@@ -83,7 +128,9 @@ impl Inner {
             }
             None => {
                 let instance_type = spec.instance_type.as_deref().unwrap_or("m5zn.metal");
-                let id = self.launch(Some((token.to_owned(), asked)), instance_type, tags.clone());
+                let launch = Some((token.to_owned(), asked));
+                let zone = self.zone_for(by, spec.subnet.as_deref())?;
+                let id = self.launch(launch, instance_type, tags.clone(), Some(zone));
                 self.ec2.tokens.insert(token.to_owned(), id.clone());
                 id
             }
@@ -95,9 +142,8 @@ impl Inner {
     }
 
     fn drive(&mut self, kind: ActionKind, id: &InstanceId) -> Result<Accepted, Failure> {
-        let now = self.now;
         let tame = self.ec2.tame;
-        let machine = self.ec2.machines.get_mut(id).filter(|m| !m.is_forgotten(now)).ok_or_else(unknown)?;
+        let machine = self.ec2.machines.get_mut(id).ok_or_else(|| unknown(id))?;
         if !tame && !machine.tags.contains_key(MANAGED_TAG) {
             return Err(fail(FailureKind::Denied, "UnauthorizedOperation"));
         }
@@ -146,15 +192,18 @@ impl Actuator for Outside {
             if kind != ActionKind::Locate {
                 inner.acting((self.function(), self.invocation()), worker, kind, &tables);
             }
+            if let Action::Launch { user_data, .. } = action {
+                inner.launching(worker, user_data.as_ref());
+            }
             // A launch that was made before needs no more.
             let takes_room = match action {
                 Action::Launch { token, .. } => !inner.ec2.tokens.contains_key(token),
                 _ => kind == ActionKind::Start,
             };
             if takes_room && self.strikes(&mut inner, Fault::NoCapacity) {
-                return Err(fail(FailureKind::Capacity, "InsufficientInstanceCapacity"));
+                return Err(no_capacity());
             }
-            let answer = inner.carry_out(action);
+            let answer = inner.carry_out(self.function(), action);
             inner.step(Step::Acted(worker, kind, if answer.is_ok() { "accepted" } else { "refused" }));
             inner.acted(worker, kind, answer.is_ok());
             let unadopted = |stored: &Stored| stored.worker.state().gave_up.contains_key(&ActionKind::Tag);
@@ -187,10 +236,10 @@ impl Actuator for Outside {
             let tables = self.world.tables.state();
             let mut inner = self.world.inner();
             if kind == ActionKind::Start && self.strikes(&mut inner, Fault::NoCapacity) {
-                return Err(fail(FailureKind::Capacity, "InsufficientInstanceCapacity"));
+                return Err(no_capacity());
             }
             // All or nothing: one that EC2 would refuse spoils the call.
-            inner.would_take(kind, ids)?;
+            inner.would_take(self.function(), kind, ids)?;
             let mut accepted = Vec::new();
             for id in ids {
                 let owner = tables.owners.iter().find(|(key, _)| key.instance == *id);
@@ -225,11 +274,11 @@ impl Inner {
     }
 
     /// Whether EC2 takes this change of all of these.
-    fn would_take(&mut self, kind: ActionKind, ids: &[InstanceId]) -> Result<(), Failure> {
-        let now = self.now;
+    fn would_take(&mut self, by: Function, kind: ActionKind, ids: &[InstanceId]) -> Result<(), Failure> {
         self.take_tokens(kind, ids.len())?;
         for id in ids {
-            let machine = self.ec2.machines.get(id).filter(|m| !m.is_forgotten(now)).ok_or_else(unknown)?;
+            self.reaches(by, id)?;
+            let machine = self.ec2.machines.get(id).ok_or_else(|| unknown(id))?;
             if !self.ec2.tame && !machine.tags.contains_key(MANAGED_TAG) {
                 return Err(fail(FailureKind::Denied, "UnauthorizedOperation"));
             }

@@ -5,21 +5,76 @@ use std::collections::{BTreeMap, BTreeSet};
 use app::error::CallError;
 use app::ports::{Answered, Compute, ImageQuery, Instance, InstanceQuery, InstanceStatus, Metrics, Page};
 use domain::{CheckStatus, InstanceId, Metric, Region, Timestamp, Vitals, WorkerId};
+use tests::world::Ami;
 
 use super::{Outside, Port, failed};
-use crate::ec2::{DENIED, Phase, zone};
+use crate::ec2::{DENIED, Phase, ZONES, zone};
 use crate::faults::Fault;
-use crate::world::{Inner, MINUTE, SECOND};
+use crate::wiring::Function;
+use crate::world::{Inner, MINUTE, SECOND, World};
 
 /// How long after a period's end CloudWatch has its values, and how long when it is late.
 const DELAY: i64 = 30 * SECOND;
 const LATE: i64 = 10 * MINUTE;
+/// How often there is a newer image, in a million.
+const RELEASE: u64 = 300_000;
 
 fn throttled() -> CallError {
     CallError { message: "ec2: RequestLimitExceeded".to_owned(), retryable: true, cause: None }
 }
 
+fn unavailable() -> CallError {
+    CallError { message: "ec2: Unavailable".to_owned(), retryable: true, cause: None }
+}
+
+impl Inner {
+    /// Whether a zone is out.
+    pub(crate) fn is_dark(&self, zone: usize) -> bool {
+        !self.faults.healed && self.now < self.ec2.zone_down_until[zone]
+    }
+
+    /// Whether a call that names this instance fails because its zone is out.
+    pub(crate) fn is_out(&mut self, by: Function, id: &InstanceId) -> bool {
+        let machine = self.ec2.machines.get(id).filter(|machine| !machine.is_forgotten(self.now));
+        let out = machine.is_some_and(|machine| self.is_dark(machine.zone));
+        if out {
+            self.struck(by, Fault::ZoneDown);
+        }
+        out
+    }
+
+    /// Whether EC2 says that it knows no such instance: it does not, or not yet, or denies it for a while.
+    pub(crate) fn denies(&mut self, by: Function, id: &InstanceId) -> bool {
+        let now = self.now;
+        let Some(machine) = self.ec2.machines.get(id).filter(|machine| !machine.is_forgotten(now)) else {
+            return true;
+        };
+        let (denied_for, young) = (now - machine.denied_at, machine.is_young(now));
+        if denied_for < DENIED.0 {
+            return true;
+        }
+        if young {
+            return self.strikes(by, Fault::NotYetKnown);
+        }
+        let denied = denied_for > DENIED.1 && self.strikes(by, Fault::Denial);
+        if denied {
+            self.ec2.machines.entry(id.clone()).and_modify(|machine| machine.denied_at = now);
+        }
+        denied
+    }
+}
+
 impl Outside {
+    /// EC2 takes no question about all of a region while a zone of it is out.
+    fn all_lit(&self) -> Result<(), CallError> {
+        let mut inner = self.world.inner();
+        let lit = !(0..ZONES.len()).any(|zone| inner.is_dark(zone));
+        if !lit {
+            self.struck(&mut inner, Fault::ZoneDown);
+        }
+        if lit { Ok(()) } else { Err(unavailable()) }
+    }
+
     /// What EC2 answers about these instances: each as it is, or as it was a while ago.
     fn look<T>(
         &self,
@@ -39,23 +94,10 @@ impl Outside {
         let lag = self.lag_of_ec2(&mut inner);
         let mut stale = false;
         for id in ids {
-            let Some(machine) = inner.ec2.machines.get(id).filter(|machine| !machine.is_forgotten(now))
-            else {
-                answer.unknown.push(id.clone());
-                continue;
-            };
-            let (zone, denied_for, young) = (machine.zone, now - machine.denied_at, machine.is_young(now));
-            if now < inner.ec2.zone_down_until[zone] && !inner.faults.healed {
-                self.struck(&mut inner, Fault::ZoneDown);
-                let message = "ec2: Unavailable".to_owned();
-                return Err(CallError { message, retryable: true, cause: None });
+            if inner.is_out(self.function(), id) {
+                return Err(unavailable());
             }
-            let mut denied = denied_for < DENIED.0;
-            if denied_for > DENIED.1 && !young && self.strikes(&mut inner, Fault::Denial) {
-                inner.ec2.machines.entry(id.clone()).and_modify(|machine| machine.denied_at = now);
-                denied = true;
-            }
-            if denied || (young && self.strikes(&mut inner, Fault::NotYetKnown)) {
+            if inner.denies(self.function(), id) {
                 answer.unknown.push(id.clone());
                 continue;
             }
@@ -80,6 +122,23 @@ impl Outside {
     /// How old EC2's answer is.
     fn lag_of_ec2(&self, inner: &mut Inner) -> i64 {
         if self.hits(inner, Fault::DescribeLags) { inner.chance.between(1, 30) * SECOND } else { 0 }
+    }
+}
+
+impl World {
+    /// A newer image may have come out since somebody looked last.
+    fn release_image(&self) {
+        let mut tables = self.tables.state();
+        let mut inner = self.inner();
+        if inner.chance.hits(RELEASE) {
+            let number = tables.images.len();
+            tables.images.push(Ami {
+                id: format!("ami-{number:017x}"),
+                name: format!("cml-2.8.{number}"),
+                owner: "self".to_owned(),
+                created: format!("{}-01-01T00:00:00.000Z", 2026 + number),
+            });
+        }
     }
 }
 
@@ -112,6 +171,7 @@ impl Compute for Outside {
     async fn image(&self, region: &Region, query: &ImageQuery) -> Result<Option<String>, CallError> {
         self.enter(Port::Image).await.map_err(failed)?;
         self.admitted()?;
+        self.world.release_image();
         let answer = Compute::image(&self.world.tables, region, query).await;
         self.leave(Port::Image).await.map_err(failed)?;
         answer
@@ -139,6 +199,7 @@ impl Compute for Outside {
     ) -> Result<Option<Page<Instance>>, CallError> {
         self.enter(Port::Search).await.map_err(failed)?;
         self.admitted()?;
+        self.all_lit()?;
         let page = {
             let inner = self.world.inner();
             let images = &self.world.tables.state().images;
@@ -165,12 +226,11 @@ impl Compute for Outside {
 
     async fn locate(&self, _: &Region, worker: WorkerId) -> Result<Vec<Instance>, CallError> {
         self.enter(Port::Locate).await.map_err(failed)?;
+        self.admitted()?;
+        self.all_lit()?;
         let found = {
             let mut inner = self.world.inner();
             let now = inner.now;
-            if !inner.ec2.admits_look(now) {
-                return Err(throttled());
-            }
             let lag = self.lag_of_ec2(&mut inner);
             let carriers: Vec<InstanceId> = inner.ec2.carriers_of(worker).map(|(id, _)| id.clone()).collect();
             let mut found = Vec::new();

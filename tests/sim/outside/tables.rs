@@ -1,38 +1,41 @@
-//! The two tables.
+//! The two tables, but for commands and deliveries.
 
 use app::error::StoreError;
 use app::ports::{
-    Answer, Begun, BucketKey, Buckets, BulkChunk, BulkCommand, BulkCommands, BulkItem, Claim, Deliveries,
-    Delivery, DeliveryKey, Heartbeat, Idempotency, InstanceKey, Outcome, Page, RequestKey, Sample, Samples,
-    Sweeps, UserDataVault, Watch, Workers,
+    Answer, Begun, BucketKey, Buckets, Heartbeat, Idempotency, InstanceKey, Page, RequestKey, Sample,
+    Samples, Sweeps, UserDataVault, Watch, Workers,
 };
 use app::record::{EventRecord, Stored};
-use domain::{Actor, Bulk, BulkAnswer, BulkOutcome, CommandId, Level, Region, Timestamp, UserData, WorkerId};
-use tests::world::{State, page};
+use domain::{Level, Region, Timestamp, UserData, WorkerId};
+use tests::world::page;
 
 use super::{Outside, Port, refused};
 use crate::faults::Fault;
-use crate::world::{MINUTE, SECOND, time};
+use crate::lagging::{Index, Indexes};
+use crate::world::{Inner, MINUTE};
 
 /// How far an index is behind its table as a rule, in milliseconds.
 const LAG: i64 = 400;
 
 impl Outside {
-    /// By how much an index is behind its table, and whether that is by a fault. It counts where it hides something.
-    fn lag(&self) -> (i64, bool) {
-        let lags = self.hits(&mut self.world.inner(), Fault::IndexLags);
-        (if lags { MINUTE } else { LAG }, lags)
+    /// Up to which time an index has everything: by a fault it may be a minute behind, which counts if something has still to
+    /// arrive.
+    pub(super) fn indexed<K: Ord, V>(
+        &self,
+        inner: &mut Inner,
+        index: impl Fn(&mut Indexes) -> &mut Index<K, V>,
+    ) -> i64 {
+        let now = inner.now;
+        if !self.hits(inner, Fault::IndexLags) {
+            return now - LAG;
+        }
+        let index = index(&mut inner.indexes);
+        index.at(now - MINUTE);
+        if index.is_behind(now - LAG) {
+            self.struck(inner, Fault::IndexLags);
+        }
+        now - MINUTE
     }
-}
-
-/// A call to a table: the way there, the effect, the way back.
-macro_rules! through {
-    ($self:ident, $port:ident, $effect:expr) => {{
-        $self.enter(Port::$port).await.map_err(refused)?;
-        let answer = $effect;
-        $self.leave(Port::$port).await.map_err(refused)?;
-        answer
-    }};
 }
 
 impl Workers for Outside {
@@ -80,13 +83,10 @@ impl Workers for Outside {
         limit: u32,
     ) -> Result<Page<Watch>, StoreError> {
         through!(self, Watches, {
-            let (lag, by_fault) = self.lag();
             let mut inner = self.world.inner();
-            let now = inner.now;
-            let watches = inner.indexes.watches(region, now - lag);
-            if by_fault && inner.indexes.is_behind(now - LAG) {
-                self.struck(&mut inner, Fault::IndexLags);
-            }
+            let until = self.indexed(&mut inner, |indexes| &mut indexes.living);
+            let living = inner.indexes.living.at(until).values();
+            let watches = living.filter(|(of, _)| of == region).map(|(_, watch)| watch.clone()).collect();
             page(watches, after, limit)
         })
     }
@@ -102,14 +102,27 @@ impl Workers for Outside {
 
     async fn untold(&self, before: Timestamp, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
         through!(self, Untold, {
-            // What is asked for is older than an index is behind, by a fault or not.
-            let indexed = time(self.world.inner().now - LAG);
-            self.world.tables.untold(before.min(indexed), limit).await
+            let (tables, mut inner) = (self.world.tables.state(), self.world.inner());
+            let until = self.indexed(&mut inner, |indexes| &mut indexes.outbox);
+            let outbox = inner.indexes.outbox.at(until).iter();
+            let mut old: Vec<_> =
+                outbox.filter(|(_, at)| **at < before).map(|(key, at)| (*at, *key)).collect();
+            old.sort_unstable();
+            old.truncate(limit as usize);
+            // The index has their keys. What is read by them and was told since is left out, and nothing is read in its place.
+            let untold = old.into_iter().filter(|(_, key)| tables.untold.contains(key));
+            Ok(untold.filter_map(|(_, key)| tables.facts.get(&key).cloned()).collect())
         })
     }
 
     async fn mark_told(&self, worker: WorkerId, version: u64) -> Result<(), StoreError> {
-        through!(self, MarkTold, self.world.tables.mark_told(worker, version).await)
+        through!(self, MarkTold, {
+            let marked = self.world.tables.mark_told(worker, version).await;
+            let (tables, mut inner) = (self.world.tables.state(), self.world.inner());
+            let now = inner.now;
+            inner.indexes.wrote_facts(now, (worker, version), &tables);
+            marked
+        })
     }
 }
 
@@ -162,106 +175,20 @@ impl Buckets for Outside {
     }
 }
 
-/// Workers of which a chunk says that they were asked, and that would still take the command. Tags may have been changed since,
-/// and a look leaves no trace.
-fn unasked(tables: &State, id: CommandId, chunk: &BulkChunk) -> Vec<WorkerId> {
-    let Some(command) = tables.commands.get(&id) else { return Vec::new() };
-    let would_take = |item: &&BulkItem| {
-        let stored = tables.workers.get(&item.worker);
-        let answer =
-            |stored: &Stored| stored.worker.answer(&command.bulk, command.at, command.by.clone(), command.at);
-        matches!(stored.map(answer), Some(BulkAnswer::Takes(events)) if !events.is_empty())
-    };
-    let told = !matches!(command.bulk, Bulk::Tag(_) | Bulk::Sync);
-    let asked = chunk.items.iter().filter(|item| told && item.outcome == BulkOutcome::Asked);
-    asked.filter(would_take).map(|item| item.worker).collect()
-}
-
-/// Workers of which a chunk says that the command was called off before, and that had its wish long since.
-fn asked_after_all(tables: &State, id: CommandId, chunk: &BulkChunk, long_since: Timestamp) -> Vec<WorkerId> {
-    let Some(command) = tables.commands.get(&id) else { return Vec::new() };
-    let had_it = |item: &&BulkItem| {
-        let stored = tables.workers.get(&item.worker);
-        let took = |stored: &Stored| stored.worker.took(&command.bulk, command.at);
-        stored.is_some_and(|stored| took(stored) && stored.updated_at < long_since)
-    };
-    let cancelled = chunk.items.iter().filter(|item| item.outcome == BulkOutcome::Cancelled);
-    cancelled.filter(had_it).map(|item| item.worker).collect()
-}
-
-impl BulkCommands for Outside {
-    async fn accept(&self, command: &BulkCommand, chunks: &[BulkChunk]) -> Result<(), StoreError> {
-        through!(self, AcceptCommand, self.world.tables.accept(command, chunks).await)
-    }
-
-    async fn command(&self, id: CommandId) -> Result<Option<BulkCommand>, StoreError> {
-        through!(self, ReadCommand, self.world.tables.command(id).await)
-    }
-
-    async fn chunks(&self, id: CommandId, from: u32, limit: u32) -> Result<Vec<BulkChunk>, StoreError> {
-        through!(self, Chunks, self.world.tables.chunks(id, from, limit).await)
-    }
-
-    async fn take_up(
-        &self,
-        id: CommandId,
-        chunk: u32,
-        now: Timestamp,
-        lease_until: Timestamp,
-    ) -> Result<Option<(BulkChunk, u32)>, StoreError> {
-        through!(self, TakeUp, self.world.tables.take_up(id, chunk, now, lease_until).await)
-    }
-
-    async fn record_chunk(&self, id: CommandId, chunk: &BulkChunk) -> Result<(), StoreError> {
-        through!(self, RecordChunk, {
-            let done = self.world.tables.record_chunk(id, chunk).await;
-            let unasked = unasked(&self.world.tables.state(), id, chunk);
-            for worker in unasked {
-                self.world.inner().violated(format!("{worker} is said to be asked by {id}, and was not"));
-            }
-            let long_since = time(self.world.inner().now - 5 * SECOND);
-            for worker in asked_after_all(&self.world.tables.state(), id, chunk, long_since) {
-                self.world
-                    .inner()
-                    .violated(format!("{worker} is said not to be asked by {id} any more, and was"));
-            }
-            done
-        })
-    }
-
-    async fn advance(&self, id: CommandId, from: u32, due: Option<Timestamp>) -> Result<(), StoreError> {
-        through!(self, Advance, self.world.tables.advance(id, from, due).await)
-    }
-
-    async fn cancel(&self, id: CommandId, at: Timestamp, by: &Actor) -> Result<bool, StoreError> {
-        through!(self, CancelCommand, self.world.tables.cancel(id, at, by).await)
-    }
-
-    async fn due_commands(&self, now: Timestamp, limit: u32) -> Result<Vec<CommandId>, StoreError> {
-        through!(self, DueCommands, {
-            let due = self.world.tables.due_commands(now, limit).await;
-            let (lag, by_fault) = self.lag();
-            let (tables, mut inner) = (self.world.tables.state(), self.world.inner());
-            let seen = |id: &CommandId, lag| tables.commands[id].at <= time(inner.now - lag);
-            let mut due = due?;
-            due.retain(|id| seen(id, LAG));
-            let hidden = due.iter().any(|id| !seen(id, lag));
-            due.retain(|id| seen(id, lag));
-            if by_fault && hidden {
-                self.struck(&mut inner, Fault::IndexLags);
-            }
-            Ok(due)
-        })
-    }
-}
-
 impl UserDataVault for Outside {
     async fn keep(&self, worker: WorkerId, data: &UserData, now: Timestamp) -> Result<(), StoreError> {
         through!(self, KeepUserData, self.world.tables.keep(worker, data, now).await)
     }
 
     async fn kept(&self, worker: WorkerId) -> Result<Option<UserData>, StoreError> {
-        through!(self, KeptUserData, self.world.tables.kept(worker).await)
+        through!(self, KeptUserData, {
+            let kept = self.world.tables.kept(worker).await;
+            if let Ok(None) = kept {
+                let tables = self.world.tables.state();
+                self.world.inner().no_user_data(worker, &tables);
+            }
+            kept
+        })
     }
 
     async fn forget(&self, worker: WorkerId) -> Result<(), StoreError> {
@@ -303,71 +230,5 @@ impl Idempotency for Outside {
 
     async fn abandon(&self, key: &RequestKey) -> Result<(), StoreError> {
         through!(self, AbandonRequest, self.world.tables.abandon(key).await)
-    }
-}
-
-impl Deliveries for Outside {
-    async fn claim(
-        &self,
-        key: &DeliveryKey,
-        payload: &str,
-        now: Timestamp,
-        lease_until: Timestamp,
-    ) -> Result<Claim, StoreError> {
-        through!(
-            self,
-            ClaimDelivery,
-            Deliveries::claim(&self.world.tables, key, payload, now, lease_until).await
-        )
-    }
-
-    async fn defer(
-        &self,
-        key: &DeliveryKey,
-        payload: &str,
-        now: Timestamp,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        through!(self, Defer, self.world.tables.defer(key, payload, now, at).await)
-    }
-
-    async fn record(&self, key: &DeliveryKey, now: Timestamp, outcome: &Outcome) -> Result<(), StoreError> {
-        let entered = self.enter(Port::Record).await;
-        if entered.is_err() {
-            self.world.inner().unrecorded(key);
-        }
-        entered.map_err(refused)?;
-        let answer = self.world.tables.record(key, now, outcome).await;
-        if answer.is_ok() {
-            self.world.inner().recorded(key, outcome, self.invocation());
-        }
-        self.leave(Port::Record).await.map_err(refused)?;
-        answer
-    }
-
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Delivery>, StoreError> {
-        through!(self, Due, {
-            let due = self.world.tables.due(now, limit).await;
-            let (lag, by_fault) = self.lag();
-            let mut inner = self.world.inner();
-            let (usual, until) = (time(inner.now - LAG), time(inner.now - lag));
-            let mut due = due?;
-            due.retain(|delivery| delivery.first_at <= usual);
-            if by_fault && due.iter().any(|delivery| delivery.first_at > until) {
-                self.struck(&mut inner, Fault::IndexLags);
-            }
-            due.retain(|delivery| delivery.first_at <= until);
-            Ok(due)
-        })
-    }
-
-    async fn permits(
-        &self,
-        name: &str,
-        now: Timestamp,
-        wanted: u32,
-        per_second: u32,
-    ) -> Result<u32, StoreError> {
-        through!(self, Permits, self.world.tables.permits(name, now, wanted, per_second).await)
     }
 }

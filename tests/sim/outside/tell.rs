@@ -17,7 +17,18 @@ use crate::world::Inner;
 /// How many entries `PutEvents` takes in one call.
 const ONE_CALL: usize = 10;
 
+/// How long a receiver asks to wait, in seconds: it does not say so, or in words that are no number; not at all; a little; a
+/// while; a day; for ever.
+const WAITS: [Option<u32>; 6] = [None, Some(0), Some(2), Some(60), Some(86_400), Some(u32::MAX)];
+/// How a receiver says that it does not take a notice: it does not understand it, does not know the path, is gone for good, or
+/// has moved.
+const DECLINES: [u16; 4] = [400, 404, 410, 301];
+
 impl Outside {
+    fn one<T: Copy>(&self, of: &[T]) -> T {
+        of[self.world.inner().chance.below(of.len() as u64) as usize]
+    }
+
     /// Which of so many entries the bus takes. The adapter puts those again that it does not take, and gives up on all that
     /// is left when that does not help.
     fn taken(&self, inner: &mut Inner, entries: usize) -> Vec<bool> {
@@ -104,9 +115,9 @@ impl Webhooks for Outside {
         } else if strikes(Fault::HookFails) {
             Some(WebhookAnswer { status: 500, retry_after: None })
         } else if strikes(Fault::HookLimits) {
-            Some(WebhookAnswer { status: 429, retry_after: Some(60) })
+            Some(WebhookAnswer { status: 429, retry_after: self.one(&WAITS) })
         } else if strikes(Fault::HookDeclines) {
-            Some(WebhookAnswer { status: 400, retry_after: None })
+            Some(WebhookAnswer { status: self.one(&DECLINES), retry_after: None })
         } else {
             self.world.inner().received(request, self.invocation());
             let lost = strikes(Fault::HookLosesReply);

@@ -1,0 +1,86 @@
+//! How people come by workers: new ones, as plain or as particular as the API lets them be, and instances that exist.
+
+use domain::{InstanceId, Observed};
+use serde_json::{Value, json};
+
+use crate::ec2::SUBNETS;
+use crate::listeners::USER_DATA;
+use crate::world::Inner;
+
+/// What a request for a new worker is called.
+pub(crate) const CREATION: &str = "creation";
+
+/// One in so many creations has something that most do not have, in a million.
+const SOME: u64 = 100_000;
+
+impl Inner {
+    /// Somebody wants one more worker, or some at once.
+    pub(crate) fn begin(&mut self, name: &str) -> (&'static str, &'static str, String, Value) {
+        let tags = json!({ "team": "lab" });
+        let several = self.chance.hits(200_000);
+        let found = self.strangers(if several { 4 } else { 1 });
+        if several && !found.is_empty() {
+            // The one that asked counts already.
+            self.people.begun += found.len() - 1;
+            let ids: Vec<&str> = found.iter().map(InstanceId::as_str).collect();
+            return (
+                "import",
+                "POST",
+                "/workers/import".to_owned(),
+                json!({ "instance_ids": ids, "tags": tags }),
+            );
+        }
+        if let Some(instance) = found.first() {
+            let body = json!({
+                "name": name, "region": "us-east-1", "instance_id": instance.as_str(), "tags": tags,
+            });
+            return ("import", "POST", "/workers/import".to_owned(), body);
+        }
+        let body = json!({
+            "name": name, "region": "us-east-1", "tags": tags, "protected": self.chance.hits(100_000),
+            "spec": self.spec(name),
+        });
+        (CREATION, "POST", "/workers".to_owned(), body)
+    }
+
+    /// What to launch.
+    fn spec(&mut self, name: &str) -> Value {
+        let metal = self.chance.hits(SOME);
+        let mut spec = json!({
+            "image": "ami-0123456789abcdef0",
+            "instance_type": if metal { "m5zn.metal" } else { "c5.2xlarge" },
+        });
+        if self.chance.hits(SOME) {
+            spec["image"] = json!({ "name": "cml-*", "owner": "self" });
+        }
+        if self.chance.hits(SOME) {
+            // Nobody else's, so that it is seen whose an instance gets.
+            let text = format!("{USER_DATA} of {name}");
+            spec["user_data"] = text.as_str().into();
+            self.people.user_data.insert(name.to_owned(), text);
+        }
+        if self.chance.hits(SOME) {
+            let zone = self.chance.below(2) as usize;
+            spec["subnet"] = SUBNETS[zone].into();
+            // The other zone, another type, and both.
+            spec["alternatives"] = json!([
+                { "subnet": SUBNETS[1 - zone] },
+                { "instance_type": "c5.4xlarge" },
+                { "instance_type": "c5.4xlarge", "subnet": SUBNETS[1 - zone] },
+            ]);
+        }
+        spec
+    }
+
+    /// So many instances at most that nobody imported yet, and that are still there.
+    fn strangers(&mut self, most: usize) -> Vec<InstanceId> {
+        let left = self.people.strangers.len().saturating_sub(most);
+        let mut found = self.people.strangers.split_off(left);
+        found.retain(|instance| {
+            self.ec2.machines.get(instance).is_some_and(|machine| {
+                machine.is_live() && matches!(machine.observed(), Observed::Running | Observed::Stopped)
+            })
+        });
+        found
+    }
+}
