@@ -99,13 +99,28 @@ fn untold(tables: &State, inner: &Inner) -> Option<String> {
     None
 }
 
+/// A delivery that was entered before a time, after which every other try of it had its turn, and that is neither made nor given
+/// up with a reason.
+pub(crate) fn undecided(tables: &State, before: i64) -> Option<String> {
+    let old = tables.ledger.iter().filter(|(_, entry)| entry.first_at < time(before));
+    let mut open = old.filter(|(_, entry)| entry.due.is_some() || !has_ended(entry));
+    open.next().map(|((notice, channel), entry)| format!("{channel} was never told {notice}: {entry:?}"))
+}
+
+/// Delivered, or given up with a reason.
+fn has_ended(entry: &Entry) -> bool {
+    match &entry.outcome {
+        Some(Outcome::Delivered) => true,
+        Some(Outcome::Parked { reason }) => !reason.is_empty(),
+        Some(Outcome::Retry { .. }) | None => false,
+    }
+}
+
 /// Delivered, given up with a reason, or waiting for a time to come.
 fn is_settled(entry: &Entry, now: i64) -> bool {
-    match (&entry.due, &entry.outcome) {
-        (Some(due), _) => due.as_millisecond() >= now - 3 * MINUTE,
-        (None, Some(Outcome::Delivered)) => true,
-        (None, Some(Outcome::Parked { reason })) => !reason.is_empty(),
-        (None, _) => false,
+    match &entry.due {
+        Some(due) => due.as_millisecond() >= now - 3 * MINUTE,
+        None => has_ended(entry),
     }
 }
 

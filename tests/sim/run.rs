@@ -9,7 +9,7 @@ use domain::{AlertDuration, DriftPolicy, Percent, PollInterval, Settings, Thresh
 use crate::chance::Chance;
 use crate::day_off::BEFORE_IT;
 use crate::ears::{leak, listening};
-use crate::end::{unanswered, unwell};
+use crate::end::{unanswered, undecided, unwell};
 use crate::faults::{Fault, Faults};
 use crate::lambda::Lambda;
 use crate::season::{AFTERWARDS, living};
@@ -191,7 +191,8 @@ impl Run {
         broken.map(|broken| format!("after a day without the mappings: {broken}"))
     }
 
-    /// What is not in order once everything with a time to live is gone: whoever lived lives, or ended since.
+    /// What is not in order once everything with a time to live is gone: whoever lived lives, or ended since, and what was
+    /// still to be told was told or given up.
     fn a_season_later(&mut self) -> Option<String> {
         let (lived, old) = {
             let tables = self.world.tables.state();
@@ -199,11 +200,15 @@ impl Run {
             (living(&tables), tables.facts.keys().copied().collect::<Vec<_>>())
         };
         self.world.season();
-        let until = self.world.inner().now + AFTERWARDS;
+        let begun = self.world.inner().now;
+        let until = begun + AFTERWARDS;
         if let Some(broken) = self.until(until).or_else(|| unwell(&self.world)) {
             return Some(format!("a season later: {broken}"));
         }
         let tables = self.world.tables.state();
+        if let Some(undecided) = undecided(&tables, begun) {
+            return Some(format!("a season later: {undecided}"));
+        }
         if let Some(lost) = lived.iter().find(|worker| !tables.workers.contains_key(worker)) {
             return Some(format!("a season later: {lost} lived, and its record has expired"));
         }
