@@ -38,8 +38,9 @@ pub(crate) struct Books {
     over: BTreeMap<WorkerId, i64>,
     /// Since when workers are held.
     held: BTreeMap<WorkerId, i64>,
-    /// Writes of workers.
+    /// Writes of workers, and those among them that tell of an alert.
     pub(crate) saves: u64,
+    pub(crate) alerts: u64,
     /// The notices of each record and whom they reach, by the record's name in the ledger.
     pub(crate) notices: BTreeMap<String, Vec<(String, Reach)>>,
 }
@@ -65,6 +66,12 @@ impl Inner {
     ) {
         let worker = after.worker.id();
         self.books.saves += 1;
+        let of_alert =
+            |event: &Event| matches!(event, Event::AlertRaised { .. } | Event::AlertResolved { .. });
+        self.books.alerts += u64::from(record.events.iter().any(of_alert));
+        if record.events.iter().all(Event::only_confirms) {
+            self.violated(format!("{worker} is written, and only confirmed: {:?}", record.events));
+        }
         if matches!(by, Function::Poll | Function::Notify) {
             self.violated(format!("{by} wrote {worker}"));
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use domain::{AlertDuration, DriftPolicy, Percent, PollInterval, Settings, Threshold, WorkerId};
+use domain::{AlertDuration, DriftPolicy, Metric, Percent, PollInterval, Settings, Threshold, WorkerId};
 
 use crate::chance::Chance;
 use crate::day_off::BEFORE_IT;
@@ -12,6 +12,7 @@ use crate::ears::{leak, listening};
 use crate::end::{unanswered, undecided, unwell};
 use crate::faults::{Fault, Faults};
 use crate::lambda::Lambda;
+use crate::outside::Port;
 use crate::season::{AFTERWARDS, living};
 use crate::trace::Step;
 use crate::wiring::{Function, Wiring};
@@ -96,7 +97,7 @@ pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
     let metric_period = if chance.hits(500_000) { 60 } else { 300 };
     let world = Arc::new(World::new(chance, faults, Arc::clone(wiring)));
     let lambda = Lambda::new(Arc::clone(&world), settings, metric_period);
-    let mut run = Run { world: Arc::clone(&world), lambda, early: 0, unanswered: None };
+    let mut run = Run { world: Arc::clone(&world), lambda, metric_period, early: 0, unanswered: None };
     let lived = catch_unwind(AssertUnwindSafe(|| listening(plan.seed, || run.live(plan, workers))));
     let broken = match lived {
         Ok(broken) => broken,
@@ -129,6 +130,7 @@ pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
 struct Run {
     world: Arc<World>,
     lambda: Lambda,
+    metric_period: u32,
     early: u128,
     /// Requests without an answer, before they expired.
     unanswered: Option<usize>,
@@ -161,12 +163,14 @@ impl Run {
         if let Some(broken) = self.until(healing + RECOVERY - QUIET * MINUTE) {
             return Some(broken);
         }
-        let before = self.calls();
+        let before = self.spent();
         if let Some(broken) = self.until(healing + RECOVERY) {
             return Some(broken);
         }
+        let made = self.spent().since(&before);
+        let living = living(&self.world.tables.state()).len() as u64;
         unwell(&self.world)
-            .or_else(|| wasteful(before, self.calls()))
+            .or_else(|| wasteful(&made, living, self.metric_period))
             .or_else(|| self.a_day_off())
             .or_else(|| self.a_season_later())
     }
@@ -218,11 +222,20 @@ impl Run {
         })
     }
 
-    /// Calls of the metrics channel so far, and writes of workers.
-    fn calls(&self) -> Calls {
+    /// What was called and written so far.
+    fn spent(&self) -> Spent {
+        let tables = self.world.tables.state();
         let inner = self.world.inner();
         let of = |function| inner.calls.iter().filter(|((f, _), _)| *f == function).map(|(_, n)| n).sum();
-        Calls { poll: of(Function::Poll), collect: of(Function::Collect), saves: inner.books.saves }
+        let appends = inner.calls.iter().filter(|((_, port), _)| *port == Port::Append).map(|(_, n)| n).sum();
+        Spent {
+            poll: of(Function::Poll),
+            collect: of(Function::Collect),
+            alerts: inner.books.alerts,
+            saves: inner.books.saves - inner.books.alerts,
+            appends,
+            samples: tables.samples.len() as u64,
+        }
     }
 
     /// Runs until a time, or until a law is broken.
@@ -263,23 +276,52 @@ impl Run {
     }
 }
 
-/// What the metrics channel did.
+/// What was called by the metrics channel, and what was written.
 #[derive(Debug)]
-struct Calls {
+struct Spent {
     poll: u64,
     collect: u64,
+    /// Writes of workers that tell of an alert, and all others.
+    alerts: u64,
     saves: u64,
+    /// Calls that write samples, and samples that were not there before.
+    appends: u64,
+    samples: u64,
+}
+
+impl Spent {
+    const fn since(&self, before: &Self) -> Self {
+        Self {
+            poll: self.poll - before.poll,
+            collect: self.collect - before.collect,
+            alerts: self.alerts - before.alerts,
+            saves: self.saves - before.saves,
+            appends: self.appends - before.appends,
+            samples: self.samples - before.samples,
+        }
+    }
 }
 
 /// A cycle in which nothing happens costs calls by the shard, never by the worker: the poll claims its tick, reads the
-/// index, asks, says that it is done, and looks for commands that go on; a shard (of a zone, or of none yet) is loaded, asked about twice, measured, and
-/// its samples are compared and written.
-fn wasteful(before: Calls, after: Calls) -> Option<String> {
+/// index, asks, says that it is done, and looks for commands that go on; a shard (of a zone, or of none yet) is loaded, asked about
+/// twice, measured, and its samples are compared and written. No worker is written but to raise or to end an alert, as there may be
+/// a busy hour also then, and that is once for each metric; and a worker has a sample for each period of the metrics.
+fn wasteful(made: &Spent, living: u64, metric_period: u32) -> Option<String> {
     let (ticks, shards) = (QUIET.unsigned_abs() + 1, 3);
-    let writes = 3 * (after.saves - before.saves);
-    let most = Calls { poll: 5 * ticks, collect: 6 * shards * ticks + writes, saves: 0 };
-    let made = Calls { poll: after.poll - before.poll, collect: after.collect - before.collect, saves: 0 };
-    (made.poll > most.poll || made.collect > most.collect).then(|| {
-        format!("in {QUIET} quiet minutes the metrics channel made {made:?}, and {most:?} are enough")
-    })
+    let periods = QUIET.unsigned_abs() * 60 / u64::from(metric_period) + 1;
+    let most = Spent {
+        poll: 5 * ticks,
+        collect: 6 * shards * ticks + 3 * made.alerts,
+        alerts: Metric::ALL.len() as u64 * living,
+        saves: 0,
+        appends: shards * ticks,
+        samples: living * periods,
+    };
+    let too_many = made.poll > most.poll
+        || made.collect > most.collect
+        || made.alerts > most.alerts
+        || made.saves > most.saves
+        || made.appends > most.appends
+        || made.samples > most.samples;
+    too_many.then(|| format!("{QUIET} quiet minutes took {made:?}, and {most:?} are enough"))
 }
