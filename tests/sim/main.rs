@@ -91,9 +91,7 @@ fn run_all(seeds: &[u64], hours: i64, until_broken: bool) -> Vec<Outcomes> {
                         // else up to where the first hash was taken: all of them would take as long once more.
                         let only_begin = seed % 4 != 0 || hours > 6;
                         let again = run(&Plan { only_begin, ..plan }, &wiring);
-                        if again.early != outcomes.early || (!only_begin && again.hash != outcomes.hash) {
-                            outcomes.broken = Some("two runs of one seed differ".to_owned());
-                        }
+                        outcomes.broken = outcomes.differs_from(&again, only_begin);
                     }
                     let enough = until_broken && outcomes.broken.is_some();
                     all.lock().unwrap_or_else(PoisonError::into_inner).push(outcomes);
@@ -109,8 +107,10 @@ fn run_all(seeds: &[u64], hours: i64, until_broken: bool) -> Vec<Outcomes> {
     all
 }
 
-fn report(outcomes: &Outcomes) {
-    let Outcomes { seed, hash, steps, seconds, workers, facts, notices, dead_letters, set, .. } = outcomes;
+fn report(outcomes: &Outcomes, hours: i64) {
+    let Outcomes {
+        seed, end: (hash, tail), steps, seconds, workers, facts, notices, dead_letters, set, ..
+    } = outcomes;
     println!(
         "seed {seed}: {steps} steps in {seconds} s, {workers} workers, {facts} versions, {notices} notices, {dead_letters} dead letters, trace {hash:032x}"
     );
@@ -120,10 +120,8 @@ fn report(outcomes: &Outcomes) {
     );
     println!("  faults: {set:?}");
     if let Some(broken) = &outcomes.broken {
-        println!(
-            "  BROKEN: {broken}\n  the last steps:\n{}  again with: make sim SEED={seed}",
-            outcomes.tail
-        );
+        let again = plan(*seed, hours).command();
+        println!("  BROKEN: {broken}\n  the last steps:\n{tail}  again with: {again}");
     }
 }
 
@@ -133,7 +131,7 @@ fn the_fleet_survives() {
     let hours = number("HOURS").map_or(1, |hours| hours as i64);
     if let Some(seed) = number("SEED") {
         let all = run_all(&[seed], hours, false);
-        all.iter().for_each(report);
+        all.iter().for_each(|outcomes| report(outcomes, hours));
         assert!(all.iter().all(|outcomes| outcomes.broken.is_none()));
         return;
     }
@@ -146,7 +144,7 @@ fn the_fleet_survives() {
     let all = run_all(&seeds, hours, number("UNTIL_BROKEN").is_some());
     let took = start.elapsed().as_secs_f64();
     let broken: Vec<&Outcomes> = all.iter().filter(|outcomes| outcomes.broken.is_some()).collect();
-    broken.iter().take(3).for_each(|outcomes| report(outcomes));
+    broken.iter().take(3).for_each(|outcomes| report(outcomes, hours));
     let simulated: i64 = all.iter().map(|outcomes| outcomes.seconds).sum();
     println!(
         "{count} seeds of {hours} h, {} broken: {simulated} simulated seconds in {took:.1} s, {:.0} a second",

@@ -42,13 +42,25 @@ pub(crate) struct Plan {
     pub(crate) only_begin: bool,
 }
 
+impl Plan {
+    /// What runs this once more.
+    pub(crate) fn command(&self) -> String {
+        let workers = self.workers.map_or_else(String::new, |workers| format!(" WORKERS={workers}"));
+        let faults = self.faults.iter().map(|faults| {
+            let names: Vec<String> = faults.iter().map(|fault| format!("{fault:?}")).collect();
+            format!(" FAULTS={}", names.join(","))
+        });
+        format!("make sim SEED={} HOURS={}{workers}{}", self.seed, self.hours, faults.collect::<String>())
+    }
+}
+
 /// How a run went.
 #[derive(Debug)]
 pub(crate) struct Outcomes {
     pub(crate) seed: u64,
-    pub(crate) hash: u128,
-    /// The hash after the first minutes.
-    pub(crate) early: u128,
+    /// The hash and the last steps after the first minutes, and in the end.
+    pub(crate) early: (u128, String),
+    pub(crate) end: (u128, String),
     pub(crate) steps: u64,
     /// Virtual seconds, without those that were skipped.
     pub(crate) seconds: i64,
@@ -63,8 +75,20 @@ pub(crate) struct Outcomes {
     pub(crate) set: BTreeSet<Fault>,
     /// The first law that was broken.
     pub(crate) broken: Option<String>,
-    /// The last steps, if one was.
-    pub(crate) tail: String,
+}
+
+impl Outcomes {
+    /// How another run of the same seed differs, with the last steps of both; none if it does not. Its end is no matter if it
+    /// was only begun.
+    pub(crate) fn differs_from(&self, again: &Self, only_begun: bool) -> Option<String> {
+        let pairs = [(&self.early, &again.early), (&self.end, &again.end)];
+        let compared = if only_begun { &pairs[..1] } else { &pairs[..] };
+        let (one, two) = compared.iter().find(|(one, two)| one.0 != two.0)?;
+        Some(format!(
+            "two runs of one seed differ; the last steps of the first:\n{}  and of the second:\n{}",
+            one.1, two.1
+        ))
+    }
 }
 
 fn settings(chance: &mut Chance) -> Settings {
@@ -97,7 +121,8 @@ pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
     let metric_period = if chance.hits(500_000) { 60 } else { 300 };
     let world = Arc::new(World::new(chance, faults, Arc::clone(wiring)));
     let lambda = Lambda::new(Arc::clone(&world), settings, metric_period);
-    let mut run = Run { world: Arc::clone(&world), lambda, metric_period, early: 0, unanswered: None };
+    let mut run =
+        Run { world: Arc::clone(&world), lambda, metric_period, early: (0, String::new()), unanswered: None };
     let lived = catch_unwind(AssertUnwindSafe(|| listening(plan.seed, || run.live(plan, workers))));
     let broken = match lived {
         Ok(broken) => broken,
@@ -111,8 +136,8 @@ pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
     let inner = world.inner();
     Outcomes {
         seed: plan.seed,
-        hash: inner.trace.hash(),
         early: run.early,
+        end: (inner.trace.hash(), inner.trace.tail()),
         steps: inner.trace.steps(),
         seconds: (inner.now - BEGINNING - inner.skipped) / SECOND,
         workers: tables.workers.len(),
@@ -122,7 +147,6 @@ pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
         excused: (inner.listeners.omissions, run.unanswered.unwrap_or_else(|| unanswered(&tables).count())),
         struck: inner.faults.counts().clone(),
         set,
-        tail: if broken.is_some() { inner.trace.tail() } else { String::new() },
         broken,
     }
 }
@@ -131,7 +155,7 @@ struct Run {
     world: Arc<World>,
     lambda: Lambda,
     metric_period: u32,
-    early: u128,
+    early: (u128, String),
     /// Requests without an answer, before they expired.
     unanswered: Option<usize>,
 }
@@ -148,7 +172,10 @@ impl Run {
         }
         let healing = BEGINNING + plan.hours * 60 * MINUTE;
         let broken = self.until(BEGINNING + BEGIN.min(plan.hours * 60 * MINUTE));
-        self.early = self.world.inner().trace.hash();
+        self.early = {
+            let inner = self.world.inner();
+            (inner.trace.hash(), inner.trace.tail())
+        };
         if broken.is_some() || plan.only_begin {
             return broken;
         }
