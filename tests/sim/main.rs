@@ -74,14 +74,18 @@ fn found() -> Vec<u64> {
         .collect()
 }
 
-/// Runs these seeds on as many threads as there are processors.
+/// On how many threads so many seeds are run: as many as there are processors.
+fn threads(seeds: usize) -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(seeds)
+}
+
+/// Runs these seeds.
 fn run_all(seeds: &[u64], hours: i64, until_broken: bool) -> Vec<Outcomes> {
     let wiring = Arc::new(Wiring::read());
     let next = AtomicU64::new(0);
     let all = Mutex::new(Vec::new());
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        for _ in 0..threads.min(seeds.len()) {
+        for _ in 0..threads(seeds.len()) {
             scope.spawn(|| {
                 while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
                     let plan = plan(*seed, hours);
@@ -146,10 +150,12 @@ fn the_fleet_survives() {
     let broken: Vec<&Outcomes> = all.iter().filter(|outcomes| outcomes.broken.is_some()).collect();
     broken.iter().take(3).for_each(|outcomes| report(outcomes, hours));
     let simulated: i64 = all.iter().map(|outcomes| outcomes.seconds).sum();
+    let (threads, pace) = (threads(seeds.len()), simulated as f64 / took);
     println!(
-        "{count} seeds of {hours} h, {} broken: {simulated} simulated seconds in {took:.1} s, {:.0} a second",
+        "{count} seeds and the {} of seeds.txt, of {hours} h, {} broken: {simulated} simulated seconds in {took:.1} s on {threads} threads, {pace:.0} a second, {:.0} for each thread; what was run a second time is not among them",
+        found().len(),
         broken.len(),
-        simulated as f64 / took
+        pace / threads as f64
     );
     let (omitted, unanswered) =
         all.iter().fold((0, 0), |sum, outcomes| (sum.0 + outcomes.excused.0, sum.1 + outcomes.excused.1));
