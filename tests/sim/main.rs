@@ -39,6 +39,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use end::Judged;
 use faults::Fault;
 use run::{Outcomes, Plan, run};
 use wiring::{Function, Wiring};
@@ -162,7 +163,10 @@ fn the_fleet_survives() {
     println!(
         "excused: {omitted} notices only counted in a digest, {unanswered} requests without an answer for good"
     );
+    let judged = all.iter().fold(Judged::default(), |sum, outcomes| sum.and(outcomes.judged));
+    println!("workers that lived in the end: {judged}");
     if number("COVERAGE").is_some() || count >= 200 {
+        assert!(judged.is_enough(), "too few workers were compared with EC2: {judged}");
         assert!(uncovered(&all).is_empty(), "faults that never struck: {:?}", uncovered(&all));
     }
     assert!(

@@ -9,7 +9,7 @@ use domain::{AlertDuration, DriftPolicy, Metric, Percent, PollInterval, Settings
 use crate::chance::Chance;
 use crate::day_off::BEFORE_IT;
 use crate::ears::{leak, listening};
-use crate::end::{unanswered, undecided, unwell};
+use crate::end::{Judged, unanswered, undecided, unwell};
 use crate::faults::{Fault, Faults};
 use crate::lambda::Lambda;
 use crate::outside::Port;
@@ -71,6 +71,8 @@ pub(crate) struct Outcomes {
     pub(crate) dead_letters: u32,
     /// Notices that a digest only counted, and requests that were left without an answer for good.
     pub(crate) excused: (u64, usize),
+    /// The workers that lived when all should be in order; none if the run did not get there.
+    pub(crate) judged: Judged,
     pub(crate) struck: BTreeMap<(Fault, Option<Function>), u64>,
     pub(crate) set: BTreeSet<Fault>,
     /// The first law that was broken.
@@ -121,8 +123,14 @@ pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
     let metric_period = if chance.hits(500_000) { 60 } else { 300 };
     let world = Arc::new(World::new(chance, faults, Arc::clone(wiring)));
     let lambda = Lambda::new(Arc::clone(&world), settings, metric_period);
-    let mut run =
-        Run { world: Arc::clone(&world), lambda, metric_period, early: (0, String::new()), unanswered: None };
+    let mut run = Run {
+        world: Arc::clone(&world),
+        lambda,
+        metric_period,
+        early: (0, String::new()),
+        unanswered: None,
+        judged: Judged::default(),
+    };
     let lived = catch_unwind(AssertUnwindSafe(|| listening(plan.seed, || run.live(plan, workers))));
     let broken = match lived {
         Ok(broken) => broken,
@@ -145,6 +153,7 @@ pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
         notices: inner.listeners.tellings(),
         dead_letters: inner.dead_letters.values().sum(),
         excused: (inner.listeners.omissions, run.unanswered.unwrap_or_else(|| unanswered(&tables).count())),
+        judged: run.judged,
         struck: inner.faults.counts().clone(),
         set,
         broken,
@@ -158,6 +167,7 @@ struct Run {
     early: (u128, String),
     /// Requests without an answer, before they expired.
     unanswered: Option<usize>,
+    judged: Judged,
 }
 
 impl Run {
@@ -196,6 +206,7 @@ impl Run {
         }
         let made = self.spent().since(&before);
         let living = living(&self.world.tables.state()).len() as u64;
+        self.judged = Judged::of(&self.world.tables.state());
         unwell(&self.world)
             .or_else(|| wasteful(&made, living, self.metric_period))
             .or_else(|| self.a_day_off())
