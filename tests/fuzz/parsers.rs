@@ -4,6 +4,7 @@
 //! it ourselves is read back as the same. The test beside this file and the targets of `cargo fuzz` call the same functions.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use api::{Api, Ports, router};
 use app::bulk::BulkRunner;
@@ -12,7 +13,7 @@ use app::config::{Allowed, WebhookUrl};
 use app::fleet::Fleet;
 use app::item::{self, EventItem};
 use app::notice;
-use app::ports::Request as BusRequest;
+use app::ports::{BulkChunk, BulkCommand, BulkCommands, BulkItem, Request as BusRequest};
 use app::reconcile::Reconciler;
 use app::stream;
 use aws_lambda_events::event::apigw::ApiGatewayV2httpRequest;
@@ -23,17 +24,20 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use domain::{
-    Actor, Command, Details, Evidence, Finding, GuardsPatch, ImportWorker, InstanceId, Observed, Overrides,
-    Settings, SettingsPatch, Source, TagsPatch, WorkerId,
+    Actor, Bulk, BulkOutcome, Command, Details, Evidence, Finding, GuardsPatch, ImportWorker, InstanceId,
+    Observed, Overrides, Settings, SettingsPatch, Source, TagsPatch, WorkerId,
 };
 use serde::Deserialize;
 use serde_json::Value;
 use tests::world::{World, access, account, region, settings};
 use tower::ServiceExt;
 
-/// The worker and the instance of the recorded payloads, so that what is read has something to act on.
+/// The worker, the command and the instance of the recorded payloads, so that what is read has something to act on.
 const WORKER: &str = "019a7dd0-5f0a-7c3e-9d52-3f6f6a1b2c3d";
+const COMMAND: &str = "019a7dd0-8000-7f00-8a4b-0c9d8e7f6a5b";
 const INSTANCE: &str = "i-1234567890abcdef0";
+/// An instance that has no worker.
+const FREE: &str = "i-0123456789abcdef1";
 /// When the payloads were recorded, in milliseconds.
 const RECORDED: i64 = 1_794_432_600_123;
 /// An answer is small, whatever was asked.
@@ -67,7 +71,7 @@ const BODIES: [(Method, &str); 4] = [
 ];
 
 /// The world behind the API.
-struct Outside(World);
+struct Outside(Arc<World>);
 
 impl Ports for Outside {
     tests::api_ports!();
@@ -81,7 +85,7 @@ fn fleet<'a>(world: &'a World, settings: &'a Settings) -> Fleet<'a, World, World
     Fleet { workers: world, clock: world, settings }
 }
 
-/// A world with the worker of the recorded payloads, and two more.
+/// A world with the worker of the recorded payloads, two more, and the command of the payloads for the first of them.
 async fn world() -> World {
     let (world, settings) = (World::default(), settings());
     world.state().now = RECORDED - 3_600_000;
@@ -92,7 +96,8 @@ async fn world() -> World {
         let instance: InstanceId =
             if number == 0 { INSTANCE.parse().expect("an id") } else { existing.clone() };
         let machine = world.state().machines[&existing].clone();
-        world.state().machines.insert(instance.clone(), machine);
+        world.state().machines.insert(instance.clone(), machine.clone());
+        world.state().machines.insert(FREE.parse().expect("an id"), machine);
         let now = world.state().time();
         let command = ImportWorker {
             name: format!("lab-{number}").parse().expect("a name"),
@@ -123,13 +128,31 @@ async fn world() -> World {
     let worker = WORKER.parse().expect("an id");
     fleet(&world, &settings).execute(worker, change, Actor::Policy, None, None).await.expect("changed");
     world.pass(3600);
+    let now = world.state().time();
+    let command = BulkCommand {
+        id: COMMAND.parse().expect("an id"),
+        bulk: Bulk::Stop,
+        by: Actor::Policy,
+        at: now,
+        calls: 1,
+        ends_at: now,
+        dues: vec![now],
+        chunks: 1,
+        next: 0,
+        due: Some(now),
+        cancelled: None,
+    };
+    let item = BulkItem { worker, name: None, outcome: BulkOutcome::Planned, refusal: None };
+    let chunk = BulkChunk { number: 0, items: vec![item], finished: false };
+    world.accept(&command, &[chunk]).await.expect("accepted");
     world
 }
 
-/// Asks the API, and looks at the answer: it is never our fault, it is JSON, and it is small.
-async fn ask(world: World, request: Request<Body>) -> (StatusCode, Value) {
+/// Asks the API, and looks at the answer, which is never our fault, is JSON, and is small, and at what was written.
+async fn ask(request: Request<Body>) -> (StatusCode, Value) {
+    let world = Arc::new(world().await);
     let api = Api {
-        ports: Outside(world),
+        ports: Outside(Arc::clone(&world)),
         settings: settings(),
         regions: vec![region()],
         account: account(),
@@ -145,6 +168,7 @@ async fn ask(world: World, request: Request<Body>) -> (StatusCode, Value) {
     if parts.status.is_client_error() {
         assert_eq!(json["status"], parts.status.as_u16(), "{json}");
     }
+    read_back(&world);
     (parts.status, json)
 }
 
@@ -182,20 +206,22 @@ fn api_request(bytes: &[u8]) {
     };
     *request.headers_mut() = event.headers;
     request.extensions_mut().insert(event.request_context);
-    wait(async { ask(world().await, request).await });
+    wait(ask(request));
 }
 
 /// A body: its first byte says for which route.
 fn api_body(bytes: &[u8]) {
     let Some((route, body)) = bytes.split_first() else { return };
     let (method, path) = &BODIES[usize::from(*route) % BODIES.len()];
-    let headers = HeaderMap::from_iter(
-        [("content-type", "application/json")]
-            .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value"))),
-    );
+    // Without a key nothing would be begun.
+    let headers = [("content-type", "application/json"), ("idempotency-key", "a-key")];
+    let headers =
+        headers.map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
     let path = path.replace("{id}", WORKER);
-    let Some(request) = asked(method.clone(), &path, headers, body.to_vec()) else { return };
-    wait(async { ask(world().await, request).await });
+    let Some(request) = asked(method.clone(), &path, HeaderMap::from_iter(headers), body.to_vec()) else {
+        return;
+    };
+    wait(ask(request));
 }
 
 /// A cursor, as it is, as what is within one, and as the position within that. Whatever is taken leads on to cursors that
@@ -211,7 +237,7 @@ fn api_cursor(bytes: &[u8]) {
                     let Some(request) = asked(Method::GET, &target, HeaderMap::new(), Vec::new()) else {
                         return;
                     };
-                    let (status, json) = ask(world().await, request).await;
+                    let (status, json) = ask(request).await;
                     assert!(status == StatusCode::OK || !taken, "our own cursor was refused: {json}");
                     let Some(next) = json["next"].as_str() else { return };
                     taken = true;
@@ -225,7 +251,7 @@ fn api_cursor(bytes: &[u8]) {
 /// A cursor of this listing at another position.
 fn at_position(path: &str, position: &[u8]) -> String {
     let request = asked(Method::GET, path, HeaderMap::new(), Vec::new()).expect("a path");
-    let first = wait(async { ask(world().await, request).await }).1;
+    let first = wait(ask(request)).1;
     let real = URL_SAFE_NO_PAD.decode(first["next"].as_str().expect("more than a page")).expect("base64");
     let real: Value = serde_json::from_slice(&real).expect("JSON");
     let start = format!("{{\"of\":{},\"at\":", real["of"]);

@@ -233,14 +233,36 @@ pub(crate) fn body() -> impl Strategy<Value = Vec<u8>> {
         "launch_template": { "name": "cml", "version": 3 }, "root_volume_type": "gp3", "user_data": "#!/bin/sh",
         "alternatives": [{ "instance_type": "c5.metal" }, { "subnet": "subnet-23456789" }],
     });
-    let bodies = [
-        json!({ "name": "lab-9", "region": "us-east-1", "spec": spec, "tags": { "course": "CCNA" }, "settings": settings, "protected": true }),
-        json!({ "instance_id": "i-1234567890abcdef0", "region": "us-east-1", "name": "lab-9", "tags": { "a": "b" }, "settings": settings, "held": "cabling", "protected": false }),
-        json!({ "name": "lab-9", "tags": { "course": "CCNA", "old": null }, "settings": settings, "held": null, "protected": true }),
+    let worker = "019a7dd0-5f0a-7c3e-9d52-3f6f6a1b2c3d";
+    let bodies = vec![
+        (
+            0_u8,
+            json!({ "name": "lab-9", "region": "us-east-1", "spec": spec, "tags": { "course": "CCNA" }, "settings": settings, "protected": true }),
+        ),
+        (
+            1,
+            json!({ "instance_id": "i-0123456789abcdef1", "region": "us-east-1", "name": "lab-9", "tags": { "a": "b" }, "settings": settings, "held": "cabling", "protected": false }),
+        ),
+        (
+            1,
+            json!({ "instance_ids": ["i-1234567890abcdef0", "i-0123456789abcdef1"], "regions": ["us-east-1"], "tags": { "a": "b" }, "settings": settings, "held": "cabling", "adopt_orphans": true }),
+        ),
+        (1, json!({ "find": { "image_name": "cml-*" }, "limit": 100, "dry_run": false, "protected": true })),
+        (
+            2,
+            json!({ "name": "lab-9", "tags": { "course": "CCNA", "old": null }, "settings": settings, "held": null, "protected": true }),
+        ),
+        (
+            3,
+            json!({ "action": "terminate", "workers": [worker, "019a7dd0-6a11-7f00-8a4b-0c9d8e7f6a5b"], "confirm": 2, "dry_run": false }),
+        ),
+        (
+            3,
+            json!({ "action": "tag", "filter": { "region": "us-east-1", "status": "running", "name": "lab-*" }, "tags": { "shift": "late", "owner": null } }),
+        ),
     ];
-    let tampered = (0_u8..3).prop_flat_map(move |route| {
-        tampered(bodies[usize::from(route)].clone()).prop_map(move |body| [vec![route], body].concat())
-    });
+    let tampered = select(bodies)
+        .prop_flat_map(|(route, body)| tampered(body).prop_map(move |body| [vec![route], body].concat()));
     prop_oneof![19 => tampered, 1 => noise()]
 }
 

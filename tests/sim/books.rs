@@ -28,6 +28,8 @@ pub(crate) struct Books {
     begun: BTreeSet<Name>,
     /// The user data workers were created with.
     user_data: BTreeMap<WorkerId, String>,
+    /// How often an action was to be tried since somebody asked for it or EC2 was as asked, and by which alternative last.
+    tries: BTreeMap<(WorkerId, ActionKind), (u32, Option<u32>)>,
     /// Calls made for one recorded intent.
     calls: BTreeMap<(WorkerId, u64), u32>,
     /// Reboots asked for and carried out.
@@ -40,8 +42,9 @@ pub(crate) struct Books {
     over: BTreeMap<WorkerId, i64>,
     /// Since when workers are held.
     held: BTreeMap<WorkerId, i64>,
-    /// Writes of workers.
+    /// Writes of workers, and those among them that tell of an alert.
     pub(crate) saves: u64,
+    pub(crate) alerts: u64,
     /// The notices of each record and whom they reach, by the record's name in the ledger.
     pub(crate) notices: BTreeMap<String, Vec<(String, Reach)>>,
 }
@@ -67,6 +70,12 @@ impl Inner {
     ) {
         let worker = after.worker.id();
         self.books.saves += 1;
+        let of_alert =
+            |event: &Event| matches!(event, Event::AlertRaised { .. } | Event::AlertResolved { .. });
+        self.books.alerts += u64::from(record.events.iter().any(of_alert));
+        if record.events.iter().all(Event::only_confirms) {
+            self.violated(format!("{worker} is written, and only confirmed: {:?}", record.events));
+        }
         if matches!(by, Function::Poll | Function::Notify) {
             self.violated(format!("{by} wrote {worker}"));
         }
@@ -97,6 +106,7 @@ impl Inner {
         }
         self.check_against_ec2(record, after);
         self.check_hands_off(was, record, after);
+        self.check_tries(record);
         if was.is_none() && !self.books.begun.insert(after.worker.state().name.clone()) {
             self.violated(format!("two workers came of one request: {}", after.worker.state().name));
         }
@@ -130,6 +140,46 @@ impl Inner {
         } else if after.worker.observed() == Observed::Missing {
             self.violated(format!("{worker} is said to be missing, and EC2 knows it: {:?}", state.misses));
         }
+    }
+
+    /// An action has so many tries, counted here and not by the numbers in the facts. It has as many again when somebody asks for
+    /// it or lets go of the worker, when EC2 got to where it was asked to go or was brought away from there, and when it was carried out.
+    fn check_tries(&mut self, record: &EventRecord) {
+        let worker = record.worker;
+        for event in &record.events {
+            match event {
+                Event::ActionIssued { action, alternative, .. } => {
+                    let (tries, last) = self.books.tries.entry((worker, *action)).or_default();
+                    // Each alternative of a launch is tried after those before it, and all of them are one try.
+                    let moves_on = *tries > 0 && *alternative > *last && last.is_some();
+                    *tries += u32::from(!moves_on);
+                    *last = *alternative;
+                    if *tries > MOST_TRIES {
+                        let message = format!("{action} of {worker} is tried for the {tries}th time");
+                        self.violated(message);
+                    }
+                }
+                Event::DesiredChanged { .. }
+                | Event::Released { .. }
+                | Event::DesiredReached { .. }
+                | Event::DriftDetected { .. }
+                | Event::ActionOvertook { .. } => self.books.tries.retain(|(of, _), _| *of != worker),
+                Event::RetryRequested { action, .. } => self.allow_again(worker, *action),
+                Event::RebootRequested { .. } => self.allow_again(worker, ActionKind::Reboot),
+                Event::TagsChanged { .. } | Event::Renamed { .. } => {
+                    self.allow_again(worker, ActionKind::Tag)
+                }
+                Event::ActionAccepted {
+                    action: action @ (ActionKind::Reboot | ActionKind::Tag | ActionKind::Locate),
+                    ..
+                } => self.allow_again(worker, *action),
+                _ => {}
+            }
+        }
+    }
+
+    fn allow_again(&mut self, worker: WorkerId, action: ActionKind) {
+        self.books.tries.remove(&(worker, action));
     }
 
     /// Nothing is begun, queued or given up while somebody holds a worker.
@@ -174,7 +224,9 @@ impl Inner {
         self.books.over.keys().filter(had).max_by_key(|worker| self.books.over.get(worker)).copied()
     }
 
-    /// A call that changes EC2 is about to take effect.
+    /// A call that changes EC2 is about to take effect: by `act`, with a token, for nobody who is held or over, and after an intent
+    /// of this worker and action that was recorded not long before, and not called for too often. Its reason is part of an intent,
+    /// as is its type; that there is one is what can be checked of it.
     pub(crate) fn acting(
         &mut self,
         (by, run): (Function, InvocationId),
@@ -198,22 +250,16 @@ impl Inner {
         }
         let issued = tables.facts.range((worker, 0)..=(worker, u64::MAX)).rev().find_map(|(_, record)| {
             record.events.iter().find_map(|event| match event {
-                Event::ActionIssued { action, number, at, reason, .. } if *action == kind => {
-                    Some((record.version, *number, at.as_millisecond(), reason.to_string()))
+                Event::ActionIssued { action, at, .. } if *action == kind => {
+                    Some((record.version, at.as_millisecond()))
                 }
                 _ => None,
             })
         });
-        let Some((version, number, at, reason)) = issued else {
+        let Some((version, at)) = issued else {
             self.violated(format!("{kind} of {worker} without a recorded intent"));
             return;
         };
-        if reason.is_empty() {
-            self.violated(format!("{kind} of {worker} without a reason"));
-        }
-        if number > MOST_TRIES {
-            self.violated(format!("{kind} of {worker} is tried for the {number}th time"));
-        }
         if self.now - at > INTENT_HOLDS {
             self.violated(format!("{kind} of {worker} is called {} ms after its intent", self.now - at));
         }

@@ -1,5 +1,7 @@
 //! What must be so in the end, some time after the last fault.
 
+use std::fmt;
+
 use app::notice::Reach;
 use app::ports::{BulkCommand, Outcome};
 use app::record::Stored;
@@ -12,6 +14,57 @@ use crate::world::{Inner, MINUTE, World, time};
 
 /// How long something may be overdue: until the next sweep has come by.
 const LATE: SignedDuration = SignedDuration::from_mins(5);
+
+/// How many of the workers that live were compared with EC2 in the end, and of how many of them not all was, as that is known.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Judged {
+    /// The record with the instance, what is asked for with the record, and the tags.
+    pub(crate) compared: u64,
+    /// An action without which EC2 does not get where it was asked to go was given up.
+    pub(crate) stuck: u64,
+    /// Somebody holds it.
+    pub(crate) held: u64,
+    /// Nobody looks.
+    pub(crate) unmonitored: u64,
+}
+
+impl Judged {
+    /// The workers at the end of a run.
+    pub(crate) fn of(tables: &State) -> Self {
+        let mut judged = Self::default();
+        for Stored { worker, .. } in tables.workers.values().filter(|stored| !stored.worker.is_over()) {
+            let count = match worker.state().overrides.monitoring {
+                Some(false) => &mut judged.unmonitored,
+                _ if worker.is_held() => &mut judged.held,
+                _ if worker.is_stuck() => &mut judged.stuck,
+                _ => &mut judged.compared,
+            };
+            *count += 1;
+        }
+        judged
+    }
+
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self {
+            compared: self.compared + other.compared,
+            stuck: self.stuck + other.stuck,
+            held: self.held + other.held,
+            unmonitored: self.unmonitored + other.unmonitored,
+        }
+    }
+
+    /// At least every other worker was compared.
+    pub(crate) const fn is_enough(self) -> bool {
+        self.compared >= self.stuck + self.held + self.unmonitored
+    }
+}
+
+impl fmt::Display for Judged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { compared, stuck, held, unmonitored } = self;
+        write!(f, "{compared} compared with EC2, {stuck} stuck, {held} held, {unmonitored} not monitored")
+    }
+}
 
 /// What is not as it must be.
 pub(crate) fn unwell(world: &World) -> Option<String> {
@@ -99,13 +152,28 @@ fn untold(tables: &State, inner: &Inner) -> Option<String> {
     None
 }
 
+/// A delivery that was entered before a time, after which every other try of it had its turn, and that is neither made nor given
+/// up with a reason.
+pub(crate) fn undecided(tables: &State, before: i64) -> Option<String> {
+    let old = tables.ledger.iter().filter(|(_, entry)| entry.first_at < time(before));
+    let mut open = old.filter(|(_, entry)| entry.due.is_some() || !has_ended(entry));
+    open.next().map(|((notice, channel), entry)| format!("{channel} was never told {notice}: {entry:?}"))
+}
+
+/// Delivered, or given up with a reason.
+fn has_ended(entry: &Entry) -> bool {
+    match &entry.outcome {
+        Some(Outcome::Delivered) => true,
+        Some(Outcome::Parked { reason }) => !reason.is_empty(),
+        Some(Outcome::Retry { .. }) | None => false,
+    }
+}
+
 /// Delivered, given up with a reason, or waiting for a time to come.
 fn is_settled(entry: &Entry, now: i64) -> bool {
-    match (&entry.due, &entry.outcome) {
-        (Some(due), _) => due.as_millisecond() >= now - 3 * MINUTE,
-        (None, Some(Outcome::Delivered)) => true,
-        (None, Some(Outcome::Parked { reason })) => !reason.is_empty(),
-        (None, _) => false,
+    match &entry.due {
+        Some(due) => due.as_millisecond() >= now - 3 * MINUTE,
+        None => has_ended(entry),
     }
 }
 
@@ -137,11 +205,13 @@ fn unsettled(stored: &Stored, inner: &Inner) -> Option<String> {
             .then(|| format!("{id} still has no instance: {state:?}"));
     };
     let machine = inner.ec2.machines.get(instance)?;
+    let said = worker.observed();
+    let untagged = || untagged(stored, machine).map(|how| format!("{id}: {instance} {how}: {state:?}"));
+    // What the record says may be old then; what it says is acted upon all the same.
     if state.overrides.monitoring == Some(false) {
-        return None;
+        return (said.is_settled() && !worker.is_held()).then(untagged).flatten();
     }
     let actual = if machine.vanished { Observed::Missing } else { machine.observed() };
-    let said = worker.observed();
     let agrees = said == actual || (said == Observed::Terminated && actual == Observed::Missing);
     if !agrees {
         return Some(format!("{id}: {instance} is {actual}, and the record says {said}: {state:?}"));
@@ -154,7 +224,7 @@ fn unsettled(stored: &Stored, inner: &Inner) -> Option<String> {
     if settled && state.drift.is_none() && !worker.is_stuck() {
         return Some(format!("{id} is {said}, is to be {}, and nobody says so: {state:?}", state.desired));
     }
-    untagged(stored, machine).map(|untagged| format!("{id}: {instance} {untagged}: {state:?}"))
+    untagged()
 }
 
 /// How the tags of a live instance are not as they are wanted, unless that was given up.

@@ -41,6 +41,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use end::Judged;
 use faults::Fault;
 use run::{Outcomes, Plan, run};
 use wiring::{Function, Wiring};
@@ -76,14 +77,18 @@ fn found() -> Vec<u64> {
         .collect()
 }
 
-/// Runs these seeds on as many threads as there are processors.
+/// On how many threads so many seeds are run: as many as there are processors.
+fn threads(seeds: usize) -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(seeds)
+}
+
+/// Runs these seeds.
 fn run_all(seeds: &[u64], hours: i64, until_broken: bool) -> Vec<Outcomes> {
     let wiring = Arc::new(Wiring::read());
     let next = AtomicU64::new(0);
     let all = Mutex::new(Vec::new());
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        for _ in 0..threads.min(seeds.len()) {
+        for _ in 0..threads(seeds.len()) {
             scope.spawn(|| {
                 while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
                     let plan = plan(*seed, hours);
@@ -93,9 +98,7 @@ fn run_all(seeds: &[u64], hours: i64, until_broken: bool) -> Vec<Outcomes> {
                         // else up to where the first hash was taken: all of them would take as long once more.
                         let only_begin = seed % 4 != 0 || hours > 6;
                         let again = run(&Plan { only_begin, ..plan }, &wiring);
-                        if again.early != outcomes.early || (!only_begin && again.hash != outcomes.hash) {
-                            outcomes.broken = Some("two runs of one seed differ".to_owned());
-                        }
+                        outcomes.broken = outcomes.differs_from(&again, only_begin);
                     }
                     let enough = until_broken && outcomes.broken.is_some();
                     all.lock().unwrap_or_else(PoisonError::into_inner).push(outcomes);
@@ -111,8 +114,10 @@ fn run_all(seeds: &[u64], hours: i64, until_broken: bool) -> Vec<Outcomes> {
     all
 }
 
-fn report(outcomes: &Outcomes) {
-    let Outcomes { seed, hash, steps, seconds, workers, facts, notices, dead_letters, set, .. } = outcomes;
+fn report(outcomes: &Outcomes, hours: i64) {
+    let Outcomes {
+        seed, end: (hash, tail), steps, seconds, workers, facts, notices, dead_letters, set, ..
+    } = outcomes;
     println!(
         "seed {seed}: {steps} steps in {seconds} s, {workers} workers, {facts} versions, {notices} notices, {dead_letters} dead letters, trace {hash:032x}"
     );
@@ -122,10 +127,8 @@ fn report(outcomes: &Outcomes) {
     );
     println!("  faults: {set:?}");
     if let Some(broken) = &outcomes.broken {
-        println!(
-            "  BROKEN: {broken}\n  the last steps:\n{}  again with: make sim SEED={seed}",
-            outcomes.tail
-        );
+        let again = plan(*seed, hours).command();
+        println!("  BROKEN: {broken}\n  the last steps:\n{tail}  again with: {again}");
     }
 }
 
@@ -135,7 +138,7 @@ fn the_fleet_survives() {
     let hours = number("HOURS").map_or(1, |hours| hours as i64);
     if let Some(seed) = number("SEED") {
         let all = run_all(&[seed], hours, false);
-        all.iter().for_each(report);
+        all.iter().for_each(|outcomes| report(outcomes, hours));
         assert!(all.iter().all(|outcomes| outcomes.broken.is_none()));
         return;
     }
@@ -148,19 +151,24 @@ fn the_fleet_survives() {
     let all = run_all(&seeds, hours, number("UNTIL_BROKEN").is_some());
     let took = start.elapsed().as_secs_f64();
     let broken: Vec<&Outcomes> = all.iter().filter(|outcomes| outcomes.broken.is_some()).collect();
-    broken.iter().take(3).for_each(|outcomes| report(outcomes));
+    broken.iter().take(3).for_each(|outcomes| report(outcomes, hours));
     let simulated: i64 = all.iter().map(|outcomes| outcomes.seconds).sum();
+    let (threads, pace) = (threads(seeds.len()), simulated as f64 / took);
     println!(
-        "{count} seeds of {hours} h, {} broken: {simulated} simulated seconds in {took:.1} s, {:.0} a second",
+        "{count} seeds and the {} of seeds.txt, of {hours} h, {} broken: {simulated} simulated seconds in {took:.1} s on {threads} threads, {pace:.0} a second, {:.0} for each thread; what was run a second time is not among them",
+        found().len(),
         broken.len(),
-        simulated as f64 / took
+        pace / threads as f64
     );
     let (omitted, unanswered) =
         all.iter().fold((0, 0), |sum, outcomes| (sum.0 + outcomes.excused.0, sum.1 + outcomes.excused.1));
     println!(
         "excused: {omitted} notices only counted in a digest, {unanswered} requests without an answer for good"
     );
+    let judged = all.iter().fold(Judged::default(), |sum, outcomes| sum.and(outcomes.judged));
+    println!("workers that lived in the end: {judged}");
     if number("COVERAGE").is_some() || count >= 200 {
+        assert!(judged.is_enough(), "too few workers were compared with EC2: {judged}");
         let called = all.iter().flat_map(|outcomes| &outcomes.called).copied().collect();
         let (never_struck, never_called) = (uncovered(&all), outside::uncalled(&called));
         assert!(

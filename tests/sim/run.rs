@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use domain::{AlertDuration, DriftPolicy, Percent, PollInterval, Settings, Threshold, WorkerId};
+use domain::{AlertDuration, DriftPolicy, Metric, Percent, PollInterval, Settings, Threshold, WorkerId};
 
 use crate::chance::Chance;
 use crate::day_off::BEFORE_IT;
 use crate::ears::{leak, listening};
-use crate::end::{unanswered, unwell};
+use crate::end::{Judged, unanswered, undecided, unwell};
 use crate::faults::{Fault, Faults};
 use crate::lambda::Lambda;
 use crate::outside::Port;
@@ -42,13 +42,25 @@ pub(crate) struct Plan {
     pub(crate) only_begin: bool,
 }
 
+impl Plan {
+    /// What runs this once more.
+    pub(crate) fn command(&self) -> String {
+        let workers = self.workers.map_or_else(String::new, |workers| format!(" WORKERS={workers}"));
+        let faults = self.faults.iter().map(|faults| {
+            let names: Vec<String> = faults.iter().map(|fault| format!("{fault:?}")).collect();
+            format!(" FAULTS={}", names.join(","))
+        });
+        format!("make sim SEED={} HOURS={}{workers}{}", self.seed, self.hours, faults.collect::<String>())
+    }
+}
+
 /// How a run went.
 #[derive(Debug)]
 pub(crate) struct Outcomes {
     pub(crate) seed: u64,
-    pub(crate) hash: u128,
-    /// The hash after the first minutes.
-    pub(crate) early: u128,
+    /// The hash and the last steps after the first minutes, and in the end.
+    pub(crate) early: (u128, String),
+    pub(crate) end: (u128, String),
     pub(crate) steps: u64,
     /// Virtual seconds, without those that were skipped.
     pub(crate) seconds: i64,
@@ -59,14 +71,28 @@ pub(crate) struct Outcomes {
     pub(crate) dead_letters: u32,
     /// Notices that a digest only counted, and requests that were left without an answer for good.
     pub(crate) excused: (u64, usize),
+    /// The workers that lived when all should be in order; none if the run did not get there.
+    pub(crate) judged: Judged,
     pub(crate) struck: BTreeMap<(Fault, Option<Function>), u64>,
     pub(crate) set: BTreeSet<Fault>,
     /// The ports that were called.
     pub(crate) called: BTreeSet<Port>,
     /// The first law that was broken.
     pub(crate) broken: Option<String>,
-    /// The last steps, if one was.
-    pub(crate) tail: String,
+}
+
+impl Outcomes {
+    /// How another run of the same seed differs, with the last steps of both; none if it does not. Its end is no matter if it
+    /// was only begun.
+    pub(crate) fn differs_from(&self, again: &Self, only_begun: bool) -> Option<String> {
+        let pairs = [(&self.early, &again.early), (&self.end, &again.end)];
+        let compared = if only_begun { &pairs[..1] } else { &pairs[..] };
+        let (one, two) = compared.iter().find(|(one, two)| one.0 != two.0)?;
+        Some(format!(
+            "two runs of one seed differ; the last steps of the first:\n{}  and of the second:\n{}",
+            one.1, two.1
+        ))
+    }
 }
 
 fn settings(chance: &mut Chance) -> Settings {
@@ -99,7 +125,14 @@ pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
     let metric_period = if chance.hits(500_000) { 60 } else { 300 };
     let world = Arc::new(World::new(chance, faults, Arc::clone(wiring)));
     let lambda = Lambda::new(Arc::clone(&world), settings, metric_period);
-    let mut run = Run { world: Arc::clone(&world), lambda, early: 0, unanswered: None };
+    let mut run = Run {
+        world: Arc::clone(&world),
+        lambda,
+        metric_period,
+        early: (0, String::new()),
+        unanswered: None,
+        judged: Judged::default(),
+    };
     let lived = catch_unwind(AssertUnwindSafe(|| listening(plan.seed, || run.live(plan, workers))));
     let broken = match lived {
         Ok(broken) => broken,
@@ -113,8 +146,8 @@ pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
     let inner = world.inner();
     Outcomes {
         seed: plan.seed,
-        hash: inner.trace.hash(),
         early: run.early,
+        end: (inner.trace.hash(), inner.trace.tail()),
         steps: inner.trace.steps(),
         seconds: (inner.now - BEGINNING - inner.skipped) / SECOND,
         workers: tables.workers.len(),
@@ -122,10 +155,10 @@ pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
         notices: inner.listeners.tellings(),
         dead_letters: inner.dead_letters.values().sum(),
         excused: (inner.listeners.omissions, run.unanswered.unwrap_or_else(|| unanswered(&tables).count())),
+        judged: run.judged,
         struck: inner.faults.counts().clone(),
         set,
         called: inner.calls.keys().map(|(_, port)| *port).collect(),
-        tail: if broken.is_some() { inner.trace.tail() } else { String::new() },
         broken,
     }
 }
@@ -133,9 +166,11 @@ pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
 struct Run {
     world: Arc<World>,
     lambda: Lambda,
-    early: u128,
+    metric_period: u32,
+    early: (u128, String),
     /// Requests without an answer, before they expired.
     unanswered: Option<usize>,
+    judged: Judged,
 }
 
 impl Run {
@@ -150,7 +185,10 @@ impl Run {
         }
         let healing = BEGINNING + plan.hours * 60 * MINUTE;
         let broken = self.until(BEGINNING + BEGIN.min(plan.hours * 60 * MINUTE));
-        self.early = self.world.inner().trace.hash();
+        self.early = {
+            let inner = self.world.inner();
+            (inner.trace.hash(), inner.trace.tail())
+        };
         if broken.is_some() || plan.only_begin {
             return broken;
         }
@@ -165,12 +203,15 @@ impl Run {
         if let Some(broken) = self.until(healing + RECOVERY - QUIET * MINUTE) {
             return Some(broken);
         }
-        let before = self.calls();
+        let before = self.spent();
         if let Some(broken) = self.until(healing + RECOVERY) {
             return Some(broken);
         }
+        let made = self.spent().since(&before);
+        let living = living(&self.world.tables.state()).len() as u64;
+        self.judged = Judged::of(&self.world.tables.state());
         unwell(&self.world)
-            .or_else(|| wasteful(before, self.calls()))
+            .or_else(|| wasteful(&made, living, self.metric_period))
             .or_else(|| self.a_day_off())
             .or_else(|| self.a_season_later())
     }
@@ -195,7 +236,8 @@ impl Run {
         broken.map(|broken| format!("after a day without the mappings: {broken}"))
     }
 
-    /// What is not in order once everything with a time to live is gone: whoever lived lives, or ended since.
+    /// What is not in order once everything with a time to live is gone: whoever lived lives, or ended since, and what was
+    /// still to be told was told or given up.
     fn a_season_later(&mut self) -> Option<String> {
         let (lived, old) = {
             let tables = self.world.tables.state();
@@ -203,11 +245,15 @@ impl Run {
             (living(&tables), tables.facts.keys().copied().collect::<Vec<_>>())
         };
         self.world.season();
-        let until = self.world.inner().now + AFTERWARDS;
+        let begun = self.world.inner().now;
+        let until = begun + AFTERWARDS;
         if let Some(broken) = self.until(until).or_else(|| unwell(&self.world)) {
             return Some(format!("a season later: {broken}"));
         }
         let tables = self.world.tables.state();
+        if let Some(undecided) = undecided(&tables, begun) {
+            return Some(format!("a season later: {undecided}"));
+        }
         if let Some(lost) = lived.iter().find(|worker| !tables.workers.contains_key(worker)) {
             return Some(format!("a season later: {lost} lived, and its record has expired"));
         }
@@ -217,11 +263,20 @@ impl Run {
         })
     }
 
-    /// Calls of the metrics channel so far, and writes of workers.
-    fn calls(&self) -> Calls {
+    /// What was called and written so far.
+    fn spent(&self) -> Spent {
+        let tables = self.world.tables.state();
         let inner = self.world.inner();
         let of = |function| inner.calls.iter().filter(|((f, _), _)| *f == function).map(|(_, n)| n).sum();
-        Calls { poll: of(Function::Poll), collect: of(Function::Collect), saves: inner.books.saves }
+        let appends = inner.calls.iter().filter(|((_, port), _)| *port == Port::Append).map(|(_, n)| n).sum();
+        Spent {
+            poll: of(Function::Poll),
+            collect: of(Function::Collect),
+            alerts: inner.books.alerts,
+            saves: inner.books.saves - inner.books.alerts,
+            appends,
+            samples: tables.samples.len() as u64,
+        }
     }
 
     /// Runs until a time, or until a law is broken.
@@ -262,23 +317,52 @@ impl Run {
     }
 }
 
-/// What the metrics channel did.
+/// What was called by the metrics channel, and what was written.
 #[derive(Debug)]
-struct Calls {
+struct Spent {
     poll: u64,
     collect: u64,
+    /// Writes of workers that tell of an alert, and all others.
+    alerts: u64,
     saves: u64,
+    /// Calls that write samples, and samples that were not there before.
+    appends: u64,
+    samples: u64,
+}
+
+impl Spent {
+    const fn since(&self, before: &Self) -> Self {
+        Self {
+            poll: self.poll - before.poll,
+            collect: self.collect - before.collect,
+            alerts: self.alerts - before.alerts,
+            saves: self.saves - before.saves,
+            appends: self.appends - before.appends,
+            samples: self.samples - before.samples,
+        }
+    }
 }
 
 /// A cycle in which nothing happens costs calls by the shard, never by the worker: the poll claims its tick, reads the
-/// index, asks, says that it is done, and looks for commands that go on; a shard (of a zone, or of none yet) is loaded, asked about twice, measured, and
-/// its samples are compared and written.
-fn wasteful(before: Calls, after: Calls) -> Option<String> {
+/// index, asks, says that it is done, and looks for commands that go on; a shard (of a zone, or of none yet) is loaded, asked about
+/// twice, measured, and its samples are compared and written. No worker is written but to raise or to end an alert, as there may be
+/// a busy hour also then, and that is once for each metric; and a worker has a sample for each period of the metrics.
+fn wasteful(made: &Spent, living: u64, metric_period: u32) -> Option<String> {
     let (ticks, shards) = (QUIET.unsigned_abs() + 1, 3);
-    let writes = 3 * (after.saves - before.saves);
-    let most = Calls { poll: 5 * ticks, collect: 6 * shards * ticks + writes, saves: 0 };
-    let made = Calls { poll: after.poll - before.poll, collect: after.collect - before.collect, saves: 0 };
-    (made.poll > most.poll || made.collect > most.collect).then(|| {
-        format!("in {QUIET} quiet minutes the metrics channel made {made:?}, and {most:?} are enough")
-    })
+    let periods = QUIET.unsigned_abs() * 60 / u64::from(metric_period) + 1;
+    let most = Spent {
+        poll: 5 * ticks,
+        collect: 6 * shards * ticks + 3 * made.alerts,
+        alerts: Metric::ALL.len() as u64 * living,
+        saves: 0,
+        appends: shards * ticks,
+        samples: living * periods,
+    };
+    let too_many = made.poll > most.poll
+        || made.collect > most.collect
+        || made.alerts > most.alerts
+        || made.saves > most.saves
+        || made.appends > most.appends
+        || made.samples > most.samples;
+    too_many.then(|| format!("{QUIET} quiet minutes took {made:?}, and {most:?} are enough"))
 }
