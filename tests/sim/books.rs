@@ -143,12 +143,14 @@ impl Inner {
     }
 
     /// An action has so many tries, counted here and not by the numbers in the facts. It has as many again when somebody asks for
-    /// it or lets go of the worker, when EC2 got to where it was asked to go or was brought away from there, and when it was carried out.
+    /// it or lets go of the worker, when EC2 got to where it was asked to go or was brought away from there, when it was carried out,
+    /// and when an action that goes before it took its place.
     fn check_tries(&mut self, record: &EventRecord) {
         let worker = record.worker;
         for event in &record.events {
             match event {
                 Event::ActionIssued { action, alternative, .. } => {
+                    self.books.tries.retain(|(of, other), _| *of != worker || other == action);
                     let (tries, last) = self.books.tries.entry((worker, *action)).or_default();
                     // Each alternative of a launch is tried after those before it, and all of them are one try.
                     let moves_on = *tries > 0 && *alternative > *last && last.is_some();

@@ -3,7 +3,7 @@
 //!
 //! `make sim` runs many seeds, `make sim SEED=n` runs one and says what happened. A seed decides everything: which
 //! faults there are, how often, and what everybody does. To look closer, `FAULTS=Hang,ColdStart` takes exactly these
-//! faults, and `WORKERS=n` so many workers.
+//! faults, and `WORKERS=n` so many workers; with these a seed is another run, so a failure says all that it was run with.
 
 #![expect(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "all of this is a test")]
 #![expect(
