@@ -4,9 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use app::notice::{Reach, notices};
 use app::record::{EventRecord, Stored};
-use domain::{ActionKind, Event, InstanceId, Name, Observed, Sighting, Source, UserData, WorkerId};
+use domain::{
+    ActionKind, Event, InstanceId, LaunchSpec, Name, Observed, Sighting, Source, UserData, WorkerId,
+};
+use serde_json::Value;
 use tests::world::State;
 
+use crate::orders::disorder;
 use crate::trace::Step;
 use crate::wiring::Function;
 use crate::world::{CALL, Inner, InvocationId, SECOND};
@@ -26,10 +30,12 @@ pub(crate) struct Books {
     pub(crate) violations: Vec<String>,
     /// The names workers were created or imported under: each is one request's.
     begun: BTreeSet<Name>,
-    /// The user data workers were created with.
-    user_data: BTreeMap<WorkerId, String>,
     /// How often an action was to be tried since somebody asked for it or EC2 was as asked, and by which alternative last.
     tries: BTreeMap<(WorkerId, ActionKind), (u32, Option<u32>)>,
+    /// What workers were created to be launched from.
+    ordered: BTreeMap<WorkerId, Value>,
+    /// What they were launched from, by token.
+    launches: BTreeMap<WorkerId, BTreeMap<String, LaunchSpec>>,
     /// Calls made for one recorded intent.
     calls: BTreeMap<(WorkerId, u64), u32>,
     /// Reboots asked for and carried out.
@@ -110,11 +116,9 @@ impl Inner {
         if was.is_none() && !self.books.begun.insert(after.worker.state().name.clone()) {
             self.violated(format!("two workers came of one request: {}", after.worker.state().name));
         }
-        if let Some(sent) =
-            self.people.user_data.get(after.worker.state().name.as_str()).filter(|_| was.is_none())
-        {
-            self.books.user_data.insert(worker, sent.clone());
-        }
+        let name = after.worker.state().name.as_str();
+        let ordered = self.people.ordered.get(name).filter(|_| was.is_none());
+        self.books.ordered.extend(ordered.map(|spec| (worker, spec.clone())));
         let asked =
             record.events.iter().filter(|event| matches!(event, Event::RebootRequested { .. })).count();
         self.books.reboots.entry(worker).or_default().0 += asked as u32;
@@ -274,11 +278,26 @@ impl Inner {
         }
     }
 
-    /// A launch is about to take effect: with the user data that the worker was created with, and with none if there was none.
-    pub(crate) fn launching(&mut self, worker: WorkerId, given: Option<&UserData>) {
-        if self.books.user_data.get(&worker).map(String::as_str) != given.map(UserData::expose) {
-            let without = if given.is_none() { "without its" } else { "with another's" };
-            self.violated(format!("{worker} is launched {without} user data"));
+    /// A launch is about to take effect: of what the worker was created for, and of the same with one token only.
+    pub(crate) fn launching(
+        &mut self,
+        worker: WorkerId,
+        (token, spec, user_data): (&str, &LaunchSpec, Option<&UserData>),
+    ) {
+        let ordered = self.books.ordered.get(&worker);
+        let wrong = ordered.map_or(Some("without an order"), |ordered| disorder(ordered, spec, user_data));
+        let launches = self.books.launches.entry(worker).or_default();
+        let known = launches.entry(token.to_owned()).or_insert_with(|| spec.clone());
+        let wrong = wrong.or((known != spec).then_some("from something else with the same token"));
+        let mut others = launches.iter().filter(|(of, _)| *of != token).map(|(_, other)| other);
+        let wrong = wrong.or_else(|| {
+            others.find_map(|other| {
+                let again = (other == spec).then_some("from the same with another token");
+                again.or((other.image != spec.image).then_some("from another image than before"))
+            })
+        });
+        if let Some(wrong) = wrong {
+            self.violated(format!("{worker} is launched {wrong}"));
         }
     }
 

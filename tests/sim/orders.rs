@@ -1,6 +1,6 @@
 //! How people come by workers: new ones, as plain or as particular as the API lets them be, and instances that exist.
 
-use domain::{InstanceId, Observed};
+use domain::{InstanceId, LaunchSpec, Observed, UserData};
 use serde_json::{Value, json};
 
 use crate::ec2::SUBNETS;
@@ -55,9 +55,7 @@ impl Inner {
         }
         if self.chance.hits(SOME) {
             // Nobody else's, so that it is seen whose an instance gets.
-            let text = format!("{USER_DATA} of {name}");
-            spec["user_data"] = text.as_str().into();
-            self.people.user_data.insert(name.to_owned(), text);
+            spec["user_data"] = format!("{USER_DATA} of {name}").into();
         }
         if self.chance.hits(SOME) {
             let zone = self.chance.below(2) as usize;
@@ -69,6 +67,7 @@ impl Inner {
                 { "instance_type": "c5.4xlarge", "subnet": SUBNETS[1 - zone] },
             ]);
         }
+        self.people.ordered.insert(name.to_owned(), spec.clone());
         spec
     }
 
@@ -83,4 +82,27 @@ impl Inner {
         });
         found
     }
+}
+
+/// How what is launched is not as it was ordered, without the user data itself.
+pub(crate) fn disorder(
+    ordered: &Value,
+    launched: &LaunchSpec,
+    user_data: Option<&UserData>,
+) -> Option<&'static str> {
+    if ordered["user_data"].as_str() != user_data.map(UserData::expose) {
+        return Some("without its user data, or with another's");
+    }
+    if ordered["image"].as_str().is_some_and(|image| launched.image.as_deref() != Some(image)) {
+        return Some("from another image");
+    }
+    let itself = json!({});
+    let alternatives = ordered["alternatives"].as_array().into_iter().flatten();
+    let comes_to = |one: &Value| {
+        let of = |field: &str| one[field].as_str().or_else(|| ordered[field].as_str()).map(str::to_owned);
+        (of("instance_type"), of("subnet"))
+    };
+    let is = (launched.instance_type.clone(), launched.subnet.clone());
+    let known = std::iter::once(&itself).chain(alternatives).any(|one| comes_to(one) == is);
+    (!known).then_some("as none of its alternatives")
 }

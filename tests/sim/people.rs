@@ -69,8 +69,8 @@ pub(crate) struct People {
     pub(crate) many: usize,
     /// Instances that exist and that nobody imported yet.
     pub(crate) strangers: Vec<InstanceId>,
-    /// The user data that was sent, by the name of the worker it is for.
-    pub(crate) user_data: BTreeMap<String, String>,
+    /// What was to be launched, by the name of the worker it is for.
+    pub(crate) ordered: BTreeMap<String, Value>,
     /// Requests, by caller and key, that failed and that their clients did not ask for again.
     left: BTreeSet<(String, String)>,
     /// Requests whose last answer reached the client and not the table.

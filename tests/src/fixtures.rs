@@ -40,6 +40,7 @@ mod tests {
         for (name, detail_type) in [
             ("collection-requested.json", "CollectionRequested"),
             ("reconcile-requested.json", "ReconcileRequested"),
+            ("command-requested.json", "CommandRequested"),
         ] {
             let request: EventBridgeEvent<Request> = decode(name);
             assert_eq!(

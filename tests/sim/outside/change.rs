@@ -192,8 +192,10 @@ impl Actuator for Outside {
             if kind != ActionKind::Locate {
                 inner.acting((self.function(), self.invocation()), worker, kind, &tables);
             }
-            if let Action::Launch { user_data, .. } = action {
-                inner.launching(worker, user_data.as_ref());
+            if let Action::Launch { token, spec, user_data, .. } = action
+                && !inner.ec2.tame
+            {
+                inner.launching(worker, (token, spec, user_data.as_ref()));
             }
             // A launch that was made before needs no more.
             let takes_room = match action {
