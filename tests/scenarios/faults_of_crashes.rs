@@ -1,6 +1,6 @@
 //! What happens when a process dies in between, when two are at it at once, and when the table says no.
 
-use domain::{ActionKind, Command, Observed, Status, WorkerId};
+use domain::{ActionKind, Command, Event, FailureKind, Observed, Status, WorkerId};
 use serde_json::json;
 
 use crate::stack::{Stack, operator, stream_record};
@@ -67,6 +67,100 @@ async fn a_worker_that_is_terminated_while_its_start_is_being_recorded_is_never_
     stack.minute().await;
     assert_eq!((stack.world.called("start"), stack.world.called("terminate")), (0, 1));
     assert_eq!(stack.observed(&instance), Observed::Terminated);
+    assert_eq!(stack.world.worker(worker).worker.status(), Status::Terminated);
+}
+
+/// A worker that is asked for this is asked for something else once the intent of it is recorded and before the call is made,
+/// and another `act` is at that by then.
+async fn turned_after_its_intent(stack: &Stack, worker: WorkerId, first: Command, then: Command) {
+    stack.command(worker, first).await;
+    let (reconciler, workers) = (stack.reconciler(), [worker].into());
+    let other = async {
+        stack.command(worker, then).await;
+        reconciler.run(&workers).await;
+    };
+    let (report, failed) = stack.pausing("save", reconciler.run(&workers), other).await;
+    assert_eq!((report.withheld, report.refused, failed.len()), (1, 0, 0));
+}
+
+/// Why a call for it was not made.
+fn withheld(stack: &Stack, worker: WorkerId) -> Vec<String> {
+    let state = stack.world.state();
+    let of_worker = state.facts.iter().filter(|((of, _), _)| *of == worker);
+    let failures = of_worker.flat_map(|(_, record)| &record.events).filter_map(|event| match event {
+        Event::ActionFailed { failure, .. } if failure.kind == FailureKind::Withheld => {
+            Some(failure.message.clone())
+        }
+        _ => None,
+    });
+    failures.collect()
+}
+
+const TURNED: &str = "something else was asked for before the call was made";
+
+#[tokio::test]
+async fn a_worker_that_is_terminated_after_its_start_was_recorded_and_before_it_is_called_is_never_started() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.adopted(Observed::Stopped).await;
+    turned_after_its_intent(&stack, worker, Command::Start, Command::Terminate { confirm: None }).await;
+    assert_eq!((stack.world.called("start"), stack.world.called("terminate")), (0, 1));
+    assert_eq!(withheld(&stack, worker), [TURNED]);
+    for _ in 0..2 {
+        stack.minute().await;
+    }
+    assert_eq!((stack.world.called("start"), stack.world.called("terminate")), (0, 1));
+    assert_eq!(stack.observed(&instance), Observed::Terminated);
+    assert_eq!(stack.world.worker(worker).worker.status(), Status::Terminated);
+}
+
+#[tokio::test]
+async fn nothing_is_called_any_more_that_works_against_what_was_asked_since() {
+    let terminate = || Command::Terminate { confirm: None };
+    for (before, first, then, ends) in [
+        (Observed::Stopped, Command::Start, Command::Stop, Status::Stopped),
+        (Observed::Running, Command::Stop, Command::Start, Status::Running),
+        (Observed::Running, Command::Stop, terminate(), Status::Terminated),
+        (Observed::Running, Command::Reboot, Command::Stop, Status::Stopped),
+        (Observed::Running, Command::Reboot, terminate(), Status::Terminated),
+    ] {
+        let stack = Stack::default();
+        let (worker, _) = stack.adopted(before).await;
+        let said = format!("{first:?}, then {then:?}");
+        let call = match first {
+            Command::Start => "start",
+            Command::Stop => "stop",
+            _ => "reboot",
+        };
+        turned_after_its_intent(&stack, worker, first, then).await;
+        assert_eq!(
+            (stack.world.called(call), withheld(&stack, worker)),
+            (0, vec![TURNED.to_owned()]),
+            "{said}"
+        );
+        for _ in 0..3 {
+            stack.minute().await;
+        }
+        let known = stack.world.worker(worker).worker;
+        assert_eq!((stack.world.called(call), known.status()), (0, ends), "{said}");
+        assert_eq!(known.state().attempt, None, "{said}");
+        assert!(!stack.world.facts(worker).contains(&"drift_detected"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_is_terminated_after_its_launch_was_recorded_and_before_it_is_called_is_never_launched()
+{
+    let stack = Stack::default();
+    let worker = stack.create("lab-1").await;
+    let (reconciler, workers) = (stack.reconciler(), [worker].into());
+    let other = stack.command(worker, Command::Terminate { confirm: None });
+    let (report, _) = stack.pausing("save", reconciler.run(&workers), other).await;
+    assert_eq!((report.withheld, withheld(&stack, worker)), (1, vec![TURNED.to_owned()]));
+    // It is searched for until it could not show any more, had the call been made.
+    for _ in 0..10 {
+        stack.minute().await;
+    }
+    assert_eq!((stack.world.called("launch"), stack.world.state().machines.len()), (0, 0));
     assert_eq!(stack.world.worker(worker).worker.status(), Status::Terminated);
 }
 

@@ -69,7 +69,7 @@ pub struct ReconcileReport {
     pub accepted: u32,
     /// Calls EC2 refused, counted by worker.
     pub refused: u32,
-    /// Calls that were not made, because the worker was held after its intent was recorded.
+    /// Calls that were not made, because the worker was held, or asked for something else, after its intent was recorded.
     pub withheld: u32,
 }
 

@@ -101,7 +101,9 @@ pub(super) fn say(event: &Event, record: &EventRecord) -> Said {
                 .happened(format!("Attempt {number} failed ({}).", failure.kind))
                 .why(Some(&failure.message))
                 .response(match failure.kind {
-                    FailureKind::Withheld => "It tries again once nobody holds the worker.".to_owned(),
+                    FailureKind::Withheld => {
+                        "It goes on with what is asked for, unless somebody holds the worker.".to_owned()
+                    }
                     _ if next_alternative.is_some_and(|next| next != 0) => {
                         "It tries the next alternative at once.".to_owned()
                     }
