@@ -4,6 +4,8 @@ use domain::{ActionKind, AlertKind, Command, FailureKind, InstanceId, Observed, 
 
 use crate::stack::Stack;
 
+const BY_USER: &str = "Client.UserInitiatedShutdown: User initiated shutdown";
+
 fn zone(name: &str) -> Zone {
     name.parse().expect("a zone")
 }
@@ -147,6 +149,57 @@ async fn a_start_while_ec2_is_stopping_waits_until_it_has_stopped() {
     stack.minute().await;
     assert_eq!(stack.world.worker(worker).worker.status(), Status::Running);
     assert!(!stack.world.facts(worker).contains(&"drift_detected"));
+}
+
+#[tokio::test]
+async fn a_stop_that_hangs_while_a_start_is_asked_for_is_told_once_and_the_start_follows_when_it_is_over() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    stack.command(worker, Command::Stop).await;
+    stack.settle().await;
+    stack.world.state().meddle(&instance, Observed::Stopping, BY_USER);
+    stack.command(worker, Command::Start).await;
+    stack.tell().await;
+    stack.world.state().hooks.clear();
+    let mut told_after = None;
+    for minute in 1..=60 {
+        stack.minute().await;
+        stack.tell().await;
+        let alerts = stack.heard().iter().filter(|kind| *kind == "cml.worker.alert_raised.v1").count();
+        told_after = told_after.or((alerts > 0).then_some(minute));
+        assert!(alerts <= 1, "once");
+    }
+    // A metal instance may take 25 minutes to stop, from when EC2 last said something new of it, a minute after the call; and
+    // the next look has to say so too.
+    assert_eq!((told_after, stack.world.called("start")), (Some(27), 0));
+    assert_eq!(stack.heard(), ["cml.worker.alert_raised.v1"]);
+    assert!(stack.world.state().hooks[0].body.contains("has been stopping since"));
+    let known = stack.world.worker(worker).worker;
+    assert_eq!((known.status(), known.state().attempt.as_ref()), (Status::Stopping, None));
+    // It settles at last.
+    stack.world.state().meddle(&instance, Observed::Stopped, BY_USER);
+    for _ in 0..2 {
+        stack.minute().await;
+        stack.tell().await;
+    }
+    let known = stack.world.worker(worker).worker;
+    assert_eq!((stack.world.called("start"), known.status()), (1, Status::Running));
+    assert!(known.state().alerts.is_empty() && known.state().gave_up.is_empty());
+    assert_eq!(count(&stack, worker, "alert_resolved"), 1);
+}
+
+#[tokio::test]
+async fn a_transition_of_somebody_elses_that_hangs_is_told_once_too() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    stack.world.state().meddle(&instance, Observed::Stopping, BY_USER);
+    for _ in 0..60 {
+        stack.minute().await;
+    }
+    assert_eq!((count(&stack, worker, "alert_raised"), count(&stack, worker, "drift_detected")), (1, 0));
+    stack.world.state().meddle(&instance, Observed::Stopped, BY_USER);
+    stack.minute().await;
+    assert_eq!((count(&stack, worker, "alert_resolved"), count(&stack, worker, "drift_detected")), (1, 1));
 }
 
 #[tokio::test]
