@@ -35,12 +35,18 @@ async fn a_launch_whose_caller_times_out_before_the_answer_is_recorded_makes_one
 
 #[tokio::test]
 async fn an_action_whose_caller_times_out_before_the_answer_is_recorded_is_finished_by_the_poll() {
-    for (command, call, ends) in [
-        (Command::Stop, ActionKind::Stop, Observed::Stopped),
-        (Command::Terminate { confirm: None }, ActionKind::Terminate, Observed::Terminated),
+    for (before, command, call, ends) in [
+        (Observed::Stopped, Command::Start, ActionKind::Start, Observed::Running),
+        (Observed::Running, Command::Stop, ActionKind::Stop, Observed::Stopped),
+        (
+            Observed::Running,
+            Command::Terminate { confirm: None },
+            ActionKind::Terminate,
+            Observed::Terminated,
+        ),
     ] {
         let stack = Stack::default();
-        let (worker, instance) = stack.running().await;
+        let (worker, instance) = stack.adopted(before).await;
         stack.fleet().execute(worker, command, operator(), None).await.expect("accepted");
         act_dies_after(&stack, worker, call.as_str()).await;
         for _ in 0..4 {
@@ -51,6 +57,31 @@ async fn an_action_whose_caller_times_out_before_the_answer_is_recorded_is_finis
         assert_eq!(known.state().attempt, None, "{call}");
         assert!(!stack.world.facts(worker).contains(&"drift_detected"), "{call}");
     }
+}
+
+#[tokio::test]
+async fn a_batch_whose_caller_times_out_before_the_answer_is_recorded_is_finished_by_the_poll_and_called_once()
+ {
+    let stack = Stack::default();
+    let both = [stack.adopted(Observed::Running).await, stack.adopted(Observed::Running).await];
+    for (worker, _) in &both {
+        stack.command(*worker, Command::Stop).await;
+    }
+    stack.world.state().dies_after = Some("call_many");
+    let records = both.iter().map(|(worker, _)| stream_record(*worker, stack.world.worker(*worker).version));
+    let event = json!({ "Records": records.collect::<Vec<_>>() });
+    assert!(stack.until_death(stack.act(&event)).await.is_none(), "it dies after its call");
+    for _ in 0..4 {
+        stack.minute().await;
+    }
+    for (worker, instance) in &both {
+        let known = stack.world.worker(*worker).worker;
+        assert_eq!((stack.observed(instance), known.status()), (Observed::Stopped, Status::Stopped));
+        assert_eq!(known.state().attempt, None);
+        assert!(!stack.world.facts(*worker).contains(&"drift_detected"));
+    }
+    // The poll sees them stop before the lease is over.
+    assert_eq!((stack.world.called("call_many"), stack.world.called("stop")), (1, 0));
 }
 
 #[tokio::test]
