@@ -111,16 +111,14 @@ async fn an_instance_that_ec2_does_not_show_right_after_its_launch_is_neither_mi
     assert_eq!(stack.world.worker(worker).worker.observed(), Observed::Missing);
 }
 
-#[tokio::test]
-async fn a_start_for_which_ec2_has_no_room_is_retried_then_given_up_and_told_once_with_ec2s_words() {
-    // The command is accepted (202) before EC2 is asked, so there is no 503: what EC2 says is stored and told, the
-    // status is `failed` and not `stopped`, and the order stands until another one is given.
+/// EC2 refuses the start of a stopped worker for an hour, and says this.
+async fn refused_for_an_hour(fault: impl FnOnce(&Stack), says: &str) -> (Stack, WorkerId) {
     let stack = Stack::default();
     let (worker, instance) = stopped(&stack).await;
     stack.command(worker, Command::Start).await;
     stack.tell().await;
     stack.world.state().hooks.clear();
-    stack.world.state().broken.insert("start");
+    fault(&stack);
     stack.settle().await;
     for _ in 0..60 {
         stack.minute().await;
@@ -128,10 +126,34 @@ async fn a_start_for_which_ec2_has_no_room_is_retried_then_given_up_and_told_onc
     }
     let known = stack.world.worker(worker).worker;
     assert_eq!((known.status(), stack.observed(&instance)), (Status::Failed, Observed::Stopped));
-    assert!(known.state().gave_up[&ActionKind::Start].reason.contains("InsufficientInstanceCapacity"));
-    assert_eq!(stack.world.called("start"), 5);
+    assert!(known.state().gave_up[&ActionKind::Start].reason.contains(says), "{:?}", known.state().gave_up);
     assert_eq!(stack.heard(), ["cml.worker.gave_up.v1"]);
-    assert!(stack.world.state().hooks[0].body.contains("InsufficientInstanceCapacity"));
+    assert!(stack.world.state().hooks[0].body.contains(says));
+    (stack, worker)
+}
+
+/// EC2 refuses every start for this reason.
+fn refuses(kind: FailureKind) -> impl FnOnce(&Stack) {
+    move |stack: &Stack| {
+        stack.world.state().refused.insert("start", kind);
+    }
+}
+
+#[tokio::test]
+async fn a_start_for_which_ec2_has_no_room_is_retried_then_given_up_and_told_once_with_ec2s_words() {
+    // The command is accepted (202) before EC2 is asked, so there is no 503: what EC2 says is stored and told, the
+    // status is `failed` and not `stopped`, and the order stands until another one is given.
+    let no_room = |stack: &Stack| {
+        stack.world.state().broken.insert("start");
+    };
+    let (stack, _) = refused_for_an_hour(no_room, "InsufficientInstanceCapacity").await;
+    assert_eq!(stack.world.called("start"), 5);
+}
+
+#[tokio::test]
+async fn a_start_for_which_the_quota_is_used_up_is_retried_then_given_up_and_told_once_with_ec2s_words() {
+    let (stack, _) = refused_for_an_hour(refuses(FailureKind::Quota), "EC2 refuses to start: quota").await;
+    assert_eq!(stack.world.called("start"), 5);
 }
 
 #[tokio::test]
@@ -222,21 +244,10 @@ async fn a_start_that_ec2_refuses_for_the_state_it_is_in_is_tried_again_with_bac
 
 #[tokio::test]
 async fn a_call_that_we_are_not_allowed_to_make_is_made_once_changes_nothing_and_is_told() {
-    let stack = Stack::default();
-    let (worker, instance) = stopped(&stack).await;
-    stack.command(worker, Command::Start).await;
-    stack.tell().await;
-    stack.world.state().hooks.clear();
-    stack.world.state().refused.insert("start", FailureKind::Denied);
-    stack.settle().await;
-    for _ in 0..60 {
-        stack.minute().await;
-        stack.tell().await;
-    }
-    assert_eq!((stack.world.called("start"), stack.observed(&instance)), (1, Observed::Stopped));
-    let known = stack.world.worker(worker).worker;
-    assert_eq!((known.status(), known.observed()), (Status::Failed, Observed::Stopped));
-    assert_eq!(stack.heard(), ["cml.worker.gave_up.v1"]);
+    let (stack, worker) =
+        refused_for_an_hour(refuses(FailureKind::Denied), "EC2 refuses to start: denied").await;
+    assert_eq!(stack.world.called("start"), 1);
+    assert_eq!(stack.world.worker(worker).worker.observed(), Observed::Stopped);
     // The policy is right again, and a command starts afresh.
     stack.world.state().refused.clear();
     stack.command(worker, Command::Start).await;

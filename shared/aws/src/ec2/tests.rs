@@ -349,6 +349,7 @@ async fn error_codes_are_told_apart() {
         ("RequestLimitExceeded", FailureKind::Throttled),
         ("InsufficientInstanceCapacity", FailureKind::Capacity),
         ("InsufficientHostCapacity", FailureKind::Capacity),
+        ("InstanceLimitExceeded", FailureKind::Quota),
         ("VcpuLimitExceeded", FailureKind::Quota),
         ("MaxSpotInstanceCountExceeded", FailureKind::Quota),
         ("Unsupported", FailureKind::Unsupported),
