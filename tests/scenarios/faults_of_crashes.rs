@@ -1,9 +1,11 @@
 //! What happens when a process dies in between, when two are at it at once, and when the table says no.
 
+use app::ports::Request;
+use collect::CollectError;
 use domain::{ActionKind, Command, Event, FailureKind, Observed, Status, WorkerId};
 use serde_json::json;
 
-use crate::stack::{Stack, operator, stream_record};
+use crate::stack::{Stack, bus_event, operator, stream_record};
 
 /// Delivers the newest facts of a worker to an `act` that dies after this call.
 async fn act_dies_after(stack: &Stack, worker: WorkerId, call: &'static str) {
@@ -99,6 +101,27 @@ async fn a_worker_that_is_terminated_while_its_start_is_being_recorded_is_never_
     assert_eq!((stack.world.called("start"), stack.world.called("terminate")), (0, 1));
     assert_eq!(stack.observed(&instance), Observed::Terminated);
     assert_eq!(stack.world.worker(worker).worker.status(), Status::Terminated);
+}
+
+#[tokio::test]
+async fn a_table_that_may_not_be_read_fails_the_look_and_changes_nothing() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    stack.world.state().meddle(&instance, Observed::Stopped, "");
+    let (before, calls) = (stack.world.worker(worker), stack.world.called("statuses"));
+    stack.world.state().broken.insert("load_many");
+    stack.world.pass(60);
+    stack.poll().await;
+    let requests = std::mem::take(&mut stack.world.state().bus);
+    let shards: Vec<_> = requests.iter().filter(|request| matches!(request, Request::Collect(_))).collect();
+    let [request] = shards.as_slice() else { panic!("one shard: {shards:?}") };
+    let error = stack.collected(&bus_event(request)).await.expect_err("not loaded");
+    assert!(matches!(error, CollectError::Failed(_)), "{error:?}");
+    assert_eq!((stack.world.worker(worker), stack.world.called("statuses")), (before, calls));
+    // What failed for good is a dead letter, and the next tick looks anyway.
+    stack.world.state().broken.clear();
+    stack.minute().await;
+    assert_eq!(stack.world.worker(worker).worker.status(), Status::Stopped);
 }
 
 /// A worker that is asked for this is asked for something else once the intent of it is recorded and before the call is made,

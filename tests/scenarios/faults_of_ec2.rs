@@ -157,6 +157,19 @@ async fn a_start_for_which_the_quota_is_used_up_is_retried_then_given_up_and_tol
 }
 
 #[tokio::test]
+async fn a_start_with_credentials_that_have_expired_is_tried_five_times_and_then_waits_for_a_command() {
+    // EC2 answers `ExpiredToken`, so nothing was done; see `error_codes_are_told_apart`. A new environment has new ones.
+    let (stack, worker) =
+        refused_for_an_hour(refuses(FailureKind::Refused), "EC2 refuses to start: refused").await;
+    assert_eq!(stack.world.called("start"), 5);
+    stack.world.state().refused.clear();
+    stack.command(worker, Command::Start).await;
+    stack.settle().await;
+    stack.minute().await;
+    assert_eq!(stack.world.worker(worker).worker.status(), Status::Running);
+}
+
+#[tokio::test]
 async fn a_start_while_ec2_is_stopping_waits_until_it_has_stopped() {
     let stack = Stack::default();
     let (worker, instance) = stack.running().await;
