@@ -42,10 +42,28 @@ fn alarm<'a>(template: &'a Template, name: &str) -> &'a Value {
     tells.map_or(&Value::Null, |alarm| &alarm.all["Properties"])
 }
 
+/// What an alarm compares with what.
+fn rule(alarm: &Value) -> Value {
+    let parts = ["Namespace", "MetricName", "Statistic", "ComparisonOperator", "Threshold"];
+    parts.iter().map(|part| alarm[*part].clone()).collect()
+}
+
 /// It goes off when there is more than none of what it counts.
 fn is_of_any(alarm: &Value) -> bool {
-    let rule = (&alarm["Statistic"], &alarm["ComparisonOperator"], &alarm["Threshold"]);
-    rule == (&json!("Sum"), &json!("GreaterThanThreshold"), &json!(0))
+    list(&rule(alarm))[2..] == [json!("Sum"), json!("GreaterThanThreshold"), json!(0)]
+}
+
+#[test]
+fn a_stream_consumer_that_is_more_than_a_minute_behind_wakes_somebody_up() {
+    let template = Template::read();
+    let streams = triggers(&template).into_iter().filter(|(_, _, kind, _)| *kind == "DynamoDB");
+    for (function, ..) in streams {
+        let behind = alarm(&template, &format!("{}BehindAlarm", function.trim_end_matches("Function")));
+        let expected = json!(["AWS/Lambda", "IteratorAge", "Maximum", "GreaterThanThreshold", 60_000]);
+        assert_eq!(rule(behind), expected, "{function}");
+        assert_eq!((&behind["Period"], &behind["EvaluationPeriods"]), (&json!(60), &json!(2)), "{function}");
+        assert_eq!(target(&behind["Dimensions"][0]["Value"]), Some(function));
+    }
 }
 
 #[test]
@@ -53,6 +71,7 @@ fn a_poll_that_is_silent_for_five_minutes_wakes_somebody_up() {
     let template = Template::read();
     let silent = alarm(&template, "PollSilentAlarm");
     assert_eq!((&silent["Period"], &silent["EvaluationPeriods"]), (&json!(300), &json!(1)));
+    assert_eq!(rule(silent), json!(["AWS/Lambda", "Invocations", "Sum", "LessThanThreshold", 1]));
     assert_eq!(silent["TreatMissingData"], "breaching", "a function that does not run has no metric");
     assert_eq!(target(&silent["Dimensions"][0]["Value"]), Some("PollFunction"));
 }
