@@ -57,10 +57,10 @@ fn why_not(
 ) -> Option<&'static str> {
     match now {
         Ok(Some(stored)) if stored.worker.is_held() => Some("the worker was held before the call was made"),
-        Ok(Some(stored)) if !stored.worker.is_over() => {
-            let unwanted = "something else was asked for before the call was made";
-            (!stored.worker.wants(action)).then_some(unwanted)
+        Ok(Some(stored)) if !stored.worker.is_over() && !stored.worker.wants(action) => {
+            Some("something else was asked for before the call was made")
         }
+        Ok(Some(stored)) if !stored.worker.is_over() => None,
         Ok(_) => Some("the worker ended before the call was made"),
         Err(error) => {
             tracing::warn!(worker.id = %worker, error = &error as &dyn std::error::Error, "not read before the call");
