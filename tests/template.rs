@@ -1,6 +1,9 @@
 //! What is deployed keeps its rules: `template.yaml`, and the templates beside it, read as data and held to the promises of ARCHITECTURE.md.
 //! Each test collects everything that is wrong and says what to do about it.
 
+#[path = "template/alarms.rs"]
+mod alarms;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
@@ -111,74 +114,6 @@ fn every_asynchronous_trigger_gives_up_in_the_end_and_says_so() {
         "AWS's defaults let one bad record block a shard for a day, and lose what failed: say all of it.",
         &faults,
     );
-}
-
-#[test]
-fn an_alarm_watches_every_dead_letter_queue_and_every_stream() {
-    let template = Template::read();
-    let watched: BTreeSet<(&str, &str)> = template
-        .of_kind("AWS::CloudWatch::Alarm")
-        .into_iter()
-        .filter(|alarm| !list(alarm.property("AlarmActions")).is_empty())
-        .filter_map(|alarm| {
-            let value = list(alarm.property("Dimensions")).first().and_then(|one| target(&one["Value"]))?;
-            Some((alarm.property("MetricName").as_str()?, value))
-        })
-        .collect();
-    let mut faults = Vec::new();
-    for queue in template.of_kind("AWS::SQS::Queue") {
-        if !watched.contains(&("ApproximateNumberOfMessagesVisible", queue.name)) {
-            faults.push(format!("{}: no alarm on its messages", queue.name));
-        }
-    }
-    for (function, _, kind, _) in triggers(&template) {
-        if kind == "DynamoDB" && !watched.contains(&("IteratorAge", function)) {
-            faults.push(format!("{function}: no alarm on its IteratorAge"));
-        }
-    }
-    hold("What failed for good, or falls behind, has to wake somebody up.", &faults);
-}
-
-/// The properties of an alarm; null unless it is there and tells somebody.
-fn alarm<'a>(template: &'a Template, name: &str) -> &'a Value {
-    let alarms = template.of_kind("AWS::CloudWatch::Alarm");
-    let alarm = alarms.into_iter().find(|alarm| alarm.name == name);
-    let tells = alarm.filter(|alarm| !list(alarm.property("AlarmActions")).is_empty());
-    tells.map_or(&Value::Null, |alarm| &alarm.all["Properties"])
-}
-
-#[test]
-fn a_poll_that_is_silent_for_five_minutes_wakes_somebody_up() {
-    let template = Template::read();
-    let silent = alarm(&template, "PollSilentAlarm");
-    assert_eq!((&silent["Period"], &silent["EvaluationPeriods"]), (&json!(300), &json!(1)));
-    assert_eq!(silent["TreatMissingData"], "breaching", "a function that does not run has no metric");
-    assert_eq!(target(&silent["Dimensions"][0]["Value"]), Some("PollFunction"));
-}
-
-#[test]
-fn metrics_that_cannot_be_read_are_told_by_one_alarm() {
-    let template = Template::read();
-    let (unread, filters) =
-        (alarm(&template, "MetricsUnreadAlarm"), template.of_kind("AWS::Logs::MetricFilter"));
-    let [filter] = filters.as_slice() else { panic!("one filter") };
-    assert_eq!(target(filter.property("LogGroupName")), Some("CollectLogGroup"));
-    let counted = &filter.property("MetricTransformations")[0];
-    assert_eq!(
-        (&counted["MetricName"], &counted["MetricNamespace"]),
-        (&unread["MetricName"], &unread["Namespace"])
-    );
-    // The words it counts are the ones that collect writes, at a level that every setting of `LogLevel` lets through.
-    let words = filter.property("FilterPattern").as_str().expect("a pattern");
-    let collect = repo::text("shared/app/src/collect.rs");
-    let line = collect.lines().find(|line| line.contains(words)).expect(words);
-    assert!(words.starts_with('"') && line.trim_start().starts_with("tracing::error!("), "{line}");
-    // As often as it must fail, the slowest fleet fails within the time that is looked at.
-    let number = |name: &str| unread[name].as_i64().expect(name);
-    let longest =
-        template.section("Parameters")["MetricsPollIntervalSeconds"]["MaxValue"].as_i64().expect("a limit");
-    let looked_at = number("Period") * number("EvaluationPeriods");
-    assert!(number("DatapointsToAlarm") * longest <= looked_at, "{looked_at} s for polls every {longest} s");
 }
 
 #[test]

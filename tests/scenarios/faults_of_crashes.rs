@@ -1,9 +1,11 @@
 //! What happens when a process dies in between, when two are at it at once, and when the table says no.
 
-use domain::{ActionKind, Command, Observed, Status, WorkerId};
+use app::ports::Request;
+use collect::CollectError;
+use domain::{ActionKind, Command, Event, FailureKind, Observed, Status, WorkerId};
 use serde_json::json;
 
-use crate::stack::{Stack, operator, stream_record};
+use crate::stack::{Stack, bus_event, operator, stream_record};
 
 /// Delivers the newest facts of a worker to an `act` that dies after this call.
 async fn act_dies_after(stack: &Stack, worker: WorkerId, call: &'static str) {
@@ -35,12 +37,18 @@ async fn a_launch_whose_caller_times_out_before_the_answer_is_recorded_makes_one
 
 #[tokio::test]
 async fn an_action_whose_caller_times_out_before_the_answer_is_recorded_is_finished_by_the_poll() {
-    for (command, call, ends) in [
-        (Command::Stop, ActionKind::Stop, Observed::Stopped),
-        (Command::Terminate { confirm: None }, ActionKind::Terminate, Observed::Terminated),
+    for (before, command, call, ends) in [
+        (Observed::Stopped, Command::Start, ActionKind::Start, Observed::Running),
+        (Observed::Running, Command::Stop, ActionKind::Stop, Observed::Stopped),
+        (
+            Observed::Running,
+            Command::Terminate { confirm: None },
+            ActionKind::Terminate,
+            Observed::Terminated,
+        ),
     ] {
         let stack = Stack::default();
-        let (worker, instance) = stack.running().await;
+        let (worker, instance) = stack.adopted(before).await;
         stack.fleet().execute(worker, command, operator(), None, None).await.expect("accepted");
         act_dies_after(&stack, worker, call.as_str()).await;
         for _ in 0..4 {
@@ -51,6 +59,31 @@ async fn an_action_whose_caller_times_out_before_the_answer_is_recorded_is_finis
         assert_eq!(known.state().attempt, None, "{call}");
         assert!(!stack.world.facts(worker).contains(&"drift_detected"), "{call}");
     }
+}
+
+#[tokio::test]
+async fn a_batch_whose_caller_times_out_before_the_answer_is_recorded_is_finished_by_the_poll_and_called_once()
+ {
+    let stack = Stack::default();
+    let both = [stack.adopted(Observed::Running).await, stack.adopted(Observed::Running).await];
+    for (worker, _) in &both {
+        stack.command(*worker, Command::Stop).await;
+    }
+    stack.world.state().dies_after = Some("call_many");
+    let records = both.iter().map(|(worker, _)| stream_record(*worker, stack.world.worker(*worker).version));
+    let event = json!({ "Records": records.collect::<Vec<_>>() });
+    assert!(stack.until_death(stack.act(&event)).await.is_none(), "it dies after its call");
+    for _ in 0..4 {
+        stack.minute().await;
+    }
+    for (worker, instance) in &both {
+        let known = stack.world.worker(*worker).worker;
+        assert_eq!((stack.observed(instance), known.status()), (Observed::Stopped, Status::Stopped));
+        assert_eq!(known.state().attempt, None);
+        assert!(!stack.world.facts(*worker).contains(&"drift_detected"));
+    }
+    // The poll sees them stop before the lease is over.
+    assert_eq!((stack.world.called("call_many"), stack.world.called("stop")), (1, 0));
 }
 
 #[tokio::test]
@@ -67,6 +100,121 @@ async fn a_worker_that_is_terminated_while_its_start_is_being_recorded_is_never_
     stack.minute().await;
     assert_eq!((stack.world.called("start"), stack.world.called("terminate")), (0, 1));
     assert_eq!(stack.observed(&instance), Observed::Terminated);
+    assert_eq!(stack.world.worker(worker).worker.status(), Status::Terminated);
+}
+
+#[tokio::test]
+async fn a_table_that_may_not_be_read_fails_the_look_and_changes_nothing() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    stack.world.state().meddle(&instance, Observed::Stopped, "");
+    let (before, calls) = (stack.world.worker(worker), stack.world.called("statuses"));
+    stack.world.state().broken.insert("load_many");
+    stack.world.pass(60);
+    stack.poll().await;
+    let requests = std::mem::take(&mut stack.world.state().bus);
+    let shards: Vec<_> = requests.iter().filter(|request| matches!(request, Request::Collect(_))).collect();
+    let [request] = shards.as_slice() else { panic!("one shard: {shards:?}") };
+    let error = stack.collected(&bus_event(request)).await.expect_err("not loaded");
+    assert!(matches!(error, CollectError::Failed(_)), "{error:?}");
+    assert_eq!((stack.world.worker(worker), stack.world.called("statuses")), (before, calls));
+    // What failed for good is a dead letter, and the next tick looks anyway.
+    stack.world.state().broken.clear();
+    stack.minute().await;
+    assert_eq!(stack.world.worker(worker).worker.status(), Status::Stopped);
+}
+
+/// A worker that is asked for this is asked for something else once the intent of it is recorded and before the call is made,
+/// and another `act` is at that by then.
+async fn turned_after_its_intent(stack: &Stack, worker: WorkerId, first: Command, then: Command) {
+    stack.command(worker, first).await;
+    let (reconciler, workers) = (stack.reconciler(), [worker].into());
+    let other = async {
+        stack.command(worker, then).await;
+        reconciler.run(&workers).await;
+    };
+    let (report, failed) = stack.pausing("save", reconciler.run(&workers), other).await;
+    assert_eq!((report.withheld, report.refused, failed.len()), (1, 0, 0));
+}
+
+/// Why a call for it was not made.
+fn withheld(stack: &Stack, worker: WorkerId) -> Vec<String> {
+    let state = stack.world.state();
+    let of_worker = state.facts.iter().filter(|((of, _), _)| *of == worker);
+    let failures = of_worker.flat_map(|(_, record)| &record.events).filter_map(|event| match event {
+        Event::ActionFailed { failure, .. } if failure.kind == FailureKind::Withheld => {
+            Some(failure.message.clone())
+        }
+        _ => None,
+    });
+    failures.collect()
+}
+
+const TURNED: &str = "something else was asked for before the call was made";
+
+#[tokio::test]
+async fn a_worker_that_is_terminated_after_its_start_was_recorded_and_before_it_is_called_is_never_started() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.adopted(Observed::Stopped).await;
+    turned_after_its_intent(&stack, worker, Command::Start, Command::Terminate { confirm: None }).await;
+    assert_eq!((stack.world.called("start"), stack.world.called("terminate")), (0, 1));
+    assert_eq!(withheld(&stack, worker), [TURNED]);
+    for _ in 0..2 {
+        stack.minute().await;
+    }
+    assert_eq!((stack.world.called("start"), stack.world.called("terminate")), (0, 1));
+    assert_eq!(stack.observed(&instance), Observed::Terminated);
+    assert_eq!(stack.world.worker(worker).worker.status(), Status::Terminated);
+}
+
+#[tokio::test]
+async fn nothing_is_called_any_more_that_works_against_what_was_asked_since() {
+    let terminate = || Command::Terminate { confirm: None };
+    for (before, first, then, ends) in [
+        (Observed::Stopped, Command::Start, Command::Stop, Status::Stopped),
+        (Observed::Running, Command::Stop, Command::Start, Status::Running),
+        (Observed::Running, Command::Stop, terminate(), Status::Terminated),
+        (Observed::Running, Command::Reboot, Command::Stop, Status::Stopped),
+        (Observed::Running, Command::Reboot, terminate(), Status::Terminated),
+    ] {
+        let stack = Stack::default();
+        let (worker, _) = stack.adopted(before).await;
+        let said = format!("{first:?}, then {then:?}");
+        let call = match first {
+            Command::Start => "start",
+            Command::Stop => "stop",
+            _ => "reboot",
+        };
+        turned_after_its_intent(&stack, worker, first, then).await;
+        assert_eq!(
+            (stack.world.called(call), withheld(&stack, worker)),
+            (0, vec![TURNED.to_owned()]),
+            "{said}"
+        );
+        for _ in 0..3 {
+            stack.minute().await;
+        }
+        let known = stack.world.worker(worker).worker;
+        assert_eq!((stack.world.called(call), known.status()), (0, ends), "{said}");
+        assert_eq!(known.state().attempt, None, "{said}");
+        assert!(!stack.world.facts(worker).contains(&"drift_detected"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_is_terminated_after_its_launch_was_recorded_and_before_it_is_called_is_never_launched()
+{
+    let stack = Stack::default();
+    let worker = stack.create("lab-1").await;
+    let (reconciler, workers) = (stack.reconciler(), [worker].into());
+    let other = stack.command(worker, Command::Terminate { confirm: None });
+    let (report, _) = stack.pausing("save", reconciler.run(&workers), other).await;
+    assert_eq!((report.withheld, withheld(&stack, worker)), (1, vec![TURNED.to_owned()]));
+    // It is searched for until it could not show any more, had the call been made.
+    for _ in 0..10 {
+        stack.minute().await;
+    }
+    assert_eq!((stack.world.called("launch"), stack.world.state().machines.len()), (0, 0));
     assert_eq!(stack.world.worker(worker).worker.status(), Status::Terminated);
 }
 

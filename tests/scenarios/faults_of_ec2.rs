@@ -4,6 +4,8 @@ use domain::{ActionKind, AlertKind, Command, FailureKind, InstanceId, Observed, 
 
 use crate::stack::Stack;
 
+const BY_USER: &str = "Client.UserInitiatedShutdown: User initiated shutdown";
+
 fn zone(name: &str) -> Zone {
     name.parse().expect("a zone")
 }
@@ -109,16 +111,14 @@ async fn an_instance_that_ec2_does_not_show_right_after_its_launch_is_neither_mi
     assert_eq!(stack.world.worker(worker).worker.observed(), Observed::Missing);
 }
 
-#[tokio::test]
-async fn a_start_for_which_ec2_has_no_room_is_retried_then_given_up_and_told_once_with_ec2s_words() {
-    // The command is accepted (202) before EC2 is asked, so there is no 503: what EC2 says is stored and told, the
-    // status is `failed` and not `stopped`, and the order stands until another one is given.
+/// EC2 refuses the start of a stopped worker for an hour, and says this.
+async fn refused_for_an_hour(fault: impl FnOnce(&Stack), says: &str) -> (Stack, WorkerId) {
     let stack = Stack::default();
     let (worker, instance) = stopped(&stack).await;
     stack.command(worker, Command::Start).await;
     stack.tell().await;
     stack.world.state().hooks.clear();
-    stack.world.state().broken.insert("start");
+    fault(&stack);
     stack.settle().await;
     for _ in 0..60 {
         stack.minute().await;
@@ -126,10 +126,47 @@ async fn a_start_for_which_ec2_has_no_room_is_retried_then_given_up_and_told_onc
     }
     let known = stack.world.worker(worker).worker;
     assert_eq!((known.status(), stack.observed(&instance)), (Status::Failed, Observed::Stopped));
-    assert!(known.state().gave_up[&ActionKind::Start].reason.contains("InsufficientInstanceCapacity"));
-    assert_eq!(stack.world.called("start"), 5);
+    assert!(known.state().gave_up[&ActionKind::Start].reason.contains(says), "{:?}", known.state().gave_up);
     assert_eq!(stack.heard(), ["cml.worker.gave_up.v1"]);
-    assert!(stack.world.state().hooks[0].body.contains("InsufficientInstanceCapacity"));
+    assert!(stack.world.state().hooks[0].body.contains(says));
+    (stack, worker)
+}
+
+/// EC2 refuses every start for this reason.
+fn refuses(kind: FailureKind) -> impl FnOnce(&Stack) {
+    move |stack: &Stack| {
+        stack.world.state().refused.insert("start", kind);
+    }
+}
+
+#[tokio::test]
+async fn a_start_for_which_ec2_has_no_room_is_retried_then_given_up_and_told_once_with_ec2s_words() {
+    // The command is accepted (202) before EC2 is asked, so there is no 503: what EC2 says is stored and told, the
+    // status is `failed` and not `stopped`, and the order stands until another one is given.
+    let no_room = |stack: &Stack| {
+        stack.world.state().broken.insert("start");
+    };
+    let (stack, _) = refused_for_an_hour(no_room, "InsufficientInstanceCapacity").await;
+    assert_eq!(stack.world.called("start"), 5);
+}
+
+#[tokio::test]
+async fn a_start_for_which_the_quota_is_used_up_is_retried_then_given_up_and_told_once_with_ec2s_words() {
+    let (stack, _) = refused_for_an_hour(refuses(FailureKind::Quota), "EC2 refuses to start: quota").await;
+    assert_eq!(stack.world.called("start"), 5);
+}
+
+#[tokio::test]
+async fn a_start_with_credentials_that_have_expired_is_tried_five_times_and_then_waits_for_a_command() {
+    // EC2 answers `ExpiredToken`, so nothing was done; see `error_codes_are_told_apart`. A new environment has new ones.
+    let (stack, worker) =
+        refused_for_an_hour(refuses(FailureKind::Refused), "EC2 refuses to start: refused").await;
+    assert_eq!(stack.world.called("start"), 5);
+    stack.world.state().refused.clear();
+    stack.command(worker, Command::Start).await;
+    stack.settle().await;
+    stack.minute().await;
+    assert_eq!(stack.world.worker(worker).worker.status(), Status::Running);
 }
 
 #[tokio::test]
@@ -147,6 +184,57 @@ async fn a_start_while_ec2_is_stopping_waits_until_it_has_stopped() {
     stack.minute().await;
     assert_eq!(stack.world.worker(worker).worker.status(), Status::Running);
     assert!(!stack.world.facts(worker).contains(&"drift_detected"));
+}
+
+#[tokio::test]
+async fn a_stop_that_hangs_while_a_start_is_asked_for_is_told_once_and_the_start_follows_when_it_is_over() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    stack.command(worker, Command::Stop).await;
+    stack.settle().await;
+    stack.world.state().meddle(&instance, Observed::Stopping, BY_USER);
+    stack.command(worker, Command::Start).await;
+    stack.tell().await;
+    stack.world.state().hooks.clear();
+    let mut told_after = None;
+    for minute in 1..=60 {
+        stack.minute().await;
+        stack.tell().await;
+        let alerts = stack.heard().iter().filter(|kind| *kind == "cml.worker.alert_raised.v1").count();
+        told_after = told_after.or((alerts > 0).then_some(minute));
+        assert!(alerts <= 1, "once");
+    }
+    // A metal instance may take 25 minutes to stop, from when EC2 last said something new of it, a minute after the call; and
+    // the next look has to say so too.
+    assert_eq!((told_after, stack.world.called("start")), (Some(27), 0));
+    assert_eq!(stack.heard(), ["cml.worker.alert_raised.v1"]);
+    assert!(stack.world.state().hooks[0].body.contains("has been stopping since"));
+    let known = stack.world.worker(worker).worker;
+    assert_eq!((known.status(), known.state().attempt.as_ref()), (Status::Stopping, None));
+    // It settles at last.
+    stack.world.state().meddle(&instance, Observed::Stopped, BY_USER);
+    for _ in 0..2 {
+        stack.minute().await;
+        stack.tell().await;
+    }
+    let known = stack.world.worker(worker).worker;
+    assert_eq!((stack.world.called("start"), known.status()), (1, Status::Running));
+    assert!(known.state().alerts.is_empty() && known.state().gave_up.is_empty());
+    assert_eq!(count(&stack, worker, "alert_resolved"), 1);
+}
+
+#[tokio::test]
+async fn a_transition_of_somebody_elses_that_hangs_is_told_once_too() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    stack.world.state().meddle(&instance, Observed::Stopping, BY_USER);
+    for _ in 0..60 {
+        stack.minute().await;
+    }
+    assert_eq!((count(&stack, worker, "alert_raised"), count(&stack, worker, "drift_detected")), (1, 0));
+    stack.world.state().meddle(&instance, Observed::Stopped, BY_USER);
+    stack.minute().await;
+    assert_eq!((count(&stack, worker, "alert_resolved"), count(&stack, worker, "drift_detected")), (1, 1));
 }
 
 #[tokio::test]
@@ -169,21 +257,10 @@ async fn a_start_that_ec2_refuses_for_the_state_it_is_in_is_tried_again_with_bac
 
 #[tokio::test]
 async fn a_call_that_we_are_not_allowed_to_make_is_made_once_changes_nothing_and_is_told() {
-    let stack = Stack::default();
-    let (worker, instance) = stopped(&stack).await;
-    stack.command(worker, Command::Start).await;
-    stack.tell().await;
-    stack.world.state().hooks.clear();
-    stack.world.state().refused.insert("start", FailureKind::Denied);
-    stack.settle().await;
-    for _ in 0..60 {
-        stack.minute().await;
-        stack.tell().await;
-    }
-    assert_eq!((stack.world.called("start"), stack.observed(&instance)), (1, Observed::Stopped));
-    let known = stack.world.worker(worker).worker;
-    assert_eq!((known.status(), known.observed()), (Status::Failed, Observed::Stopped));
-    assert_eq!(stack.heard(), ["cml.worker.gave_up.v1"]);
+    let (stack, worker) =
+        refused_for_an_hour(refuses(FailureKind::Denied), "EC2 refuses to start: denied").await;
+    assert_eq!(stack.world.called("start"), 1);
+    assert_eq!(stack.world.worker(worker).worker.observed(), Observed::Stopped);
     // The policy is right again, and a command starts afresh.
     stack.world.state().refused.clear();
     stack.command(worker, Command::Start).await;

@@ -27,6 +27,31 @@ async fn an_event_that_never_arrives_is_made_good_by_the_next_poll_within_its_in
 }
 
 #[tokio::test]
+async fn within_an_interval_of_five_minutes_it_does_not_matter_when_the_event_is_lost() {
+    let interval = domain::PollInterval::new(300).expect("in range");
+    let mut longest = 0;
+    for minutes in 0..5 {
+        let mut stack = Stack::with_drift_policy(DriftPolicy::Revert);
+        stack.settings.interval = interval;
+        let (_, instance) = stack.adopted(Observed::Running).await;
+        for _ in 0..6 + minutes {
+            stack.minute().await;
+        }
+        // As late as can be: right after the tick.
+        stack.world.state().meddle(&instance, Observed::Stopped, BY_USER);
+        let since = stack.world.state().time();
+        while stack.world.called("start") == 0 {
+            stack.minute().await;
+            let passed = stack.world.state().time().duration_since(since).as_secs();
+            assert!(passed <= 300 + 65, "after {minutes} minutes: {passed} s");
+            longest = longest.max(passed);
+        }
+        assert_eq!(stack.observed(&instance), Observed::Pending, "after {minutes} minutes");
+    }
+    assert_eq!(longest, 300, "once of five times it had just been looked at");
+}
+
+#[tokio::test]
 async fn the_same_event_three_times_is_one_version_one_stream_record_and_one_notice() {
     let stack = Stack::default();
     let (worker, instance) = stack.running().await;

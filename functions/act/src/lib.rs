@@ -107,7 +107,7 @@ where
 {
     let undecodable = hints.iter().filter(|hint| hint.worker.is_none()).count();
     if undecodable > 0 {
-        tracing::warn!(undecodable, "stream records that name no worker");
+        tracing::error!(undecodable, "stream records that name no worker");
     }
     let workers: BTreeSet<WorkerId> = hints.iter().filter_map(|hint| hint.worker).collect();
     let (reconciled, failed) = reconciler.run(&workers).await;

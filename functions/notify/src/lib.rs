@@ -67,10 +67,10 @@ async fn tell<P: Ports>(notifier: &Notifier<P>, entries: Vec<Entry>) -> Answer {
             Err(error) => {
                 undecodable += 1;
                 let sequence = sequence.unwrap_or_default();
-                tracing::warn!(
+                tracing::error!(
                     stream.sequence = sequence,
                     error = with_causes(&error),
-                    "a record cannot be read"
+                    "a stream record cannot be read"
                 );
             }
         }

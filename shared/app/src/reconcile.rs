@@ -57,7 +57,7 @@ pub struct ReconcileReport {
     /// Workers whose action has to wait for its turn from now on, by action.
     #[serde(default)]
     pub queued: BTreeMap<String, u32>,
-    /// Workers whose attempt was written off without a new one.
+    /// Workers whose attempt was written off without a new one, or which EC2 does not get any further.
     pub lapsed: u32,
     /// Workers that do not exist.
     pub over: u32,
@@ -69,7 +69,7 @@ pub struct ReconcileReport {
     pub accepted: u32,
     /// Calls EC2 refused, counted by worker.
     pub refused: u32,
-    /// Calls that were not made, because the worker was held after its intent was recorded.
+    /// Calls that were not made, because the worker was held, or asked for something else, after its intent was recorded.
     pub withheld: u32,
 }
 

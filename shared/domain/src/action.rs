@@ -205,7 +205,8 @@ pub enum FailureKind {
     Invalid,
     /// EC2 refused, in words that are none of these; nothing was done.
     Refused,
-    /// We did not make the call: just before it the worker was held, or its record could not be read.
+    /// We did not make the call: just before it the worker was held, had ended or was asked for something else, or its record
+    /// could not be read.
     Withheld,
     /// The call was accepted and the instance did not get there in time.
     Overdue,

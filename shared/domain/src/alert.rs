@@ -16,6 +16,8 @@ pub enum AlertKind {
     Missing,
     /// EC2 could not be asked about the worker for several intervals.
     Unobservable,
+    /// EC2 has been starting, stopping or ending the instance for longer than that may take.
+    Hanging,
 }
 
 words!(AlertKind {
@@ -24,6 +26,7 @@ words!(AlertKind {
     Disk => "disk",
     Missing => "missing",
     Unobservable => "unobservable",
+    Hanging => "hanging",
 });
 
 /// An alert that is up.

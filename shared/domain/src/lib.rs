@@ -11,6 +11,7 @@ mod bucket;
 mod bulk;
 mod command;
 mod decide;
+mod due;
 mod event;
 mod evidence;
 mod health;

@@ -47,6 +47,8 @@ impl Worker {
     /// - Under [`DriftPolicy::Adopt`] evidence changes what is asked for, and what was reached is reached for another
     ///   wish. There the sighting, the misses, the failures and the alerts are the same; and once a worker was as asked
     ///   and nothing of ours is under way, a settled newest sighting always is what is asked for.
+    /// - That a transition hangs is found by the clock (see [`Worker::proceed`]), and over with any settled sighting that is
+    ///   the newest when it arrives. If the next transition was seen first, the alert stays up until that one is over.
     ///
     /// It speaks of evidence that is recorded. Whoever does not write what only confirms (see
     /// [`Event::only_confirms`]) takes evidence from between the recorded sighting and the confirmation for news.
@@ -311,6 +313,11 @@ impl Draft<'_> {
             format!("EC2 could not be asked {BLIND_AFTER} times in a row: {last}")
         });
         self.hold(AlertKind::Unobservable, blind, "EC2 can be asked again", now);
+        // That it is up is for the clock to say, and not for evidence: see `proceed`.
+        let newest = self.after.state().sighting.as_ref();
+        if newest.is_some_and(|sighting| sighting.observed.is_settled()) {
+            self.hold(AlertKind::Hanging, None, "the transition is over", now);
+        }
     }
 
     /// The alert is up if and only if there is a reason for it.

@@ -58,7 +58,7 @@ impl Worker {
     }
 
     /// The worker is held, and this would change EC2.
-    const fn waits(&self, action: ActionKind) -> bool {
+    pub(crate) const fn waits(&self, action: ActionKind) -> bool {
         self.is_held() && action.changes_ec2()
     }
 
@@ -236,9 +236,11 @@ impl Worker {
                 events.push(worker.give_up(*action, *number, now))
             }
             // EC2 itself is stuck in transition: there is no call to repeat.
-            (None, Reason::InTransition(_)) if !events.is_empty() => {
+            (None, Reason::InTransition(_)) => {
                 let moves = worker.0.attempt.as_ref().filter(|attempt| attempt.action.leads_to().is_some());
+                let moves = moves.filter(|_| !events.is_empty());
                 events.extend(moves.map(|attempt| worker.give_up(attempt.action, attempt.number, now)));
+                events.extend(self.with(&events).hanging(policy, now));
             }
             (None, _) => {}
         }
@@ -340,42 +342,6 @@ impl Worker {
         let reason =
             failure.map_or_else(|| "no attempt succeeded".to_owned(), |(failure, _)| failure.message.clone());
         Event::GaveUp { action, attempts, reason, at: now }
-    }
-
-    /// When somebody must look at this worker again, if nothing happens before: at once if a step is due, else when
-    /// the attempt under way runs out. `None` if there is nothing to wait for.
-    pub fn act_by(&self, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
-        let plan = self.plan(policy, now);
-        match plan.reason {
-            _ if plan.action.is_some() => Some(now),
-            Reason::Exhausted { .. } => Some(now),
-            Reason::Ended | Reason::Forgotten => None,
-            Reason::InFlight { until, .. }
-            | Reason::BackingOff { until, .. }
-            | Reason::Queued { until, .. } => Some(until),
-            // Nothing is due; but an attempt that is still open must be closed when its time is up. What waits for a
-            // release is planned afresh when that comes.
-            Reason::AsDesired
-            | Reason::Requested
-            | Reason::NotLaunched
-            | Reason::LaunchUnresolved
-            | Reason::Unobserved
-            | Reason::InTransition(_)
-            | Reason::Missing
-            | Reason::DriftReverted
-            | Reason::DriftLeft
-            | Reason::DriftAdopted
-            | Reason::RebootRequested
-            | Reason::Adoption
-            | Reason::TagsDiffer
-            | Reason::GaveUp
-            | Reason::Held => self
-                .0
-                .attempt
-                .as_ref()
-                .filter(|attempt| attempt.failed.is_none() && !self.waits(attempt.action))
-                .map(|attempt| attempt.deadline),
-        }
     }
 }
 

@@ -100,6 +100,30 @@ impl Worker {
         self.0.held.is_some()
     }
 
+    /// What was asked for calls for such an action still: one that was begun for an earlier wish must not be carried out
+    /// after, and against, a newer one.
+    pub const fn wants(&self, action: ActionKind) -> bool {
+        match (action, self.0.desired) {
+            (ActionKind::Launch, Desired::Running | Desired::Stopped)
+            | (ActionKind::Start, Desired::Running)
+            | (ActionKind::Stop, Desired::Stopped)
+            | (ActionKind::Terminate, Desired::Terminated) => true,
+            (ActionKind::Launch, Desired::Terminated)
+            | (ActionKind::Start, Desired::Stopped | Desired::Terminated)
+            | (ActionKind::Stop, Desired::Running | Desired::Terminated)
+            | (ActionKind::Terminate, Desired::Running | Desired::Stopped) => false,
+            // A newer wish takes it back.
+            (ActionKind::Reboot, Desired::Running | Desired::Stopped | Desired::Terminated) => {
+                self.0.reboot_requested_at.is_some()
+            }
+            // An instance must carry our tags before it may be changed, terminated included.
+            (
+                ActionKind::Locate | ActionKind::Tag,
+                Desired::Running | Desired::Stopped | Desired::Terminated,
+            ) => true,
+        }
+    }
+
     /// It drifted, and nobody holds it: a policy may bring it back.
     pub const fn may_be_reverted(&self) -> bool {
         self.0.drift.is_some() && self.0.held.is_none()

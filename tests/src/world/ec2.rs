@@ -223,6 +223,36 @@ impl State {
         answer
     }
 
+    /// All of them or none.
+    fn carry_out_many(&mut self, kind: ActionKind, ids: &[InstanceId]) -> Result<Vec<Accepted>, Failure> {
+        self.now += self.slow;
+        self.call("call_many");
+        self.throttled_or(kind, ids.len())?;
+        if matches!(kind, ActionKind::Launch | ActionKind::Locate | ActionKind::Tag) {
+            let message = format!("{kind} is not for several instances at once");
+            return Err(Failure { kind: FailureKind::Invalid, message });
+        }
+        if let Some(id) = ids.iter().find(|id| !self.machines.contains_key(*id)) {
+            return Err(unknown(id));
+        }
+        let (room, started) = (self.room.clone(), self.starts.len());
+        let before: Vec<(InstanceId, Machine)> =
+            ids.iter().filter_map(|id| Some((id.clone(), self.machines.get(id)?.clone()))).collect();
+        if kind == ActionKind::Start {
+            self.has_room(ids)?;
+        }
+        let answer: Result<Vec<Accepted>, Failure> = ids.iter().map(|id| self.change(kind, id)).collect();
+        if answer.is_err() {
+            self.room = room;
+            self.starts.truncate(started);
+            self.machines.extend(before);
+        }
+        if self.unanswered.contains("call_many") {
+            return Err(unanswered());
+        }
+        answer
+    }
+
     fn throttled_or(&mut self, kind: ActionKind, instances: usize) -> Result<(), Failure> {
         let now = self.now;
         let taken = self.throttle.as_mut().map_or(Ok(()), |throttle| throttle.take(kind, instances, now));
@@ -296,33 +326,8 @@ impl Actuator for World {
         kind: ActionKind,
         ids: &[InstanceId],
     ) -> Result<Vec<Accepted>, Failure> {
-        let mut state = self.state();
-        state.now += state.slow;
-        state.call("call_many");
-        state.throttled_or(kind, ids.len())?;
-        if matches!(kind, ActionKind::Launch | ActionKind::Locate | ActionKind::Tag) {
-            let message = format!("{kind} is not for several instances at once");
-            return Err(Failure { kind: FailureKind::Invalid, message });
-        }
-        if let Some(id) = ids.iter().find(|id| !state.machines.contains_key(*id)) {
-            return Err(unknown(id));
-        }
-        // All of them or none.
-        let (room, started) = (state.room.clone(), state.starts.len());
-        let before: Vec<(InstanceId, Machine)> =
-            ids.iter().filter_map(|id| Some((id.clone(), state.machines.get(id)?.clone()))).collect();
-        if kind == ActionKind::Start {
-            state.has_room(ids)?;
-        }
-        let answer: Result<Vec<Accepted>, Failure> = ids.iter().map(|id| state.change(kind, id)).collect();
-        if answer.is_err() {
-            state.room = room;
-            state.starts.truncate(started);
-            state.machines.extend(before);
-        }
-        if state.unanswered.contains("call_many") {
-            return Err(unanswered());
-        }
+        let answer = self.state().carry_out_many(kind, ids);
+        self.survive("call_many").await;
         answer
     }
 }

@@ -197,7 +197,7 @@ async fn neither_the_secret_nor_a_url_nor_a_record_is_ever_written_down() {
     let written = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("text");
     let shown = format!("{written}{notifier:?}");
     for expected in [
-        "a record cannot be read",
+        "a stream record cannot be read",
         "stream.sequence=\"2\"",
         "a delivery failed and is tried again",
         "a delivery was given up",

@@ -197,6 +197,27 @@ async fn gone_means_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_endpoint_that_is_gone_is_asked_once_for_each_notice_and_nobody_else_notices() {
+    // It is a parameter of the deployment, so only an operator can take it away; one that is back hears what comes then.
+    let world = Fake::new();
+    world.receiver(ONE, &[Receiver::Answers(410); 3]);
+    let notifier = world.notifier(&[ONE, TWO]);
+    for number in 1..=3 {
+        let told = notifier.tell(&[drifted(number)]).await.report;
+        assert_eq!((told.parked, told.delivered, told.retrying), (1, 3, 0), "{number}");
+        world.pass(3600).await;
+        notifier.sweep().await.expect("swept");
+    }
+    assert_eq!((world.tries(ONE), world.taken(ONE).len()), (3, 0));
+    let reason = || Some(Outcome::Parked { reason: "the endpoint answered 410 Gone".to_owned() });
+    let parked = world.ended("webhook-").into_iter().filter(|ended| *ended == reason()).count();
+    assert_eq!((parked, world.next_due()), (3, None));
+    assert_eq!(world.taken(TWO), [id(1), id(2), id(3)]);
+    notifier.tell(&[drifted(4)]).await;
+    assert_eq!(world.taken(ONE), [id(4)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_receiver_that_asks_to_wait_is_given_up_to_twice_the_time() {
     // One whose Retry-After is not in seconds has not asked: the schedule is the schedule.
     for (receiver, seconds) in [

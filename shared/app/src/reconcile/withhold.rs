@@ -1,8 +1,9 @@
 //! Whom nobody may be called for any more, found out just before the call.
 //!
 //! A batch is called after the intents of all of it were recorded, and in parts, later, where EC2 refuses it. So whether a worker
-//! is held or over by now is read once more before each call: of the whole batch, of a part, of one alone. A call that is
-//! being made is not called back.
+//! is held or over by now, or was asked for something that this call works against, is read once more before each call: of the
+//! whole batch, of a part, of one alone. A call that is being made is not called back. What was asked for instead has facts of its
+//! own, which bring us back.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +37,7 @@ impl<W: Workers, K, C, A, B, U> Reconciler<'_, W, K, C, A, B, U> {
                 Some(all) => Ok(all.remove(&worker)),
                 None => self.fleet.workers.load(worker).await,
             };
-            match why_not(worker, now) {
+            match why_not(worker, action, now) {
                 None => free.push(issued),
                 Some(message) => {
                     let why = Failure { kind: FailureKind::Withheld, message: message.to_owned() };
@@ -49,9 +50,16 @@ impl<W: Workers, K, C, A, B, U> Reconciler<'_, W, K, C, A, B, U> {
 }
 
 /// Why nobody may be called for it, if so.
-fn why_not(worker: WorkerId, now: Result<Option<Stored>, StoreError>) -> Option<&'static str> {
+fn why_not(
+    worker: WorkerId,
+    action: ActionKind,
+    now: Result<Option<Stored>, StoreError>,
+) -> Option<&'static str> {
     match now {
         Ok(Some(stored)) if stored.worker.is_held() => Some("the worker was held before the call was made"),
+        Ok(Some(stored)) if !stored.worker.is_over() && !stored.worker.wants(action) => {
+            Some("something else was asked for before the call was made")
+        }
         Ok(Some(stored)) if !stored.worker.is_over() => None,
         Ok(_) => Some("the worker ended before the call was made"),
         Err(error) => {

@@ -349,6 +349,7 @@ async fn error_codes_are_told_apart() {
         ("RequestLimitExceeded", FailureKind::Throttled),
         ("InsufficientInstanceCapacity", FailureKind::Capacity),
         ("InsufficientHostCapacity", FailureKind::Capacity),
+        ("InstanceLimitExceeded", FailureKind::Quota),
         ("VcpuLimitExceeded", FailureKind::Quota),
         ("MaxSpotInstanceCountExceeded", FailureKind::Quota),
         ("Unsupported", FailureKind::Unsupported),
@@ -362,6 +363,7 @@ async fn error_codes_are_told_apart() {
         ("IdempotentInstanceTerminated", FailureKind::AlreadyLaunched),
         ("InternalError", FailureKind::Other),
         // One that is in no table: it was answered, so nothing was done.
+        ("ExpiredToken", FailureKind::Refused),
         ("PendingVerification", FailureKind::Refused),
     ];
     for (code, kind) in cases {

@@ -1,6 +1,6 @@
 //! Vitals, health, and the alerts they raise.
 
-use super::support::{Story, describe, event, names, policy, running, stopped, t};
+use super::support::{Story, describe, event, hold, names, policy, release, running, stopped, t};
 use crate::{
     AlertKind, CheckStatus, Command, Datapoint, Details, DriftPolicy, Event, Evidence, Finding, Health,
     Metric, Observed, Percent, Policy, Vitals, Worker,
@@ -230,4 +230,90 @@ fn a_machine_that_does_not_run_has_no_health() {
     let worker = running().seeing(checked(CheckStatus::Impaired, Observed::Running, 0));
     let worker = worker.seeing(checked(CheckStatus::InsufficientData, Observed::Stopped, 60));
     assert_eq!(worker.state().health, None);
+}
+
+/// Runs, is to stop, EC2 is at that since second 10, and at second 20 it is to run after all.
+fn turned() -> Worker {
+    let stopping =
+        running().asked(Command::Stop, 0).issuing(1).accepted(2).seeing(event(Observed::Stopping, 10));
+    stopping.asked(Command::Start, 20)
+}
+
+/// Ten minutes after EC2 began to stop it, which is how long that may take, and the interval in which somebody looks again.
+const LATE: i64 = 10 + 600 + 60;
+
+#[test]
+fn a_transition_that_nothing_of_ours_is_under_way_for_is_told_once_when_its_time_is_up() {
+    let policy = policy(DriftPolicy::Alert);
+    let somebody_elses = running().seeing(event(Observed::Stopping, 10));
+    for worker in [turned(), somebody_elses] {
+        assert_eq!(worker.act_by(&policy, t(21)), Some(t(LATE)));
+        assert_eq!(worker.proceeding(LATE - 1).0, Vec::new());
+        let (events, plan) = worker.proceeding(LATE);
+        assert_eq!((names(&events), plan.action), (vec!["alert_raised"], None));
+        let told = worker.with(&events);
+        assert_eq!(told.state().alerts[&AlertKind::Hanging].since, t(10));
+        assert_eq!((told.act_by(&policy, t(LATE)), told.proceeding(99_999).0), (None, Vec::new()));
+        // That it is still at it is no news, and that it is over is.
+        let still = told.observe(&event(Observed::Stopping, 5000), &policy);
+        assert!(still.iter().all(Event::only_confirms), "{still:?}");
+        let over = told.observe(&event(Observed::Stopped, 6000), &policy);
+        assert!(names(&over).contains(&"alert_resolved"), "{over:?}");
+        assert!(told.with(&over).state().alerts.is_empty());
+    }
+    let over = turned().with(&turned().proceeding(LATE).0).seeing(event(Observed::Stopped, 6000));
+    assert_eq!(over.planned(6001), "start: requested");
+}
+
+#[test]
+fn a_transition_hangs_for_as_long_as_its_own_kind_may_not_take() {
+    for (observed, seconds) in
+        [(Observed::Pending, 300), (Observed::Stopping, 600), (Observed::ShuttingDown, 600)]
+    {
+        let worker = running().seeing(event(observed, 10)).asked(Command::Stop, 20);
+        assert_eq!(
+            worker.act_by(&policy(DriftPolicy::Alert), t(21)),
+            Some(t(10 + seconds + 60)),
+            "{observed}"
+        );
+    }
+    for settled in [Observed::Running, Observed::Stopped] {
+        assert_eq!(running().seeing(event(settled, 10)).proceeding(99_999).0, Vec::new(), "{settled}");
+    }
+}
+
+#[test]
+fn an_attempt_of_ours_that_hangs_is_given_up_and_not_told_a_second_time() {
+    let worker =
+        running().asked(Command::Stop, 0).issuing(1).accepted(2).seeing(event(Observed::Stopping, 10));
+    let (events, _) = worker.proceeding(LATE);
+    assert_eq!(names(&events), ["action_failed", "gave_up", "status_changed"]);
+    assert_eq!(worker.with(&events).proceeding(99_999).0, Vec::new());
+    // Who asks for something else then is told that EC2 is not there yet.
+    let turned = worker.with(&events).asked(Command::Start, 1000);
+    assert_eq!(names(&turned.proceeding(1000).0), ["alert_raised"]);
+}
+
+#[test]
+fn where_nobody_can_look_nobody_knows_that_it_hangs() {
+    let blind = (1..=3).fold(turned(), |worker, n| worker.seeing(super::support::failed(60 * n)));
+    let unmonitored = Policy { monitoring: false, ..policy(DriftPolicy::Alert) };
+    for (worker, policy) in [(turned(), unmonitored), (blind, policy(DriftPolicy::Alert))] {
+        assert_eq!(worker.act_by(&policy, t(200)), None);
+        assert_eq!(worker.proceed(&policy, t(99_999)).0, Vec::new());
+    }
+    let interval = crate::PollInterval::new(3600).expect("an interval");
+    let rarely = Policy { interval, ..policy(DriftPolicy::Alert) };
+    assert_eq!(turned().act_by(&rarely, t(21)), Some(t(10 + 600 + 3600)));
+}
+
+#[test]
+fn what_hangs_is_told_of_a_held_worker_once_it_is_released() {
+    let held = turned().asked(hold("cabling"), 30);
+    assert_eq!(
+        (held.act_by(&policy(DriftPolicy::Alert), t(31)), held.proceeding(LATE).0),
+        (None, Vec::new())
+    );
+    let released = held.asked(release(), 9000);
+    assert_eq!(names(&released.proceeding(9000).0), ["alert_raised"]);
 }

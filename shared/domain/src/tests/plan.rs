@@ -8,6 +8,35 @@ use crate::{
     Observed, Reason, Sighting, Source, Timestamp, Worker,
 };
 
+#[test]
+fn what_works_against_what_is_asked_for_is_not_wanted_any_more() {
+    let rebooting = running().asked(Command::Reboot, 0);
+    let wanted = |worker: &Worker, desired: Desired| {
+        let worker = Worker::from(crate::Snapshot { desired, ..worker.state().clone() });
+        let wanted = ActionKind::ALL.iter().filter(|action| worker.wants(**action));
+        wanted.map(|action| action.as_str()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(wanted(&running(), Desired::Running), "launch locate start tag");
+    assert_eq!(wanted(&running(), Desired::Stopped), "launch locate stop tag");
+    assert_eq!(wanted(&running(), Desired::Terminated), "locate terminate tag");
+    assert_eq!(wanted(&rebooting, Desired::Running), "launch locate start reboot tag");
+    for command in [Command::Stop, Command::Terminate { confirm: None }] {
+        assert!(!rebooting.clone().asked(command, 1).wants(ActionKind::Reboot));
+    }
+}
+
+#[test]
+fn what_is_planned_is_wanted() {
+    for base in [created(), running(), drifted(), running().asked(Command::Reboot, 0)] {
+        every_state(&base, t(0), |worker| {
+            for drift in DriftPolicy::ALL {
+                let plan = worker.plan(&policy(*drift), t(100_000));
+                assert!(plan.action.is_none_or(|action| worker.wants(action.kind())), "{worker:?}");
+            }
+        });
+    }
+}
+
 /// No attempt, and every attempt in every phase, at `now`.
 fn attempts(now: Timestamp) -> Vec<Option<Attempt>> {
     let mut all = vec![None];
