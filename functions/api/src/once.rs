@@ -44,9 +44,10 @@ impl<P: Ports> Api<P> {
         match records.begin(&key, reserve, now, now + LEASE).await? {
             Begun::Fresh { worker } => {
                 // Another identity than the one of this try was reserved by an earlier one.
-                let tried = Try { request: worker.into(), again: worker != reserve };
+                let again = worker != reserve;
+                let tried = Try { request: worker.into(), again };
                 let outcome = work(Reserved { identity: worker, tried: Some(tried) }).await;
-                self.settle(&key, &outcome).await;
+                self.settle(&key, &outcome, again).await;
                 outcome
             }
             Begun::Running => Err(Problem::new(
@@ -64,7 +65,7 @@ impl<P: Ports> Api<P> {
 
     /// Stores the answer, or frees the key. If that fails the lease runs out, and the request may be repeated under
     /// the same identity: what was done stays done, so the caller gets the answer all the same.
-    async fn settle(&self, key: &RequestKey, outcome: &Result<Reply, Problem>) {
+    async fn settle(&self, key: &RequestKey, outcome: &Result<Reply, Problem>, again: bool) {
         let records = self.ports.idempotency();
         let settled = match outcome {
             Ok(reply) => records.finish(key, &reply.to_answer()).await,
@@ -72,8 +73,9 @@ impl<P: Ports> Api<P> {
                 let status = problem.kind.status().as_u16();
                 records.finish(key, &Answer { status, body: problem.to_json(None) }).await
             }
-            // The record may have been written after all: only the same identity is safe to try again under.
-            Err(problem) if problem.uncertain => Ok(()),
+            // The record may have been written after all, now or by an earlier try: only the same identity is safe to try again
+            // under.
+            Err(problem) if problem.uncertain || again => Ok(()),
             Err(_) => records.abandon(key).await,
         };
         if let Err(error) = settled {

@@ -141,6 +141,10 @@ async fn a_creation_that_may_have_been_written_keeps_its_identity() {
     assert_eq!((answer.status.as_u16(), answer.id()), (201, reserved.to_string()));
 }
 
+fn lost() -> StoreError {
+    StoreError::Unavailable("the answer is lost".into())
+}
+
 /// As if the function had died after its work and before its answer was stored.
 async fn die_before_the_answer(client: &Client) {
     client.world.state().keys.values_mut().for_each(|record| record.answer = None);
@@ -189,7 +193,7 @@ async fn a_change_whose_write_is_not_answered_is_made_once() {
     let id = client.imported(INSTANCE, Observed::Running).await;
     let (worker, keyed) = (format!("/workers/{id}"), client.with("idempotency-key", "k"));
     let renamed = json!({ "name": "lab-2", "tags": { "team": "a" } });
-    client.world.state().unanswered_saves = 1;
+    client.world.state().unanswered_saves.push_back(lost());
     assert_eq!(keyed.json("PATCH", &worker, &renamed).await.problem(), "unavailable");
     assert_eq!(keyed.json("PATCH", &worker, &renamed).await.problem(), "request-in-progress");
     client.json("PATCH", &worker, &json!({ "name": "lab-3" })).await;
@@ -198,6 +202,34 @@ async fn a_change_whose_write_is_not_answered_is_made_once() {
     let again = keyed.json("PATCH", &worker, &renamed).await;
     assert_eq!((again.status.as_u16(), &again.json()["name"]), (200, &json!("lab-3")));
     assert_eq!(again.json()["version"], version);
+}
+
+#[tokio::test]
+async fn a_try_that_fails_does_not_forget_what_an_earlier_one_may_have_done() {
+    let client = Client::new();
+    let id = client.imported(INSTANCE, Observed::Running).await;
+    let (worker, keyed) = (format!("/workers/{id}"), client.with("idempotency-key", "k"));
+    let stop = format!("{worker}/stop");
+    client.world.state().unanswered_saves.push_back(lost());
+    assert_eq!(keyed.post(&stop).await.status, 503);
+    client.world.pass(31);
+    client.world.state().failing_loads.push_back(lost());
+    assert_eq!(keyed.post(&stop).await.status, 503);
+    client.post(&format!("{worker}/start")).await;
+    client.world.pass(31);
+    let again = keyed.post(&stop).await;
+    assert_eq!((again.status.as_u16(), &again.json()["desired"]), (202, &json!("running")));
+}
+
+#[tokio::test]
+async fn a_write_that_arrives_twice_does_not_lose_against_itself() {
+    let client = Client::new();
+    let id = client.imported(INSTANCE, Observed::Running).await;
+    let keyed = client.with("idempotency-key", "k").with("if-match", "\"1\"");
+    // It was written, its answer got lost, and what came of sending it again is that the table is busy.
+    client.world.state().unanswered_saves.push_back(StoreError::Contended("busy".into()));
+    let stopped = keyed.post(&format!("/workers/{id}/stop")).await;
+    assert_eq!((stopped.status.as_u16(), &stopped.json()["version"]), (202, &json!(2)), "{}", stopped.text);
 }
 
 #[tokio::test]

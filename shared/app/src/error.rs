@@ -65,7 +65,7 @@ pub enum Error {
     /// A table failed.
     #[error("storing or loading failed")]
     Store(#[from] StoreError),
-    /// A change got no answer: it may have been written.
+    /// A change got no answer that says that it was not written: it may have been.
     #[error("it is not known whether the change was stored")]
     Unanswered(#[source] StoreError),
     /// A call failed.

@@ -141,8 +141,10 @@ impl<W: Workers, K: Clock> Fleet<'_, W, K> {
         let mut round = 0;
         loop {
             let before = self.workers.load(id).await?.ok_or(Error::NoSuchWorker(id))?;
-            // In each round: an earlier try may have been on its way until now.
-            if let Some(Try { request, again: true }) = tried
+            // An earlier try may have been on its way until now, and what a lost race was lost to may be this very write, the answer
+            // to which got lost before it was sent again.
+            if let Some(Try { request, again }) = tried
+                && (again || round > 0)
                 && let Some(record) = self.facts_of(id, request).await?
             {
                 return Ok(Changed { stored: before, events: record.events });
@@ -150,6 +152,9 @@ impl<W: Workers, K: Clock> Fleet<'_, W, K> {
             let events = decide(&before, self.clock.now())?;
             match self.save_for(tried.map(|tried| tried.request), &before, events).await {
                 Err(error) if is_lost_race(&error) && round < MAX_ROUNDS => round = self.pause(round).await,
+                Err(Error::Store(error @ StoreError::Contended(_))) if tried.is_some() => {
+                    return Err(Error::Unanswered(error));
+                }
                 other => return other,
             }
         }
@@ -161,7 +166,7 @@ impl<W: Workers, K: Clock> Fleet<'_, W, K> {
         let mut after = None;
         loop {
             let page = self.workers.events(id, after.as_deref(), PAGE).await?;
-            let past = page.items.last().is_none_or(|record| record.at < oldest);
+            let past = page.items.last().is_some_and(|record| record.at < oldest);
             if let Some(record) = page.items.into_iter().find(|record| record.request == Some(request)) {
                 return Ok(Some(record));
             }

@@ -57,7 +57,7 @@ pub struct ReconcileReport {
     /// Workers whose action has to wait for its turn from now on, by action.
     #[serde(default)]
     pub queued: BTreeMap<String, u32>,
-    /// Workers whose attempt was written off without a new one, or which EC2 does not get any further.
+    /// Workers whose attempt was written off without a new one, or which hang between two states.
     pub lapsed: u32,
     /// Workers that do not exist.
     pub over: u32,

@@ -1,4 +1,4 @@
-//! When somebody must look at a worker again, and what is found then if EC2 does not get an instance any further.
+//! When somebody must look at a worker again, and what is found then if an instance hangs between two states.
 
 use jiff::SignedDuration;
 
@@ -71,12 +71,12 @@ impl Worker {
         Some(later(over, SignedDuration::from_secs(policy.interval.get().into())))
     }
 
-    /// The fact that EC2 does not get the instance any further, once it is one.
+    /// The fact that the instance hangs between two states, once it is one.
     pub(crate) fn hanging(&self, policy: &Policy, now: Timestamp) -> Option<Event> {
         let since = self.0.sighting.as_ref()?.at;
         self.hangs_from(policy).filter(|from| *from <= now)?;
         let reason = format!(
-            "the instance has been {} since {since:.0} and the time limit has passed",
+            "the instance was already {} at {since:.0}, and the time limit has passed",
             self.observed()
         );
         Some(Event::AlertRaised { alert: Alert { kind: AlertKind::Hanging, since, reason } })

@@ -34,8 +34,10 @@ pub(crate) struct State {
     pub(crate) searches: Vec<(Region, InstanceQuery, u32)>,
     /// What the next saves fail with, before they are tried.
     pub(crate) failing_saves: VecDeque<StoreError>,
-    /// How many of the next saves get no answer although they are carried out.
-    pub(crate) unanswered_saves: u32,
+    /// What the next loads fail with.
+    pub(crate) failing_loads: VecDeque<StoreError>,
+    /// What is said of the next saves although they are carried out.
+    pub(crate) unanswered_saves: VecDeque<StoreError>,
     /// What the next describes fail with.
     pub(crate) failing_describes: VecDeque<CallError>,
     /// By caller and key.
@@ -159,7 +161,11 @@ impl ports::Workers for World {
         if self.state().unreadable.contains(&id) {
             return Err(StoreError::Corrupt("no such form".into()));
         }
-        Ok(self.turn().await.workers.get(&id).cloned())
+        let mut state = self.turn().await;
+        match state.failing_loads.pop_front() {
+            Some(error) => Err(error),
+            None => Ok(state.workers.get(&id).cloned()),
+        }
     }
 
     async fn load_many(&self, ids: &[WorkerId]) -> Result<Vec<Stored>, StoreError> {
@@ -192,13 +198,7 @@ impl ports::Workers for World {
         state.writes += 1;
         state.workers.insert(id, after.clone());
         state.events.push(record.clone());
-        match state.unanswered_saves.checked_sub(1) {
-            Some(left) => {
-                state.unanswered_saves = left;
-                Err(StoreError::Unavailable("the answer is lost".into()))
-            }
-            None => Ok(()),
-        }
+        state.unanswered_saves.pop_front().map_or(Ok(()), Err)
     }
 
     async fn owner(&self, key: &InstanceKey) -> Result<Option<WorkerId>, StoreError> {

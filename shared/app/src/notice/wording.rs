@@ -302,7 +302,7 @@ fn alert_resolved(name: &domain::Name, kind: AlertKind) -> Said {
         AlertKind::Disk => format!("{name}: disk use is no longer high"),
         AlertKind::Missing => format!("the instance of {name} is no longer missing"),
         AlertKind::Unobservable => format!("{name} can be observed again"),
-        AlertKind::Hanging => format!("EC2 got {name} further after all"),
+        AlertKind::Hanging => format!("{name} no longer hangs between two states"),
     })
 }
 
@@ -322,7 +322,7 @@ fn alert_raised(record: &EventRecord, kind: AlertKind, reason: &str) -> Said {
             .happened("The last questions to EC2 failed, so the status is unknown.".to_owned())
             .response("It keeps asking, and changes nothing meanwhile.")
             .advice("Check the AWS Health dashboard and the permissions of the function `collect`."),
-        AlertKind::Hanging => said(format!("EC2 does not get {name} any further"))
+        AlertKind::Hanging => said(format!("{name} hangs between two states"))
             .happened("EC2 has been starting, stopping or ending the instance for longer than that may take.".to_owned())
             .response("It waits, as there is nothing to call meanwhile, and goes on with what is asked for once that is over.")
             .advice("Check the AWS Health dashboard. An instance that is stopping for long can be stopped with force in EC2's console."),
