@@ -208,7 +208,7 @@ async fn a_stop_that_hangs_while_a_start_is_asked_for_is_told_once_and_the_start
     // the next look has to say so too.
     assert_eq!((told_after, stack.world.called("start")), (Some(27), 0));
     assert_eq!(stack.heard(), ["cml.worker.alert_raised.v1"]);
-    assert!(stack.world.state().hooks[0].body.contains("has been stopping since"));
+    assert!(stack.world.state().hooks[0].body.contains("was already stopping at"));
     let known = stack.world.worker(worker).worker;
     assert_eq!((known.status(), known.state().attempt.as_ref()), (Status::Stopping, None));
     // It settles at last.

@@ -273,7 +273,7 @@ pub(super) fn every_fact() -> Vec<Event> {
         alert(AlertKind::Unobservable, "EC2 could not be asked 3 times in a row: timeout"),
         alert(
             AlertKind::Hanging,
-            "the instance has been stopping since 2026-03-01T09:50:00Z and the time limit has passed",
+            "the instance was already stopping at 2026-03-01T09:50:00Z, and the time limit has passed",
         ),
         resolved(AlertKind::Disk, "disk is back under 85 %, last 60.0 %"),
         resolved(AlertKind::Missing, "EC2 knows the instance again"),
