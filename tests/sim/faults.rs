@@ -59,6 +59,8 @@ pub(crate) enum Fault {
     Ec2Fails,
     /// EC2 carries a call out, and its answer is lost.
     Ec2LosesReply,
+    /// EC2 carries a call out, and answers seconds later; the next is as fast as ever.
+    Ec2AnswersLate,
     /// A describe answers with what was true up to 30 s ago.
     DescribeLags,
     /// EC2 does not know its own new instance yet.
@@ -110,7 +112,7 @@ pub(crate) enum Fault {
 use Fault::*;
 
 impl Fault {
-    pub(crate) const ALL: [Self; 47] = [
+    pub(crate) const ALL: [Self; 48] = [
         CrashBefore,
         CrashAfter,
         Hang,
@@ -135,6 +137,7 @@ impl Fault {
         Ec2Throttles,
         Ec2Fails,
         Ec2LosesReply,
+        Ec2AnswersLate,
         DescribeLags,
         NotYetKnown,
         Denial,
@@ -180,7 +183,7 @@ impl Fault {
             NotYetKnown => &[Api, Collect, Drift, Act],
             Denial | ZoneDown => &[Collect, Drift, Act],
             MetricsFail | MetricsLate | MetricsPartial => &[Collect],
-            Ec2LosesReply | NoCapacity => &[Act],
+            Ec2LosesReply | Ec2AnswersLate | NoCapacity => &[Act],
             TopicRefuses | TopicLosesReply | HookFails | HookHangs | HookLimits | HookDeclines
             | HookLosesReply | SecretMissing => &[Notify],
             ClientRepeats | ClientGivesUp | ClientLeaves => &[Api],
@@ -212,7 +215,7 @@ impl Fault {
             Denial => 20_000,
             // Per zone and minute.
             ZoneDown => 5_000,
-            NoCapacity => 300_000,
+            NoCapacity | Ec2AnswersLate => 300_000,
             SlowTransition => 200_000,
             // Per minute.
             Meddling => 250_000,

@@ -31,7 +31,7 @@ use uuid::Uuid;
 use crate::faults::Fault;
 use crate::trace::Step;
 use crate::wiring::Function;
-use crate::world::{Inner, InvocationId, World, time};
+use crate::world::{Inner, InvocationId, SECOND, World, time};
 
 macro_rules! ports {
     ($($port:ident),+ $(,)?) => {
@@ -217,6 +217,14 @@ impl Outside {
 
     /// The way back from a call's effect. `Err` says that its answer is lost, and why.
     async fn leave(&self, port: Port) -> Result<(), Fault> {
+        let late = {
+            let mut inner = self.world.inner();
+            let late = matches!(port, Change | ChangeMany) && self.strikes(&mut inner, Fault::Ec2AnswersLate);
+            late.then(|| inner.now + inner.chance.between(2 * SECOND, 8 * SECOND))
+        };
+        if let Some(at) = late {
+            self.world.until(at).await;
+        }
         {
             let mut inner = self.world.inner();
             for fault in port.after() {
