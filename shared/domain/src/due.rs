@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use crate::evidence::later;
-use crate::{ActionKind, Alert, AlertKind, Event, Observed, Policy, Reason, Timestamp, Worker};
+use crate::{ActionKind, Alert, AlertKind, Attempt, Event, Observed, Policy, Reason, Timestamp, Worker};
 
 impl Worker {
     /// When somebody must look at this worker again, if nothing happens before: at once if a step is due, else when
@@ -32,39 +32,63 @@ impl Worker {
             | Reason::Adoption
             | Reason::TagsDiffer
             | Reason::GaveUp
-            | Reason::Held => self.open_until(),
+            | Reason::Held => self.open_until(policy),
             // Or somebody has to be told that it goes on for too long.
-            Reason::InTransition(_) => self.open_until().into_iter().chain(self.hangs_from(policy)).min(),
+            Reason::InTransition(_) => {
+                self.open_until(policy).into_iter().chain(self.hangs_from(policy)).min()
+            }
         }
     }
 
     /// Until when the attempt under way is open.
-    fn open_until(&self) -> Option<Timestamp> {
+    fn open_until(&self, policy: &Policy) -> Option<Timestamp> {
         let attempt = self.0.attempt.as_ref();
         let open = attempt.filter(|attempt| attempt.failed.is_none() && !self.waits(attempt.action));
-        open.map(|attempt| attempt.deadline)
+        open.map(|attempt| self.ends_at(attempt, policy))
+    }
+
+    /// When the time of an attempt that is open is up. Where EC2 was on its way there, its event that it has arrived may be
+    /// lost: a look has the time to say so first.
+    pub(crate) fn ends_at(&self, attempt: &Attempt, policy: &Policy) -> Timestamp {
+        let on_its_way = attempt.action.leads_to().is_some() && self.moved_by().is_some();
+        if on_its_way && self.is_looked_at(policy) {
+            later(attempt.deadline, SignedDuration::from_secs(policy.interval.get().into()))
+        } else {
+            attempt.deadline
+        }
+    }
+
+    /// What moves an instance as EC2 is moving it now, if it is.
+    fn moved_by(&self) -> Option<ActionKind> {
+        match self.observed() {
+            Observed::Pending => Some(ActionKind::Start),
+            Observed::Stopping => Some(ActionKind::Stop),
+            Observed::ShuttingDown => Some(ActionKind::Terminate),
+            Observed::Unknown
+            | Observed::Running
+            | Observed::Stopped
+            | Observed::Terminated
+            | Observed::Missing => None,
+        }
+    }
+
+    /// Somebody looks at it, and gets answers.
+    fn is_looked_at(&self, policy: &Policy) -> bool {
+        policy.monitoring && !self.is_unobservable()
     }
 
     /// From when on EC2 has been moving the instance for longer than it may take, whoever set that in motion, and a look has had
     /// the time to say otherwise. `None` if it is not moving it, if nobody looks, if that was told, or if it will be told in
     /// another way: an attempt of ours that leads nowhere is given up.
     fn hangs_from(&self, policy: &Policy) -> Option<Timestamp> {
-        let sighting = self.0.sighting.as_ref()?;
-        let doing = match sighting.observed {
-            Observed::Pending => ActionKind::Start,
-            Observed::Stopping => ActionKind::Stop,
-            Observed::ShuttingDown => ActionKind::Terminate,
-            Observed::Unknown
-            | Observed::Running
-            | Observed::Stopped
-            | Observed::Terminated
-            | Observed::Missing => return None,
-        };
-        let under_way =
-            |attempt: &crate::Attempt| attempt.failed.is_none() && attempt.action.leads_to().is_some();
+        let (sighting, doing) = self.0.sighting.as_ref().zip(self.moved_by())?;
+        let under_way = |attempt: &Attempt| attempt.failed.is_none() && attempt.action.leads_to().is_some();
         let told = self.0.alerts.contains_key(&AlertKind::Hanging) || self.is_stuck();
-        let blind = !policy.monitoring || self.is_unobservable();
-        if told || blind || self.is_held() || self.0.attempt.as_ref().is_some_and(under_way) {
+        if told
+            || !self.is_looked_at(policy)
+            || self.is_held()
+            || self.0.attempt.as_ref().is_some_and(under_way)
+        {
             return None;
         }
         let over = later(sighting.at, doing.time_limit(self.is_metal()));

@@ -208,7 +208,7 @@ impl Worker {
         if self.is_over() {
             return (Vec::new(), self.plan(policy, now));
         }
-        let mut events: Vec<Event> = self.lapse(now).into_iter().collect();
+        let mut events: Vec<Event> = self.lapse(policy, now).into_iter().collect();
         let worker = self.with(&events);
         let plan = worker.plan(policy, now);
         match (&plan.action, &plan.reason) {
@@ -266,9 +266,9 @@ impl Worker {
 
     /// What it means that the time of an attempt is up: that it failed, unless EC2 is where it leads. While the worker is
     /// held its time does not run out, as we could not try again.
-    fn lapse(&self, now: Timestamp) -> Option<Event> {
+    fn lapse(&self, policy: &Policy, now: Timestamp) -> Option<Event> {
         let attempt = self.0.attempt.as_ref()?;
-        if attempt.failed.is_some() || now < attempt.deadline || self.waits(attempt.action) {
+        if attempt.failed.is_some() || now < self.ends_at(attempt, policy) || self.waits(attempt.action) {
             return None;
         }
         if attempt.action.leads_to() == Some(self.observed()) {
