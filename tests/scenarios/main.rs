@@ -13,6 +13,7 @@ mod faults_of_events;
 mod faults_of_metrics;
 mod faults_of_telling;
 mod forgetting;
+mod hanging;
 mod holding;
 mod launching;
 mod measuring;

@@ -113,6 +113,7 @@ impl Inner {
         self.check_against_ec2(record, after);
         self.check_hands_off(was, record, after);
         self.check_tries(record);
+        self.check_hanging(record, after);
         if was.is_none() && !self.books.begun.insert(after.worker.state().name.clone()) {
             self.violated(format!("two workers came of one request: {}", after.worker.state().name));
         }

@@ -59,7 +59,7 @@ pub(crate) enum Fault {
     Ec2Fails,
     /// EC2 carries a call out, and its answer is lost.
     Ec2LosesReply,
-    /// EC2 carries a call out, and answers seconds later; the next is as fast as ever.
+    /// EC2 answers a call after seconds, nearly too late for our client; the next is as fast as ever.
     Ec2AnswersLate,
     /// A describe answers with what was true up to 30 s ago.
     DescribeLags,

@@ -21,6 +21,7 @@ mod end;
 mod events;
 mod faults;
 mod functions;
+mod hanging;
 mod lagging;
 mod lambda;
 mod laws;

@@ -220,7 +220,7 @@ impl Outside {
         let late = {
             let mut inner = self.world.inner();
             let late = matches!(port, Change | ChangeMany) && self.strikes(&mut inner, Fault::Ec2AnswersLate);
-            late.then(|| inner.now + inner.chance.between(2 * SECOND, 8 * SECOND))
+            late.then(|| inner.now + inner.chance.between(2 * SECOND, 5 * SECOND))
         };
         if let Some(at) = late {
             self.world.until(at).await;

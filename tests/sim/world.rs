@@ -31,7 +31,7 @@ pub(crate) const BEGINNING: i64 = 1_700_000_040_000;
 pub(crate) const SECOND: i64 = 1_000;
 /// One minute of virtual time.
 pub(crate) const MINUTE: i64 = 60 * SECOND;
-/// The longest that a call may be under way, and a read before it.
+/// The longest that a call may be on its way to its effect, and a read before it.
 pub(crate) const CALL: i64 = 2 * SECOND;
 
 /// One invocation of a function.

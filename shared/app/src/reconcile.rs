@@ -8,6 +8,7 @@
 
 mod answer;
 mod call;
+mod look;
 mod user_data;
 mod withhold;
 
@@ -44,8 +45,8 @@ pub struct Reconciler<'a, W, K, C, A, B, U> {
     pub user_data: &'a U,
 }
 
-/// What a reconciliation came to. Every worker is in exactly one of `idle`, `issued`, `queued`, `lapsed`, `over`, `lost_race`
-/// and `failed`, but for those whose turn did not come in time.
+/// What a reconciliation came to. Every worker is in exactly one of `idle`, `issued`, `queued`, `lapsed`, `unseen`, `over`,
+/// `lost_race` and `failed`, but for those whose turn did not come in time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReconcileReport {
     /// Distinct workers looked at.
@@ -59,6 +60,9 @@ pub struct ReconcileReport {
     pub queued: BTreeMap<String, u32>,
     /// Workers whose attempt was written off without a new one, or which hang between two states.
     pub lapsed: u32,
+    /// Workers that seem to hang between two states, where EC2 could not be asked: the poll brings them back.
+    #[serde(default)]
+    pub unseen: u32,
     /// Workers that do not exist.
     pub over: u32,
     /// Workers that others kept changing; their own events bring us back.
@@ -144,9 +148,7 @@ where
             match self.fleet.workers.load(*worker).await {
                 Ok(Some(stored)) => match self.due(&stored) {
                     Some(key) => due.entry(key).or_default().push(stored),
-                    None => {
-                        self.record(stored, Step::Close, &mut run).await;
-                    }
+                    None => self.close(stored, &mut run).await,
                 },
                 Ok(None) => run.report.over += 1,
                 Err(error) => run.fail(*worker, &error.into(), "worker not planned"),

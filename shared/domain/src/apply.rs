@@ -33,6 +33,7 @@ impl Worker {
                     launched_at: None,
                     sighting: None,
                     has_run: false,
+                    moving_since: None,
                     idle_at: None,
                     misses: BTreeSet::new(),
                     failures: BTreeSet::new(),
@@ -311,6 +312,9 @@ impl Worker {
         if let Some(instance_type) = &details.instance_type {
             s.instance_type = Some(instance_type.clone());
         }
+        let same = s.sighting.as_ref().is_some_and(|newest| newest.observed == sighting.observed);
+        let since = s.moving_since.filter(|_| same).unwrap_or(sighting.at);
+        s.moving_since = (!sighting.observed.is_settled()).then_some(since);
         s.sighting = Some(sighting);
     }
 

@@ -1,9 +1,7 @@
 //! When somebody must look at a worker again, and what is found then if an instance hangs between two states.
 
-use jiff::SignedDuration;
-
 use crate::evidence::later;
-use crate::{ActionKind, Alert, AlertKind, Attempt, Event, Observed, Policy, Reason, Timestamp, Worker};
+use crate::{ActionKind, Alert, AlertKind, Event, Observed, Policy, Reason, Timestamp, Worker};
 
 impl Worker {
     /// When somebody must look at this worker again, if nothing happens before: at once if a step is due, else when
@@ -32,73 +30,60 @@ impl Worker {
             | Reason::Adoption
             | Reason::TagsDiffer
             | Reason::GaveUp
-            | Reason::Held => self.open_until(policy),
+            | Reason::Held => self.open_until(),
             // Or somebody has to be told that it goes on for too long.
-            Reason::InTransition(_) => {
-                self.open_until(policy).into_iter().chain(self.hangs_from(policy)).min()
-            }
+            Reason::InTransition(_) => self.open_until().into_iter().chain(self.hangs_from()).min(),
         }
     }
 
     /// Until when the attempt under way is open.
-    fn open_until(&self, policy: &Policy) -> Option<Timestamp> {
+    fn open_until(&self) -> Option<Timestamp> {
         let attempt = self.0.attempt.as_ref();
         let open = attempt.filter(|attempt| attempt.failed.is_none() && !self.waits(attempt.action));
-        open.map(|attempt| self.ends_at(attempt, policy))
+        open.map(|attempt| attempt.deadline)
     }
 
-    /// When the time of an attempt that is open is up. Where EC2 was on its way there, its event that it has arrived may be
-    /// lost: a look has the time to say so first.
-    pub(crate) fn ends_at(&self, attempt: &Attempt, policy: &Policy) -> Timestamp {
-        let on_its_way = attempt.action.leads_to().is_some() && self.moved_by().is_some();
-        if on_its_way && self.is_looked_at(policy) {
-            later(attempt.deadline, SignedDuration::from_secs(policy.interval.get().into()))
-        } else {
-            attempt.deadline
-        }
+    /// What is due now says that EC2 has been moving the instance for too long. That the move is over may have been told in an
+    /// event that got lost, and the next look may be an hour away: whoever records it asks EC2 first.
+    pub fn seems_to_hang(&self, policy: &Policy, now: Timestamp) -> bool {
+        let (events, plan) = self.proceed(policy, now);
+        let says_so = |event: &Event| matches!(event, Event::GaveUp { .. } | Event::AlertRaised { .. });
+        matches!(plan.reason, Reason::InTransition(_)) && events.iter().any(says_so)
     }
 
-    /// What moves an instance as EC2 is moving it now, if it is.
-    fn moved_by(&self) -> Option<ActionKind> {
-        match self.observed() {
-            Observed::Pending => Some(ActionKind::Start),
-            Observed::Stopping => Some(ActionKind::Stop),
-            Observed::ShuttingDown => Some(ActionKind::Terminate),
+    /// From when on EC2 has been moving the instance for longer than it may take, whoever set that in motion. `None` if it is not
+    /// moving it, if EC2 cannot be asked, if that was told, or if it will be told in another way: an attempt of ours that leads
+    /// nowhere is given up.
+    fn hangs_from(&self) -> Option<Timestamp> {
+        let doing = match self.0.sighting.as_ref()?.observed {
+            Observed::Pending => ActionKind::Start,
+            Observed::Stopping => ActionKind::Stop,
+            Observed::ShuttingDown => ActionKind::Terminate,
             Observed::Unknown
             | Observed::Running
             | Observed::Stopped
             | Observed::Terminated
-            | Observed::Missing => None,
-        }
-    }
-
-    /// Somebody looks at it, and gets answers.
-    fn is_looked_at(&self, policy: &Policy) -> bool {
-        policy.monitoring && !self.is_unobservable()
-    }
-
-    /// From when on EC2 has been moving the instance for longer than it may take, whoever set that in motion, and a look has had
-    /// the time to say otherwise. `None` if it is not moving it, if nobody looks, if that was told, or if it will be told in
-    /// another way: an attempt of ours that leads nowhere is given up.
-    fn hangs_from(&self, policy: &Policy) -> Option<Timestamp> {
-        let (sighting, doing) = self.0.sighting.as_ref().zip(self.moved_by())?;
-        let under_way = |attempt: &Attempt| attempt.failed.is_none() && attempt.action.leads_to().is_some();
+            | Observed::Missing => return None,
+        };
+        let under_way =
+            |attempt: &crate::Attempt| attempt.failed.is_none() && attempt.action.leads_to().is_some();
         let told = self.0.alerts.contains_key(&AlertKind::Hanging) || self.is_stuck();
-        if told
-            || !self.is_looked_at(policy)
-            || self.is_held()
-            || self.0.attempt.as_ref().is_some_and(under_way)
+        if told || self.is_unobservable() || self.is_held() || self.0.attempt.as_ref().is_some_and(under_way)
         {
             return None;
         }
-        let over = later(sighting.at, doing.time_limit(self.is_metal()));
-        Some(later(over, SignedDuration::from_secs(policy.interval.get().into())))
+        Some(later(self.moving_since()?, doing.time_limit(self.is_metal())))
+    }
+
+    /// Since when EC2 is moving the instance; what was recorded before that was kept tells by its newest sighting.
+    fn moving_since(&self) -> Option<Timestamp> {
+        self.0.moving_since.or(self.0.sighting.as_ref().map(|newest| newest.at))
     }
 
     /// The fact that the instance hangs between two states, once it is one.
-    pub(crate) fn hanging(&self, policy: &Policy, now: Timestamp) -> Option<Event> {
-        let since = self.0.sighting.as_ref()?.at;
-        self.hangs_from(policy).filter(|from| *from <= now)?;
+    pub(crate) fn hanging(&self, now: Timestamp) -> Option<Event> {
+        let since = self.moving_since()?;
+        self.hangs_from().filter(|from| *from <= now)?;
         let reason = format!(
             "the instance was already {} at {since:.0}, and the time limit has passed",
             self.observed()

@@ -208,7 +208,7 @@ impl Worker {
         if self.is_over() {
             return (Vec::new(), self.plan(policy, now));
         }
-        let mut events: Vec<Event> = self.lapse(policy, now).into_iter().collect();
+        let mut events: Vec<Event> = self.lapse(now).into_iter().collect();
         let worker = self.with(&events);
         let plan = worker.plan(policy, now);
         match (&plan.action, &plan.reason) {
@@ -240,7 +240,7 @@ impl Worker {
                 let moves = worker.0.attempt.as_ref().filter(|attempt| attempt.action.leads_to().is_some());
                 let moves = moves.filter(|_| !events.is_empty());
                 events.extend(moves.map(|attempt| worker.give_up(attempt.action, attempt.number, now)));
-                events.extend(self.with(&events).hanging(policy, now));
+                events.extend(self.with(&events).hanging(now));
             }
             (None, _) => {}
         }
@@ -266,9 +266,9 @@ impl Worker {
 
     /// What it means that the time of an attempt is up: that it failed, unless EC2 is where it leads. While the worker is
     /// held its time does not run out, as we could not try again.
-    fn lapse(&self, policy: &Policy, now: Timestamp) -> Option<Event> {
+    fn lapse(&self, now: Timestamp) -> Option<Event> {
         let attempt = self.0.attempt.as_ref()?;
-        if attempt.failed.is_some() || now < self.ends_at(attempt, policy) || self.waits(attempt.action) {
+        if attempt.failed.is_some() || now < attempt.deadline || self.waits(attempt.action) {
             return None;
         }
         if attempt.action.leads_to() == Some(self.observed()) {

@@ -45,6 +45,9 @@ pub struct Snapshot {
     pub launched_at: Option<Timestamp>,
     /// The newest sighting of the instance.
     pub sighting: Option<Sighting>,
+    /// Since when EC2 is moving the instance from one settled state to another, if it is: looks that find it still at it do not
+    /// change that.
+    pub moving_since: Option<Timestamp>,
     /// The instance has run at least once.
     pub has_run: bool,
     /// The latest time at which the instance was seen not to run: what was measured before is of another run.

@@ -109,6 +109,8 @@ pub(super) struct SnapshotShape {
     launched_at: Option<Timestamp>,
     #[serde_as(as = "Option<SightingShape>")]
     sighting: Option<Sighting>,
+    #[serde_as(as = "Option<Millis>")]
+    moving_since: Option<Timestamp>,
     has_run: bool,
     #[serde_as(as = "Option<Millis>")]
     idle_at: Option<Timestamp>,

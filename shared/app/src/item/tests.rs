@@ -77,6 +77,7 @@ fn full() -> Stored {
             seen_at: at("12:00:01"),
             state_reason: Some(text("Client.UserInitiatedShutdown: User initiated shutdown")),
         }),
+        moving_since: Some(at("11:58:00")),
         has_run: true,
         idle_at: Some(at("11:59:58")),
         misses: [at("12:01:00"), at("12:02:00")].into(),
@@ -382,5 +383,5 @@ fn items_are_small() {
         bytes(&worker_item(&full())),
         bytes(&event_item(&self::record())),
     );
-    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 2148; a start 494"].assert_eq(&sizes);
+    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 2169; a start 494"].assert_eq(&sizes);
 }

@@ -239,8 +239,8 @@ fn turned() -> Worker {
     stopping.asked(Command::Start, 20)
 }
 
-/// Ten minutes after EC2 began to stop it, which is how long that may take, and the interval in which somebody looks again.
-const LATE: i64 = 10 + 600 + 60;
+/// Ten minutes after EC2 began to stop it, which is how long that may take.
+const LATE: i64 = 10 + 600;
 
 #[test]
 fn a_transition_that_nothing_of_ours_is_under_way_for_is_told_once_when_its_time_is_up() {
@@ -266,16 +266,24 @@ fn a_transition_that_nothing_of_ours_is_under_way_for_is_told_once_when_its_time
 }
 
 #[test]
+fn looks_that_only_repeat_it_do_not_put_off_when_a_transition_hangs() {
+    let worker = [60, 120, 180].into_iter().fold(turned(), |worker, at| {
+        worker.seeing(super::support::failed(at)).seeing(event(Observed::Stopping, at + 1))
+    });
+    assert_eq!(worker.state().sighting.as_ref().map(|newest| newest.at), Some(t(181)));
+    assert_eq!(worker.act_by(&policy(DriftPolicy::Alert), t(182)), Some(t(LATE)));
+    // Another transition is another matter.
+    let again = worker.seeing(event(Observed::Stopped, 200)).seeing(event(Observed::Stopping, 300));
+    assert_eq!(again.act_by(&policy(DriftPolicy::Alert), t(301)), Some(t(300 + 600)));
+}
+
+#[test]
 fn a_transition_hangs_for_as_long_as_its_own_kind_may_not_take() {
     for (observed, seconds) in
         [(Observed::Pending, 300), (Observed::Stopping, 600), (Observed::ShuttingDown, 600)]
     {
         let worker = running().seeing(event(observed, 10)).asked(Command::Stop, 20);
-        assert_eq!(
-            worker.act_by(&policy(DriftPolicy::Alert), t(21)),
-            Some(t(10 + seconds + 60)),
-            "{observed}"
-        );
+        assert_eq!(worker.act_by(&policy(DriftPolicy::Alert), t(21)), Some(t(10 + seconds)), "{observed}");
     }
     for settled in [Observed::Running, Observed::Stopped] {
         assert_eq!(running().seeing(event(settled, 10)).proceeding(99_999).0, Vec::new(), "{settled}");
@@ -295,16 +303,22 @@ fn an_attempt_of_ours_that_hangs_is_given_up_and_not_told_a_second_time() {
 }
 
 #[test]
-fn where_nobody_can_look_nobody_knows_that_it_hangs() {
+fn while_ec2_cannot_be_asked_nobody_says_that_it_hangs() {
     let blind = (1..=3).fold(turned(), |worker, n| worker.seeing(super::support::failed(60 * n)));
+    assert_eq!(blind.act_by(&policy(DriftPolicy::Alert), t(200)), None);
+    assert_eq!(blind.proceeding(99_999).0, Vec::new());
+}
+
+#[test]
+fn what_hangs_is_told_whether_or_not_the_worker_is_monitored_and_however_often() {
     let unmonitored = Policy { monitoring: false, ..policy(DriftPolicy::Alert) };
-    for (worker, policy) in [(turned(), unmonitored), (blind, policy(DriftPolicy::Alert))] {
-        assert_eq!(worker.act_by(&policy, t(200)), None);
-        assert_eq!(worker.proceed(&policy, t(99_999)).0, Vec::new());
-    }
     let interval = crate::PollInterval::new(3600).expect("an interval");
     let rarely = Policy { interval, ..policy(DriftPolicy::Alert) };
-    assert_eq!(turned().act_by(&rarely, t(21)), Some(t(10 + 600 + 3600)));
+    for policy in [unmonitored, rarely] {
+        assert_eq!(turned().act_by(&policy, t(21)), Some(t(LATE)));
+        assert_eq!(names(&turned().proceed(&policy, t(LATE)).0), ["alert_raised"]);
+        assert!(turned().seems_to_hang(&policy, t(LATE)) && !turned().seems_to_hang(&policy, t(LATE - 1)));
+    }
 }
 
 #[test]

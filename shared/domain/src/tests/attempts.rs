@@ -8,7 +8,7 @@ use super::support::{
 };
 use crate::{
     Action, ActionKind, Command, DriftPolicy, Event, FailureKind, MANAGED_TAG, MAX_ATTEMPTS, Observed,
-    Policy, PollInterval, Status, Worker,
+    Status, Worker,
 };
 
 fn starting() -> Worker {
@@ -135,29 +135,18 @@ fn a_start_that_falls_back_to_stopped_is_retried_and_given_up_in_the_end() {
 }
 
 #[test]
-fn an_instance_that_ec2_never_finishes_moving_is_given_up_once_a_look_could_have_said_otherwise() {
+fn an_instance_that_ec2_never_finishes_moving_is_given_up_at_the_deadline() {
+    let policy = policy(DriftPolicy::Alert);
     let worker = starting().accepted(1).seeing(response(Observed::Pending, 1));
-    assert_eq!(worker.act_by(&policy(DriftPolicy::Alert), t(2)), Some(t(300 + 60)));
-    assert_eq!(worker.proceeding(359).0, Vec::new());
-    assert_eq!(names(&worker.proceeding(360).0), ["action_failed", "gave_up", "status_changed"]);
-    // Where nobody looks there is nothing to wait for.
-    let unmonitored = Policy { monitoring: false, ..policy(DriftPolicy::Alert) };
-    assert_eq!(worker.act_by(&unmonitored, t(2)), Some(t(300)));
-    assert_eq!(
-        names(&worker.proceed(&unmonitored, t(300)).0),
-        ["action_failed", "gave_up", "status_changed"]
-    );
-}
-
-#[test]
-fn a_start_whose_event_is_lost_has_succeeded_by_the_next_look_however_late_that_is() {
-    let interval = PollInterval::new(3600).expect("an interval");
-    let hourly = Policy { interval, ..policy(DriftPolicy::Alert) };
-    let worker = starting().accepted(1).seeing(response(Observed::Pending, 1));
-    assert_eq!(worker.proceed(&hourly, t(3599)).0, Vec::new());
-    let looked = worker.with(&worker.observe(&describe(Observed::Running, 3600), &hourly));
-    assert_eq!((looked.status(), looked.state().attempt.as_ref()), (Status::Running, None));
-    assert!(looked.state().gave_up.is_empty());
+    assert_eq!(worker.act_by(&policy, t(2)), Some(t(300)));
+    assert!(!worker.seems_to_hang(&policy, t(299)));
+    let (events, _) = worker.proceeding(300);
+    assert_eq!(names(&events), ["action_failed", "gave_up", "status_changed"]);
+    // Not before EC2 was asked: its event may be lost.
+    assert!(worker.seems_to_hang(&policy, t(300)));
+    let arrived = worker.seeing(describe(Observed::Running, 300));
+    assert!(!arrived.seems_to_hang(&policy, t(300)));
+    assert_eq!((arrived.status(), arrived.proceeding(300).0), (Status::Running, Vec::new()));
 }
 
 #[test]
