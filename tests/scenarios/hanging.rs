@@ -1,8 +1,9 @@
 //! What `act` does before it says that EC2 hangs between two states: it asks.
 
-use domain::{Command, InstanceId, Observed, Status, WorkerId};
+use domain::{Command, GuardsPatch, InstanceId, Observed, SettingsPatch, Status, TagsPatch, WorkerId};
+use serde_json::json;
 
-use crate::stack::Stack;
+use crate::stack::{Stack, stream_record};
 
 /// A metal worker that EC2 began to stop a minute ago, which may take 25. Nobody else looks.
 async fn stopping() -> (Stack, WorkerId, InstanceId) {
@@ -61,9 +62,98 @@ async fn while_ec2_cannot_be_asked_nothing_is_said_to_hang_and_afterwards_it_is_
 }
 
 #[tokio::test]
-async fn an_instance_that_ec2_does_not_know_is_not_waited_for() {
+async fn an_instance_that_ec2_denies_is_missing_after_two_answers_and_does_not_hang() {
     let (stack, worker, instance) = stopping().await;
     stack.world.state().machines.remove(&instance);
+    let before = stack.world.worker(worker).version;
     minutes(&stack, 30).await;
-    assert_eq!(facts(&stack, worker, "gave_up"), 1);
+    let known = stack.world.worker(worker);
+    assert_eq!(known.worker.observed(), Observed::Missing);
+    assert_eq!((facts(&stack, worker, "gave_up"), facts(&stack, worker, "action_failed")), (0, 1));
+    assert!(known.version - before <= 4, "an answer a minute, and no more: {:?}", stack.world.facts(worker));
+}
+
+#[tokio::test]
+async fn who_is_denied_over_and_over_within_a_minute_is_written_once() {
+    let (stack, worker, instance) = stopping().await;
+    while facts(&stack, worker, "instance_not_found") == 0 {
+        stack.world.state().machines.remove(&instance);
+        stack.minute().await;
+    }
+    // What was written calls `act` again, as does its being tried again.
+    for _ in 0..5 {
+        stack.world.pass(10);
+        let version = stack.world.worker(worker).version;
+        stack.act(&json!({ "Records": [stream_record(worker, version)] })).await;
+    }
+    assert_eq!(facts(&stack, worker, "instance_not_found"), 1);
+}
+
+#[tokio::test]
+async fn who_is_changed_after_the_look_is_looked_at_again() {
+    let (stack, worker, instance) = stopping().await;
+    // So that the look confirms what is known, and what is written next is the conclusion.
+    stack.ec2_says(&instance, Observed::Stopping, 0).await;
+    minutes(&stack, 23).await;
+    let described = stack.world.called("describe");
+    let guards = GuardsPatch { protected: Some(true), ..GuardsPatch::default() };
+    stack.meanwhile(
+        worker,
+        Command::Patch { name: None, tags: TagsPatch::default(), settings: SettingsPatch::default(), guards },
+    );
+    minutes(&stack, 4).await;
+    assert_eq!((facts(&stack, worker, "gave_up"), stack.world.called("describe")), (1, described + 2));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_older_than_what_is_known_is_no_conclusion() {
+    let mut stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    stack.command(worker, Command::Stop).await;
+    stack.settle().await;
+    minutes(&stack, 2).await;
+    stack.settings.monitoring = false;
+    stack.command(worker, Command::Start).await;
+    stack.settle().await;
+    // A metal instance may take 30 minutes; somebody stops it just when they are over.
+    minutes(&stack, 30).await;
+    stack.world.pass(50);
+    stack.world.state().meddle(&instance, Observed::Stopped, "");
+    stack.ec2_says(&instance, Observed::Stopping, 5).await;
+    let described = stack.world.called("describe");
+    stack.settle().await;
+    assert_eq!(stack.world.called("describe"), described + 1);
+    assert_eq!(stack.world.worker(worker).worker.observed(), Observed::Stopping, "a describe lags");
+    minutes(&stack, 1).await;
+    assert_eq!(stack.world.worker(worker).worker.observed(), Observed::Stopped);
+    minutes(&stack, 1).await;
+    assert_eq!((facts(&stack, worker, "gave_up"), stack.world.called("start")), (0, 2));
+}
+
+#[tokio::test]
+async fn a_hundred_that_hang_are_asked_about_in_one_call_and_keep_nobody_waiting() {
+    let mut stack = Stack::default();
+    let (idle, _) = stack.adopted(Observed::Stopped).await;
+    let mut hanging = Vec::new();
+    for _ in 0..100 {
+        let (worker, instance) = stack.adopted(Observed::Running).await;
+        stack.command(worker, Command::Stop).await;
+        hanging.push((worker, instance));
+    }
+    stack.settings.monitoring = false;
+    stack.settle().await;
+    for (_, instance) in &hanging {
+        stack.world.state().meddle(instance, Observed::Stopping, "");
+    }
+    stack.world.state().broken.insert("describe");
+    minutes(&stack, 40).await;
+    stack.command(idle, Command::Start).await;
+    stack.settle().await;
+    assert_eq!(stack.world.called("start"), 1, "nobody waits for an EC2 that does not answer");
+    assert!(hanging.iter().all(|(worker, _)| facts(&stack, *worker, "gave_up") == 0));
+    stack.world.state().broken.clear();
+    let described = stack.world.called("describe");
+    minutes(&stack, 1).await;
+    assert!(hanging.iter().all(|(worker, _)| facts(&stack, *worker, "gave_up") == 1));
+    assert!(stack.world.called("describe") - described <= 2);
 }

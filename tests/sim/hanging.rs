@@ -23,7 +23,7 @@ impl Inner {
         }
         let instance = after.worker.state().instance.as_ref();
         let Some(machine) = instance.and_then(|instance| self.ec2.machines.get(instance)) else { return };
-        let Some(phase) = machine.phases.last().filter(|_| !machine.vanished) else { return };
+        let Some(phase) = machine.phases.last().filter(|_| !machine.is_forgotten(self.now)) else { return };
         let denied = self.now - machine.denied_at < LAGS;
         let settled = phase.observed.is_settled() && self.now - phase.since > LAGS;
         if settled && !denied {

@@ -60,7 +60,7 @@ pub struct ReconcileReport {
     pub queued: BTreeMap<String, u32>,
     /// Workers whose attempt was written off without a new one, or which hang between two states.
     pub lapsed: u32,
-    /// Workers that seem to hang between two states, where EC2 could not be asked: the poll brings them back.
+    /// Workers that seem to hang between two states, where EC2 did not say for certain: the poll brings them back.
     #[serde(default)]
     pub unseen: u32,
     /// Workers that do not exist.
@@ -92,6 +92,8 @@ enum Step {
     Queue(ActionKind, Timestamp),
     /// What became of an attempt.
     Close,
+    /// The same, or that EC2 hangs, of a worker as EC2 has just been asked about it.
+    Conclude,
 }
 
 enum Recorded {
@@ -139,6 +141,7 @@ where
         let report = ReconcileReport { considered: count(workers.len()), ..ReconcileReport::default() };
         let mut run = Run { until, report, failed: BTreeSet::new() };
         let mut due: BTreeMap<BucketKey, Vec<Stored>> = BTreeMap::new();
+        let mut hanging = Vec::new();
         for worker in workers {
             // An intent that is recorded and not carried out costs the worker an attempt: better not to begin.
             if self.now() >= run.until {
@@ -148,7 +151,10 @@ where
             match self.fleet.workers.load(*worker).await {
                 Ok(Some(stored)) => match self.due(&stored) {
                     Some(key) => due.entry(key).or_default().push(stored),
-                    None => self.close(stored, &mut run).await,
+                    None if self.seems_to_hang(&stored) => hanging.push(stored),
+                    None => {
+                        self.record(stored, Step::Close, &mut run).await;
+                    }
                 },
                 Ok(None) => run.report.over += 1,
                 Err(error) => run.fail(*worker, &error.into(), "worker not planned"),
@@ -171,6 +177,8 @@ where
                 }
             }
         }
+        // Nobody's call waits for that.
+        self.look(hanging, &mut run).await;
         (run.report, run.failed)
     }
 
@@ -296,7 +304,7 @@ where
     async fn try_record(&self, first: Stored, step: Step) -> Result<Recorded, Error> {
         let id = first.worker.id();
         let mut known = Some(first);
-        for _ in 0..MAX_ROUNDS {
+        for round in 0..MAX_ROUNDS {
             let Some(stored) = (match known.take() {
                 Some(stored) => Some(stored),
                 None => self.fleet.workers.load(id).await?,
@@ -306,7 +314,7 @@ where
             let policy = stored.worker.overrides().over(self.fleet.settings);
             let (events, plan) = match step {
                 Step::Queue(_, turn) => stored.worker.queue(&policy, self.now(), turn),
-                Step::Issue(_) | Step::Close => stored.worker.proceed(&policy, self.now()),
+                Step::Issue(_) | Step::Close | Step::Conclude => stored.worker.proceed(&policy, self.now()),
             };
             if events.is_empty() {
                 self.forget_user_data(&stored.worker, None).await;
@@ -314,10 +322,14 @@ where
             }
             let expected = match step {
                 Step::Issue(kind) | Step::Queue(kind, _) => Some(kind),
-                Step::Close => None,
+                Step::Close | Step::Conclude => None,
             };
             // Somebody has changed what is due, and it is not its turn for that: their own event brings us back.
             if plan.action.as_ref().map(Action::kind) != expected {
+                return Ok(Recorded::LostRace);
+            }
+            // Nor was EC2 asked about what is known now.
+            if (round > 0 || !matches!(step, Step::Conclude)) && self.seems_to_hang(&stored) {
                 return Ok(Recorded::LostRace);
             }
             tracing::info!(
@@ -330,7 +342,7 @@ where
             match self.fleet.save(&stored, events).await {
                 Ok(changed) => {
                     return Ok(match (plan.action, step) {
-                        (Some(action), Step::Issue(_) | Step::Close) => {
+                        (Some(action), Step::Issue(_) | Step::Close | Step::Conclude) => {
                             Recorded::Issued(Box::new(Issued { stored: changed.stored, action }))
                         }
                         (Some(_), Step::Queue(..)) => Recorded::Queued,

@@ -312,8 +312,8 @@ impl Worker {
         if let Some(instance_type) = &details.instance_type {
             s.instance_type = Some(instance_type.clone());
         }
-        let same = s.sighting.as_ref().is_some_and(|newest| newest.observed == sighting.observed);
-        let since = s.moving_since.filter(|_| same).unwrap_or(sighting.at);
+        let same = s.sighting.as_ref().filter(|newest| newest.observed == sighting.observed);
+        let since = same.map_or(sighting.at, |newest| s.moving_since.unwrap_or(newest.at));
         s.moving_since = (!sighting.observed.is_settled()).then_some(since);
         s.sighting = Some(sighting);
     }

@@ -1,7 +1,9 @@
 //! When somebody must look at a worker again, and what is found then if an instance hangs between two states.
 
-use crate::evidence::later;
-use crate::{ActionKind, Alert, AlertKind, Event, Observed, Policy, Reason, Timestamp, Worker};
+use crate::evidence::{DESCRIBE_LAG, later};
+use crate::{
+    ActionKind, Alert, AlertKind, Attempt, Desired, Event, Observed, Policy, Reason, Timestamp, Worker,
+};
 
 impl Worker {
     /// When somebody must look at this worker again, if nothing happens before: at once if a step is due, else when
@@ -40,20 +42,40 @@ impl Worker {
     fn open_until(&self) -> Option<Timestamp> {
         let attempt = self.0.attempt.as_ref();
         let open = attempt.filter(|attempt| attempt.failed.is_none() && !self.waits(attempt.action));
-        open.map(|attempt| attempt.deadline)
+        open.map(|attempt| self.ends_at(attempt))
     }
 
-    /// What is due now says that EC2 has been moving the instance for too long. That the move is over may have been told in an
-    /// event that got lost, and the next look may be an hour away: whoever records it asks EC2 first.
+    /// When the time of an attempt that is open is up. Where EC2 is still moving the instance it is asked first, and a describe
+    /// tells for certain how things were half a minute ago.
+    pub(crate) fn ends_at(&self, attempt: &Attempt) -> Timestamp {
+        let asks = attempt.action.leads_to().is_some() && self.is_in_transition();
+        if asks { later(attempt.deadline, DESCRIBE_LAG) } else { attempt.deadline }
+    }
+
+    /// There is nothing to do but to wait for EC2; see [`Reason::InTransition`].
+    fn is_in_transition(&self) -> bool {
+        match self.observed() {
+            Observed::Pending | Observed::Stopping => self.0.desired != Desired::Terminated,
+            Observed::ShuttingDown => true,
+            Observed::Unknown
+            | Observed::Running
+            | Observed::Stopped
+            | Observed::Terminated
+            | Observed::Missing => false,
+        }
+    }
+
+    /// What is due now rests on EC2 still moving the instance: that an attempt is given up, or that EC2 hangs. That the move is over
+    /// may have been told in an event that got lost, and the next look may be an hour away: whoever records it asks EC2 first.
     pub fn seems_to_hang(&self, policy: &Policy, now: Timestamp) -> bool {
         let (events, plan) = self.proceed(policy, now);
         let says_so = |event: &Event| matches!(event, Event::GaveUp { .. } | Event::AlertRaised { .. });
         matches!(plan.reason, Reason::InTransition(_)) && events.iter().any(says_so)
     }
 
-    /// From when on EC2 has been moving the instance for longer than it may take, whoever set that in motion. `None` if it is not
-    /// moving it, if EC2 cannot be asked, if that was told, or if it will be told in another way: an attempt of ours that leads
-    /// nowhere is given up.
+    /// From when on EC2 has been moving the instance for longer than it may take, whoever set that in motion, and would say so for
+    /// certain. `None` if it is not moving it, if the worker is held, if that was told, or if it will be told in another way: an
+    /// attempt of ours that leads nowhere is given up.
     fn hangs_from(&self) -> Option<Timestamp> {
         let doing = match self.0.sighting.as_ref()?.observed {
             Observed::Pending => ActionKind::Start,
@@ -65,14 +87,12 @@ impl Worker {
             | Observed::Terminated
             | Observed::Missing => return None,
         };
-        let under_way =
-            |attempt: &crate::Attempt| attempt.failed.is_none() && attempt.action.leads_to().is_some();
+        let under_way = |attempt: &Attempt| attempt.failed.is_none() && attempt.action.leads_to().is_some();
         let told = self.0.alerts.contains_key(&AlertKind::Hanging) || self.is_stuck();
-        if told || self.is_unobservable() || self.is_held() || self.0.attempt.as_ref().is_some_and(under_way)
-        {
+        if told || self.is_held() || self.0.attempt.as_ref().is_some_and(under_way) {
             return None;
         }
-        Some(later(self.moving_since()?, doing.time_limit(self.is_metal())))
+        Some(later(later(self.moving_since()?, doing.time_limit(self.is_metal())), DESCRIBE_LAG))
     }
 
     /// Since when EC2 is moving the instance; what was recorded before that was kept tells by its newest sighting.

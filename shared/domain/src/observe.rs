@@ -48,7 +48,8 @@ impl Worker {
     ///   wish. There the sighting, the misses, the failures and the alerts are the same; and once a worker was as asked
     ///   and nothing of ours is under way, a settled newest sighting always is what is asked for.
     /// - That a transition hangs is found by the clock (see [`Worker::proceed`]), and over with any settled sighting that is
-    ///   the newest when it arrives. If the next transition was seen first, the alert stays up until that one is over.
+    ///   the newest when it arrives. If the next transition was seen first, the alert stays up until that one is over. Nor is it
+    ///   the same since when EC2 moves the instance: of two sightings of a transition that arrive in reverse, the newer counts.
     ///
     /// It speaks of evidence that is recorded. Whoever does not write what only confirms (see
     /// [`Event::only_confirms`]) takes evidence from between the recorded sighting and the confirmation for news.

@@ -268,7 +268,7 @@ impl Worker {
     /// held its time does not run out, as we could not try again.
     fn lapse(&self, now: Timestamp) -> Option<Event> {
         let attempt = self.0.attempt.as_ref()?;
-        if attempt.failed.is_some() || now < attempt.deadline || self.waits(attempt.action) {
+        if attempt.failed.is_some() || now < self.ends_at(attempt) || self.waits(attempt.action) {
             return None;
         }
         if attempt.action.leads_to() == Some(self.observed()) {

@@ -45,8 +45,8 @@ pub struct Snapshot {
     pub launched_at: Option<Timestamp>,
     /// The newest sighting of the instance.
     pub sighting: Option<Sighting>,
-    /// Since when EC2 is moving the instance from one settled state to another, if it is: looks that find it still at it do not
-    /// change that.
+    /// Since when EC2 is moving the instance from one settled state to another, if it is: what finds it still at it does not
+    /// change that. A settled state in between that is told late does not either.
     pub moving_since: Option<Timestamp>,
     /// The instance has run at least once.
     pub has_run: bool,

@@ -1,15 +1,22 @@
 //! A look at EC2 before anybody says that it hangs between two states.
 //!
 //! What is known of a transition may be old: the event that it is over can be lost, and the poll looks once an interval. So `act`
-//! asks EC2 itself, and concludes nothing as long as that fails.
+//! asks EC2 itself, and concludes nothing as long as EC2 does not say for certain.
 
-use domain::{Evidence, Finding, Source};
+use std::collections::BTreeMap;
 
-use super::{Reconciler, Run, Step};
+use domain::{Evidence, Finding, InstanceId, Region, Source, Timestamp};
+use jiff::SignedDuration;
+
+use super::{Reconciler, Run, Step, count};
 use crate::collect::details;
-use crate::error::Error;
-use crate::ports::{Actuator, Buckets, Clock, Compute, UserDataVault, Workers};
+use crate::ports::{Actuator, Answered, Buckets, Clock, Compute, Instance, UserDataVault, Workers};
 use crate::record::Stored;
+
+/// EC2 describes at most this many explicit ids well in one call (see [`Compute::describe`]).
+const MAX_IDS: usize = 100;
+/// How long after EC2 has denied to know an instance its saying so again is news. What is recorded calls `act` again.
+const DENIED_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 
 impl<W, K, C, A, B, U> Reconciler<'_, W, K, C, A, B, U>
 where
@@ -20,42 +27,73 @@ where
     B: Buckets,
     U: UserDataVault,
 {
-    /// Closes what is over, of a worker for which nothing is to be called.
-    pub(super) async fn close(&self, stored: Stored, run: &mut Run) {
-        let worker = stored.worker.id();
+    pub(super) fn seems_to_hang(&self, stored: &Stored) -> bool {
         let policy = stored.worker.overrides().over(self.fleet.settings);
-        if !stored.worker.seems_to_hang(&policy, self.now()) {
-            self.record(stored, Step::Close, run).await;
-            return;
+        stored.worker.seems_to_hang(&policy, self.now())
+    }
+
+    /// Asks EC2 about workers that seem to hang, and records what has become of them where it answers. A region that fails once
+    /// is not asked again.
+    pub(super) async fn look(&self, hanging: Vec<Stored>, run: &mut Run) {
+        let mut regions: BTreeMap<Region, Vec<Stored>> = BTreeMap::new();
+        for stored in hanging {
+            regions.entry(stored.worker.state().region.clone()).or_default().push(stored);
         }
-        match self.look(&stored).await {
-            Ok(Some(stored)) => {
-                self.record(stored, Step::Close, run).await;
+        for (region, workers) in regions {
+            let mut fails = false;
+            for some in workers.chunks(MAX_IDS) {
+                let at = self.now();
+                if fails || at >= run.until {
+                    run.report.unseen += count(some.len());
+                    continue;
+                }
+                let ids: Vec<InstanceId> =
+                    some.iter().filter_map(|stored| stored.worker.state().instance.clone()).collect();
+                match self.compute.describe(&region, &ids).await {
+                    Ok(answer) => {
+                        for stored in some {
+                            self.conclude(stored, &answer, at, run).await;
+                        }
+                    }
+                    Err(error) => {
+                        fails = true;
+                        run.report.unseen += count(some.len());
+                        tracing::warn!(%region, error = &error as &dyn std::error::Error, "not asked who hangs");
+                    }
+                }
             }
-            Ok(None) => run.report.unseen += 1,
-            Err(error) => run.fail(worker, &error, "look not recorded"),
         }
     }
 
-    /// The worker with what EC2 says of its instance; `None` if it says nothing. That it knows no such instance is not for here
-    /// to judge: the instance is not where it was to get either way.
-    async fn look(&self, stored: &Stored) -> Result<Option<Stored>, Error> {
+    async fn conclude(&self, stored: &Stored, answer: &Answered<Instance>, at: Timestamp, run: &mut Run) {
         let state = stored.worker.state();
-        let Some(instance) = &state.instance else { return Ok(Some(stored.clone())) };
-        let at = self.now();
-        let answer = match self.compute.describe(&state.region, std::slice::from_ref(instance)).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                tracing::warn!(worker.id = %state.id, error = &error as &dyn std::error::Error, "instance not described");
-                return Ok(None);
-            }
+        let Some(finding) = finding(stored, answer, at) else {
+            run.report.unseen += 1;
+            return;
         };
-        let Some(found) = answer.found.into_iter().find(|found| found.instance == *instance) else {
-            return Ok(answer.unknown.contains(instance).then(|| stored.clone()));
+        let says = match &finding {
+            Finding::State { observed, .. } => Some(*observed),
+            Finding::NotFound | Finding::Failed { .. } => None,
         };
-        let finding = Finding::State { observed: found.observed, details: details(&found) };
         let evidence = Evidence { finding, source: Source::Describe, at, seen_at: self.now() };
-        let changed = self.fleet.observe(state.id, &[evidence]).await?;
-        Ok(Some(changed.stored))
+        match self.fleet.observe(state.id, &[evidence]).await {
+            // What is known may be newer than the answer, which is half a minute old at worst.
+            Ok(changed) if says == Some(changed.stored.worker.observed()) => {
+                self.record(changed.stored, Step::Conclude, run).await;
+            }
+            Ok(_) => run.report.unseen += 1,
+            Err(error) => run.fail(state.id, &error, "look not recorded"),
+        }
     }
+}
+
+/// What the answer says of the instance that is worth recording; `None` if it leaves it out, or denies it once more.
+fn finding(stored: &Stored, answer: &Answered<Instance>, at: Timestamp) -> Option<Finding> {
+    let state = stored.worker.state();
+    let instance = state.instance.as_ref()?;
+    if let Some(found) = answer.found.iter().find(|found| found.instance == *instance) {
+        return Some(Finding::State { observed: found.observed, details: details(found) });
+    }
+    let lately = state.misses.last().is_some_and(|last| at.duration_since(*last) < DENIED_AGAIN);
+    (answer.unknown.contains(instance) && !lately).then_some(Finding::NotFound)
 }

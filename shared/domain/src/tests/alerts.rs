@@ -239,8 +239,8 @@ fn turned() -> Worker {
     stopping.asked(Command::Start, 20)
 }
 
-/// Ten minutes after EC2 began to stop it, which is how long that may take.
-const LATE: i64 = 10 + 600;
+/// Ten minutes after EC2 began to stop it, which is how long that may take, and as much as a describe lags.
+const LATE: i64 = 10 + 600 + 30;
 
 #[test]
 fn a_transition_that_nothing_of_ours_is_under_way_for_is_told_once_when_its_time_is_up() {
@@ -274,7 +274,7 @@ fn looks_that_only_repeat_it_do_not_put_off_when_a_transition_hangs() {
     assert_eq!(worker.act_by(&policy(DriftPolicy::Alert), t(182)), Some(t(LATE)));
     // Another transition is another matter.
     let again = worker.seeing(event(Observed::Stopped, 200)).seeing(event(Observed::Stopping, 300));
-    assert_eq!(again.act_by(&policy(DriftPolicy::Alert), t(301)), Some(t(300 + 600)));
+    assert_eq!(again.act_by(&policy(DriftPolicy::Alert), t(301)), Some(t(300 + 600 + 30)));
 }
 
 #[test]
@@ -283,7 +283,11 @@ fn a_transition_hangs_for_as_long_as_its_own_kind_may_not_take() {
         [(Observed::Pending, 300), (Observed::Stopping, 600), (Observed::ShuttingDown, 600)]
     {
         let worker = running().seeing(event(observed, 10)).asked(Command::Stop, 20);
-        assert_eq!(worker.act_by(&policy(DriftPolicy::Alert), t(21)), Some(t(10 + seconds)), "{observed}");
+        assert_eq!(
+            worker.act_by(&policy(DriftPolicy::Alert), t(21)),
+            Some(t(10 + seconds + 30)),
+            "{observed}"
+        );
     }
     for settled in [Observed::Running, Observed::Stopped] {
         assert_eq!(running().seeing(event(settled, 10)).proceeding(99_999).0, Vec::new(), "{settled}");
@@ -300,13 +304,6 @@ fn an_attempt_of_ours_that_hangs_is_given_up_and_not_told_a_second_time() {
     // Who asks for something else then is told that EC2 is not there yet.
     let turned = worker.with(&events).asked(Command::Start, 1000);
     assert_eq!(names(&turned.proceeding(1000).0), ["alert_raised"]);
-}
-
-#[test]
-fn while_ec2_cannot_be_asked_nobody_says_that_it_hangs() {
-    let blind = (1..=3).fold(turned(), |worker, n| worker.seeing(super::support::failed(60 * n)));
-    assert_eq!(blind.act_by(&policy(DriftPolicy::Alert), t(200)), None);
-    assert_eq!(blind.proceeding(99_999).0, Vec::new());
 }
 
 #[test]

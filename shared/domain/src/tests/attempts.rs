@@ -135,18 +135,19 @@ fn a_start_that_falls_back_to_stopped_is_retried_and_given_up_in_the_end() {
 }
 
 #[test]
-fn an_instance_that_ec2_never_finishes_moving_is_given_up_at_the_deadline() {
+fn an_instance_that_ec2_never_finishes_moving_is_given_up_once_ec2_can_tell_how_it_was_at_the_deadline() {
     let policy = policy(DriftPolicy::Alert);
     let worker = starting().accepted(1).seeing(response(Observed::Pending, 1));
-    assert_eq!(worker.act_by(&policy, t(2)), Some(t(300)));
-    assert!(!worker.seems_to_hang(&policy, t(299)));
-    let (events, _) = worker.proceeding(300);
+    assert_eq!(worker.act_by(&policy, t(2)), Some(t(330)));
+    assert!(!worker.seems_to_hang(&policy, t(329)));
+    assert_eq!(worker.proceeding(329).0, Vec::new());
+    let (events, _) = worker.proceeding(330);
     assert_eq!(names(&events), ["action_failed", "gave_up", "status_changed"]);
     // Not before EC2 was asked: its event may be lost.
-    assert!(worker.seems_to_hang(&policy, t(300)));
-    let arrived = worker.seeing(describe(Observed::Running, 300));
-    assert!(!arrived.seems_to_hang(&policy, t(300)));
-    assert_eq!((arrived.status(), arrived.proceeding(300).0), (Status::Running, Vec::new()));
+    assert!(worker.seems_to_hang(&policy, t(330)));
+    let arrived = worker.seeing(describe(Observed::Running, 330));
+    assert!(!arrived.seems_to_hang(&policy, t(330)));
+    assert_eq!((arrived.status(), arrived.proceeding(330).0), (Status::Running, Vec::new()));
 }
 
 #[test]
