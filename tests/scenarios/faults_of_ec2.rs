@@ -204,7 +204,7 @@ async fn a_stop_that_hangs_while_a_start_is_asked_for_is_told_once_and_the_start
         told_after = told_after.or((alerts > 0).then_some(minute));
         assert!(alerts <= 1, "once");
     }
-    // A metal instance may take 25 minutes to stop, from when EC2 last said something new of it, a minute after the call.
+    // A metal instance may take 25 minutes to stop, and EC2 may answer with what was true half a minute before.
     assert_eq!((told_after, stack.world.called("start")), (Some(26), 0));
     assert_eq!(stack.heard(), ["cml.worker.alert_raised.v1"]);
     assert!(stack.world.state().hooks[0].body.contains("was already stopping at"));

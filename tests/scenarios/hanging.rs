@@ -1,6 +1,6 @@
 //! What `act` does before it says that EC2 hangs between two states: it asks.
 
-use domain::{Command, GuardsPatch, InstanceId, Observed, SettingsPatch, Status, TagsPatch, WorkerId};
+use domain::{Command, GuardsPatch, InstanceId, Observed, SettingsPatch, Status, TagsPatch, WorkerId, Zone};
 use serde_json::json;
 
 use crate::stack::{Stack, stream_record};
@@ -103,6 +103,60 @@ async fn who_is_changed_after_the_look_is_looked_at_again() {
     );
     minutes(&stack, 4).await;
     assert_eq!((facts(&stack, worker, "gave_up"), stack.world.called("describe")), (1, described + 2));
+}
+
+#[tokio::test]
+async fn in_an_outage_of_a_zone_those_of_the_others_are_still_asked_about() {
+    let mut stack = Stack::default();
+    let dark: Zone = "us-east-1b".parse().expect("a zone");
+    let mut workers = Vec::new();
+    for zone in [None, Some(dark.clone())] {
+        let instance = stack.world.state().launch(Observed::Running);
+        if let Some(zone) = zone {
+            stack.world.state().machines.get_mut(&instance).expect("launched").zone = zone;
+        }
+        let worker = stack.import(&instance, Observed::Running).await;
+        stack.settle().await;
+        stack.minute().await;
+        workers.push((worker, instance));
+    }
+    for (worker, _) in &workers {
+        stack.command(*worker, Command::Stop).await;
+    }
+    stack.settle().await;
+    for (_, instance) in &workers {
+        stack.world.state().meddle(instance, Observed::Stopping, "");
+    }
+    stack.settings.monitoring = false;
+    stack.world.state().dark.insert(dark);
+    minutes(&stack, 40).await;
+    let given_up = |stack: &Stack| [0, 1].map(|number: usize| facts(stack, workers[number].0, "gave_up"));
+    assert_eq!(given_up(&stack), [1, 0]);
+    stack.world.state().dark.clear();
+    minutes(&stack, 1).await;
+    assert_eq!(given_up(&stack), [1, 1]);
+}
+
+#[tokio::test]
+async fn a_start_that_somebody_undoes_has_failed_and_is_made_again() {
+    let mut stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    stack.command(worker, Command::Stop).await;
+    stack.settle().await;
+    minutes(&stack, 2).await;
+    stack.settings.monitoring = false;
+    stack.command(worker, Command::Start).await;
+    stack.settle().await;
+    // It ran, of which nobody heard, and is being stopped when its time is up.
+    minutes(&stack, 30).await;
+    stack.world.state().meddle(&instance, Observed::Stopping, "");
+    minutes(&stack, 3).await;
+    assert_eq!((facts(&stack, worker, "action_failed"), facts(&stack, worker, "gave_up")), (1, 0));
+    stack.world.state().meddle(&instance, Observed::Stopped, "");
+    stack.ec2_says(&instance, Observed::Stopped, 0).await;
+    stack.settle().await;
+    minutes(&stack, 1).await;
+    assert_eq!((stack.world.called("start"), facts(&stack, worker, "gave_up")), (2, 0));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::world::{Inner, MINUTE};
 const LAGS: i64 = MINUTE;
 
 impl Inner {
-    /// A worker was written. What EC2 denies to know, and what is gone, hangs as well as anything.
+    /// A worker was written. Of what is gone EC2 says nothing.
     pub(crate) fn check_hanging(&mut self, record: &EventRecord, after: &Stored) {
         let has = |what: fn(&Event) -> bool| record.events.iter().any(what);
         let alert =
@@ -24,9 +24,8 @@ impl Inner {
         let instance = after.worker.state().instance.as_ref();
         let Some(machine) = instance.and_then(|instance| self.ec2.machines.get(instance)) else { return };
         let Some(phase) = machine.phases.last().filter(|_| !machine.is_forgotten(self.now)) else { return };
-        let denied = self.now - machine.denied_at < LAGS;
         let settled = phase.observed.is_settled() && self.now - phase.since > LAGS;
-        if settled && !denied {
+        if settled {
             let (worker, actual) = (record.worker, phase.observed);
             self.violated(format!(
                 "{worker} is said to hang while {said}, and is {actual}: {:?}",

@@ -60,12 +60,13 @@ pub struct ReconcileReport {
     pub queued: BTreeMap<String, u32>,
     /// Workers whose attempt was written off without a new one, or which hang between two states.
     pub lapsed: u32,
-    /// Workers that seem to hang between two states, where EC2 did not say for certain: the poll brings them back.
+    /// Workers that seem to hang between two states, where EC2 did not say for certain or there was no time
+    /// to ask: the poll brings them back.
     #[serde(default)]
     pub unseen: u32,
     /// Workers that do not exist.
     pub over: u32,
-    /// Workers that others kept changing; their own events bring us back.
+    /// Workers that others kept changing, or that seem to hang since others did; their own events bring us back, or the poll.
     pub lost_race: u32,
     /// Workers whose record could not be read or written.
     pub failed: u32,
@@ -161,25 +162,31 @@ where
             }
         }
         // Those that take a call for each worker last: they may take all the time there is.
-        let mut groups: Vec<_> = due.into_iter().collect();
-        groups.sort_by_key(|(key, _)| key.action.limits().is_none_or(|limits| limits.batch == 1));
-        for (key, group) in groups {
-            match key.action.limits() {
-                Some(limits) => self.take_turns(&key, &limits, group, &mut run).await,
-                None => {
-                    for stored in group {
-                        if self.reaches(self.now(), &run).await {
-                            self.carry_out(&key, vec![stored], &mut run).await;
-                        } else {
-                            run.leave(&[stored]);
-                        }
-                    }
-                }
+        let each_alone =
+            |(key, _): &(BucketKey, _)| key.action.limits().is_none_or(|limits| limits.batch == 1);
+        let (alone, together): (Vec<_>, Vec<_>) = due.into_iter().partition(each_alone);
+        for (key, group) in together {
+            self.serve(&key, group, &mut run).await;
+        }
+        self.look(hanging, &mut run).await;
+        for (key, group) in alone {
+            self.serve(&key, group, &mut run).await;
+        }
+        (run.report, run.failed)
+    }
+
+    /// Carries out what is due of one kind.
+    async fn serve(&self, key: &BucketKey, group: Vec<Stored>, run: &mut Run) {
+        if let Some(limits) = key.action.limits() {
+            return self.take_turns(key, &limits, group, run).await;
+        }
+        for stored in group {
+            if self.reaches(self.now(), run).await {
+                self.carry_out(key, vec![stored], run).await;
+            } else {
+                run.leave(&[stored]);
             }
         }
-        // Nobody's call waits for that.
-        self.look(hanging, &mut run).await;
-        (run.report, run.failed)
     }
 
     /// What is due, as EC2 throttles it.

@@ -65,11 +65,15 @@ impl Worker {
         }
     }
 
-    /// What is due now rests on EC2 still moving the instance: that an attempt is given up, or that EC2 hangs. That the move is over
+    /// What is due now rests on EC2 still moving the instance: that an attempt failed or is given up, or that EC2 hangs. That the move is over
     /// may have been told in an event that got lost, and the next look may be an hour away: whoever records it asks EC2 first.
     pub fn seems_to_hang(&self, policy: &Policy, now: Timestamp) -> bool {
         let (events, plan) = self.proceed(policy, now);
-        let says_so = |event: &Event| matches!(event, Event::GaveUp { .. } | Event::AlertRaised { .. });
+        let says_so = |event: &Event| match event {
+            Event::ActionFailed { action, .. } => action.leads_to().is_some(),
+            Event::GaveUp { .. } | Event::AlertRaised { .. } => true,
+            _ => false,
+        };
         matches!(plan.reason, Reason::InTransition(_)) && events.iter().any(says_so)
     }
 
@@ -77,16 +81,7 @@ impl Worker {
     /// certain. `None` if it is not moving it, if the worker is held, if that was told, or if it will be told in another way: an
     /// attempt of ours that leads nowhere is given up.
     fn hangs_from(&self) -> Option<Timestamp> {
-        let doing = match self.0.sighting.as_ref()?.observed {
-            Observed::Pending => ActionKind::Start,
-            Observed::Stopping => ActionKind::Stop,
-            Observed::ShuttingDown => ActionKind::Terminate,
-            Observed::Unknown
-            | Observed::Running
-            | Observed::Stopped
-            | Observed::Terminated
-            | Observed::Missing => return None,
-        };
+        let doing = moved_by(self.0.sighting.as_ref()?.observed)?;
         let under_way = |attempt: &Attempt| attempt.failed.is_none() && attempt.action.leads_to().is_some();
         let told = self.0.alerts.contains_key(&AlertKind::Hanging) || self.is_stuck();
         if told || self.is_held() || self.0.attempt.as_ref().is_some_and(under_way) {
@@ -109,5 +104,27 @@ impl Worker {
             self.observed()
         );
         Some(Event::AlertRaised { alert: Alert { kind: AlertKind::Hanging, since, reason } })
+    }
+}
+
+impl ActionKind {
+    /// EC2 moves the instance like this while it carries the action out.
+    pub(crate) fn moves_as(self, observed: Observed) -> bool {
+        let moves = if self == Self::Launch { Self::Start } else { self };
+        moved_by(observed) == Some(moves)
+    }
+}
+
+/// What sets an instance in motion like this, where a launch is a start; `None` if it does not move.
+const fn moved_by(observed: Observed) -> Option<ActionKind> {
+    match observed {
+        Observed::Pending => Some(ActionKind::Start),
+        Observed::Stopping => Some(ActionKind::Stop),
+        Observed::ShuttingDown => Some(ActionKind::Terminate),
+        Observed::Unknown
+        | Observed::Running
+        | Observed::Stopped
+        | Observed::Terminated
+        | Observed::Missing => None,
     }
 }

@@ -235,11 +235,13 @@ impl Worker {
             (None, Reason::Exhausted { action, number }) => {
                 events.push(worker.give_up(*action, *number, now))
             }
-            // EC2 itself is stuck in transition: there is no call to repeat.
-            (None, Reason::InTransition(_)) => {
-                let moves = worker.0.attempt.as_ref().filter(|attempt| attempt.action.leads_to().is_some());
-                let moves = moves.filter(|_| !events.is_empty());
-                events.extend(moves.map(|attempt| worker.give_up(attempt.action, attempt.number, now)));
+            // EC2 itself is stuck in transition: there is no call to repeat. Where it is at something else by now, which was not
+            // this attempt's doing, the attempt has failed and no more.
+            (None, Reason::InTransition(observed)) => {
+                let own = |attempt: &&Attempt| attempt.action.moves_as(*observed) && !events.is_empty();
+                let moves = worker.0.attempt.as_ref().filter(own);
+                let given_up = moves.map(|attempt| worker.give_up(attempt.action, attempt.number, now));
+                events.extend(given_up);
                 events.extend(self.with(&events).hanging(now));
             }
             (None, _) => {}

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Evidence, Finding, InstanceId, Region, Source, Timestamp};
+use domain::{Evidence, Finding, InstanceId, Region, Source, Timestamp, Zone};
 use jiff::SignedDuration;
 
 use super::{Reconciler, Run, Step, count};
@@ -17,6 +17,7 @@ use crate::record::Stored;
 const MAX_IDS: usize = 100;
 /// How long after EC2 has denied to know an instance its saying so again is news. What is recorded calls `act` again.
 const DENIED_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+const NOT_ASKED: &str = "EC2 does not say who hangs";
 
 impl<W, K, C, A, B, U> Reconciler<'_, W, K, C, A, B, U>
 where
@@ -32,14 +33,15 @@ where
         stored.worker.seems_to_hang(&policy, self.now())
     }
 
-    /// Asks EC2 about workers that seem to hang, and records what has become of them where it answers. A region that fails once
-    /// is not asked again.
+    /// Asks EC2 about workers that seem to hang, and records what has become of them where it answers. In an outage of a zone a call
+    /// fails that names an instance there, so each zone is asked about on its own; one that fails once is not asked about again.
     pub(super) async fn look(&self, hanging: Vec<Stored>, run: &mut Run) {
-        let mut regions: BTreeMap<Region, Vec<Stored>> = BTreeMap::new();
+        let mut zones: BTreeMap<(Region, Option<Zone>), Vec<Stored>> = BTreeMap::new();
         for stored in hanging {
-            regions.entry(stored.worker.state().region.clone()).or_default().push(stored);
+            let state = stored.worker.state();
+            zones.entry((state.region.clone(), state.zone.clone())).or_default().push(stored);
         }
-        for (region, workers) in regions {
+        for ((region, _), workers) in zones {
             let mut fails = false;
             for some in workers.chunks(MAX_IDS) {
                 let at = self.now();
@@ -52,13 +54,21 @@ where
                 match self.compute.describe(&region, &ids).await {
                     Ok(answer) => {
                         for stored in some {
-                            self.conclude(stored, &answer, at, run).await;
+                            match self.now() < run.until {
+                                true => self.conclude(stored, &answer, at, run).await,
+                                false => run.report.unseen += 1,
+                            }
                         }
                     }
                     Err(error) => {
                         fails = true;
                         run.report.unseen += count(some.len());
-                        tracing::warn!(%region, error = &error as &dyn std::error::Error, "not asked who hangs");
+                        // Who may not look is to be told so; what is over in a minute is not worth it.
+                        if error.retryable {
+                            tracing::warn!(%region, error = &error as &dyn std::error::Error, "{NOT_ASKED}");
+                        } else {
+                            tracing::error!(%region, error = &error as &dyn std::error::Error, "{NOT_ASKED}");
+                        }
                     }
                 }
             }
