@@ -118,6 +118,8 @@ pub struct State {
     pub slow: i64,
     /// How many searches EC2 still answers; `None` for any number.
     pub searches_left: Option<u32>,
+    /// How long a description of instances takes, in milliseconds.
+    pub slow_describe: i64,
     /// How long a search for instances takes, in milliseconds.
     pub slow_search: i64,
     /// How many saves are still to lose a race.
@@ -173,6 +175,7 @@ impl Default for World {
             pauses_after: None,
             slow: 0,
             searches_left: None,
+            slow_describe: 0,
             slow_search: 0,
             races: 0,
             meanwhile: VecDeque::new(),

@@ -65,8 +65,9 @@ impl Worker {
         }
     }
 
-    /// What is due now rests on EC2 still moving the instance: that an attempt failed or is given up, or that EC2 hangs. That the move is over
-    /// may have been told in an event that got lost, and the next look may be an hour away: whoever records it asks EC2 first.
+    /// What is due now rests on EC2 still moving the instance: that an attempt failed or is given up, or that EC2 hangs. That the
+    /// move is over may have been told in an event that got lost, and the next look may be an hour away: whoever records it asks
+    /// EC2 first.
     pub fn seems_to_hang(&self, policy: &Policy, now: Timestamp) -> bool {
         let (events, plan) = self.proceed(policy, now);
         let says_so = |event: &Event| match event {
@@ -78,8 +79,8 @@ impl Worker {
     }
 
     /// From when on EC2 has been moving the instance for longer than it may take, whoever set that in motion, and would say so for
-    /// certain. `None` if it is not moving it, if the worker is held, if that was told, or if it will be told in another way: an
-    /// attempt of ours that leads nowhere is given up.
+    /// certain. `None` if it is not moving it, if the worker is held, if that was told, or as long as an attempt of ours is
+    /// open: that fails first, or is given up.
     fn hangs_from(&self) -> Option<Timestamp> {
         let doing = moved_by(self.0.sighting.as_ref()?.observed)?;
         let under_way = |attempt: &Attempt| attempt.failed.is_none() && attempt.action.leads_to().is_some();
@@ -95,6 +96,15 @@ impl Worker {
         self.0.moving_since.or(self.0.sighting.as_ref().map(|newest| newest.at))
     }
 
+    /// EC2 moves the instance like this because of an attempt: it began in the first half of its time, and not when that was nearly
+    /// up, by whose doing soever.
+    pub(crate) fn moves_for(&self, attempt: &Attempt, observed: Observed) -> bool {
+        let moves = if attempt.action == ActionKind::Launch { ActionKind::Start } else { attempt.action };
+        let half = attempt.action.time_limit(self.is_metal()) / 2;
+        let in_time = self.moving_since().is_none_or(|since| since <= later(attempt.issued_at, half));
+        moved_by(observed) == Some(moves) && in_time
+    }
+
     /// The fact that the instance hangs between two states, once it is one.
     pub(crate) fn hanging(&self, now: Timestamp) -> Option<Event> {
         let since = self.moving_since()?;
@@ -104,14 +114,6 @@ impl Worker {
             self.observed()
         );
         Some(Event::AlertRaised { alert: Alert { kind: AlertKind::Hanging, since, reason } })
-    }
-}
-
-impl ActionKind {
-    /// EC2 moves the instance like this while it carries the action out.
-    pub(crate) fn moves_as(self, observed: Observed) -> bool {
-        let moves = if self == Self::Launch { Self::Start } else { self };
-        moved_by(observed) == Some(moves)
     }
 }
 

@@ -13,11 +13,12 @@ use crate::collect::details;
 use crate::ports::{Actuator, Answered, Buckets, Clock, Compute, Instance, UserDataVault, Workers};
 use crate::record::Stored;
 
-/// EC2 describes at most this many explicit ids well in one call (see [`Compute::describe`]).
-const MAX_IDS: usize = 100;
 /// How long after EC2 has denied to know an instance its saying so again is news. What is recorded calls `act` again.
 const DENIED_AGAIN: SignedDuration = SignedDuration::from_secs(60);
-const NOT_ASKED: &str = "EC2 does not say who hangs";
+/// How long before the end of a run no more is asked, as calls that change something still come.
+const TIME_FOR_CALLS: SignedDuration = SignedDuration::from_secs(15);
+
+const NO_ANSWER: &str = "EC2 does not say who hangs";
 
 impl<W, K, C, A, B, U> Reconciler<'_, W, K, C, A, B, U>
 where
@@ -34,41 +35,35 @@ where
     }
 
     /// Asks EC2 about workers that seem to hang, and records what has become of them where it answers. In an outage of a zone a call
-    /// fails that names an instance there, so each zone is asked about on its own; one that fails once is not asked about again.
+    /// fails that names an instance there, so each zone is asked about on its own.
     pub(super) async fn look(&self, hanging: Vec<Stored>, run: &mut Run) {
+        let until = run.until.saturating_sub(TIME_FOR_CALLS).unwrap_or(run.until);
         let mut zones: BTreeMap<(Region, Option<Zone>), Vec<Stored>> = BTreeMap::new();
         for stored in hanging {
             let state = stored.worker.state();
             zones.entry((state.region.clone(), state.zone.clone())).or_default().push(stored);
         }
         for ((region, _), workers) in zones {
-            let mut fails = false;
-            for some in workers.chunks(MAX_IDS) {
-                let at = self.now();
-                if fails || at >= run.until {
-                    run.report.unseen += count(some.len());
-                    continue;
-                }
-                let ids: Vec<InstanceId> =
-                    some.iter().filter_map(|stored| stored.worker.state().instance.clone()).collect();
-                match self.compute.describe(&region, &ids).await {
-                    Ok(answer) => {
-                        for stored in some {
-                            match self.now() < run.until {
-                                true => self.conclude(stored, &answer, at, run).await,
-                                false => run.report.unseen += 1,
-                            }
-                        }
+            let at = self.now();
+            if at >= until {
+                run.report.unseen += count(workers.len());
+                continue;
+            }
+            let ids: Vec<InstanceId> =
+                workers.iter().filter_map(|stored| stored.worker.state().instance.clone()).collect();
+            match self.compute.describe(&region, &ids).await {
+                Ok(answer) => {
+                    for stored in &workers {
+                        self.conclude(stored, &answer, at, run).await;
                     }
-                    Err(error) => {
-                        fails = true;
-                        run.report.unseen += count(some.len());
-                        // Who may not look is to be told so; what is over in a minute is not worth it.
-                        if error.retryable {
-                            tracing::warn!(%region, error = &error as &dyn std::error::Error, "{NOT_ASKED}");
-                        } else {
-                            tracing::error!(%region, error = &error as &dyn std::error::Error, "{NOT_ASKED}");
-                        }
+                }
+                Err(error) => {
+                    run.report.unseen += count(workers.len());
+                    // Who may not look is to be told so; what is over in a minute is not worth it.
+                    if error.retryable {
+                        tracing::warn!(%region, error = &error as &dyn std::error::Error, "{NO_ANSWER}");
+                    } else {
+                        tracing::error!(%region, error = &error as &dyn std::error::Error, "{NO_ANSWER}");
                     }
                 }
             }
@@ -76,8 +71,8 @@ where
     }
 
     async fn conclude(&self, stored: &Stored, answer: &Answered<Instance>, at: Timestamp, run: &mut Run) {
-        let state = stored.worker.state();
-        let Some(finding) = finding(stored, answer, at) else {
+        let worker = stored.worker.id();
+        let Some(finding) = finding(stored, answer, at).filter(|_| self.now() < run.until) else {
             run.report.unseen += 1;
             return;
         };
@@ -86,13 +81,19 @@ where
             Finding::NotFound | Finding::Failed { .. } => None,
         };
         let evidence = Evidence { finding, source: Source::Describe, at, seen_at: self.now() };
-        match self.fleet.observe(state.id, &[evidence]).await {
-            // What is known may be newer than the answer, which is half a minute old at worst.
+        let learnt = self.fleet.change(worker, |stored, _| {
+            let events = self.fleet.learn(&stored.worker, std::slice::from_ref(&evidence));
+            // What is known may be newer than the answer, which is half a minute old at worst. Recorded it would call `act` again,
+            // and that until it is old enough.
+            let older = says.is_some_and(|says| stored.worker.with(&events).observed() != says);
+            Ok(if older { Vec::new() } else { events })
+        });
+        match learnt.await {
             Ok(changed) if says == Some(changed.stored.worker.observed()) => {
                 self.record(changed.stored, Step::Conclude, run).await;
             }
             Ok(_) => run.report.unseen += 1,
-            Err(error) => run.fail(state.id, &error, "look not recorded"),
+            Err(error) => run.fail(worker, &error, "look not recorded"),
         }
     }
 }

@@ -307,7 +307,7 @@ fn an_attempt_of_ours_that_hangs_is_given_up_and_not_told_a_second_time() {
 }
 
 #[test]
-fn what_hangs_is_told_whether_or_not_the_worker_is_monitored_and_however_often() {
+fn what_hangs_is_told_however_seldom_the_worker_is_looked_at() {
     let unmonitored = Policy { monitoring: false, ..policy(DriftPolicy::Alert) };
     let interval = crate::PollInterval::new(3600).expect("an interval");
     let rarely = Policy { interval, ..policy(DriftPolicy::Alert) };

@@ -151,6 +151,17 @@ fn an_instance_that_ec2_never_finishes_moving_is_given_up_once_ec2_can_tell_how_
 }
 
 #[test]
+fn a_start_that_somebody_else_makes_again_when_its_time_is_nearly_up_has_failed_and_is_not_given_up() {
+    let fallen =
+        starting().accepted(1).seeing(response(Observed::Pending, 1)).seeing(event(Observed::Stopped, 130));
+    let pending = fallen.seeing(event(Observed::Pending, 290));
+    assert_eq!(names(&pending.proceeding(330).0), ["action_failed"]);
+    // If that one hangs it is told when its own time is up.
+    let failed = pending.with(&pending.proceeding(330).0);
+    assert_eq!(failed.act_by(&policy(DriftPolicy::Alert), t(331)), Some(t(290 + 300 + 30)));
+}
+
+#[test]
 fn a_lost_answer_to_tagging_gives_nothing_up_while_ec2_moves_the_instance() {
     let worker = running().asked(patch_tags(&[("team", "labs")], &[]), 0).issuing(0);
     let worker = worker.seeing(event(Observed::Stopping, 10));

@@ -39,6 +39,7 @@ impl Compute for World {
 
     async fn describe(&self, region: &Region, ids: &[InstanceId]) -> Result<Answered<Instance>, CallError> {
         let mut state = self.state();
+        state.now += state.slow_describe;
         if !state.call("describe") || state.is_dark(ids) {
             return Err(broken("describe"));
         }
