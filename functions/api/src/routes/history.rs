@@ -186,9 +186,11 @@ pub(crate) async fn telemetry<P: Ports>(
 }
 
 impl Span {
+    /// No span of ours ends before it begins, and no table can be asked for such a one.
     fn bounds(&self) -> Result<(Timestamp, Timestamp), Problem> {
         let at = |millis| Timestamp::from_millisecond(millis).map_err(|_| bad_cursor());
-        Ok((at(self.from)?, at(self.to)?))
+        let (from, to) = (at(self.from)?, at(self.to)?);
+        if from <= to { Ok((from, to)) } else { Err(bad_cursor()) }
     }
 }
 
