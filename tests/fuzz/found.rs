@@ -8,6 +8,12 @@ fn a_cursor_that_skips_more_than_can_be_counted() {
     feed(named("api_cursor"), br#"{"region":"us-east-1","after":null,"skip":18446744073709551615}"#);
 }
 
+/// DynamoDB refuses a range that ends before it begins, so it would have been our fault.
+#[test]
+fn a_cursor_of_a_time_that_ends_before_it_begins() {
+    feed(named("api_cursor"), br#"{"from":1794432600123,"to":1794432000000}"#);
+}
+
 /// The standard escapes quotes, so the address that was kept was longer than the longest that is taken.
 #[test]
 fn a_url_that_grows_when_it_is_read() {

@@ -3,17 +3,21 @@
 //! Every function takes its input as far as the first thing that has an effect, and checks that what we would write of
 //! it ourselves is read back as the same. The test beside this file and the targets of `cargo fuzz` call the same functions.
 
-use std::collections::BTreeMap;
+#[path = "parsers/cursors.rs"]
+mod cursors;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::{Api, Ports, router};
 use app::bulk::BulkRunner;
 use app::collect::{Agents, Collector, Written};
 use app::config::{Allowed, WebhookUrl};
+use app::deliver::{Adapters, Notifier, Report};
 use app::fleet::Fleet;
 use app::item::{self, EventItem};
-use app::notice;
-use app::ports::{BulkChunk, BulkCommand, BulkCommands, BulkItem, Request as BusRequest};
+use app::notice::{self, Notice};
+use app::ports::{BulkChunk, BulkCommand, BulkCommands, BulkItem, Request as BusRequest, Sample, Samples};
 use app::reconcile::Reconciler;
 use app::stream;
 use aws_lambda_events::event::apigw::ApiGatewayV2httpRequest;
@@ -22,18 +26,20 @@ use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use domain::{
     Actor, Bulk, BulkOutcome, Command, Details, Evidence, Finding, GuardsPatch, ImportWorker, InstanceId,
-    Observed, Overrides, Settings, SettingsPatch, Source, TagsPatch, WorkerId,
+    Metric, Observed, Overrides, Settings, SettingsPatch, Source, TagsPatch, WorkerId,
 };
+use jiff::SignedDuration;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::world::{World, access, account, region, settings};
 use tower::ServiceExt;
 
 /// The worker, the command and the instance of the recorded payloads, so that what is read has something to act on.
 const WORKER: &str = "019a7dd0-5f0a-7c3e-9d52-3f6f6a1b2c3d";
+const SECOND: &str = "019a7dd0-6a11-7f00-8a4b-0c9d8e7f6a5b";
 const COMMAND: &str = "019a7dd0-8000-7f00-8a4b-0c9d8e7f6a5b";
 const INSTANCE: &str = "i-1234567890abcdef0";
 /// An instance that has no worker.
@@ -50,7 +56,7 @@ pub(crate) type Parser = (&'static str, fn(&[u8]));
 pub(crate) const PARSERS: [Parser; 7] = [
     ("api_request", api_request),
     ("api_body", api_body),
-    ("api_cursor", api_cursor),
+    ("api_cursor", cursors::api_cursor),
     ("state_change", state_change),
     ("bus_request", bus_request),
     ("stream_batch", stream_batch),
@@ -61,6 +67,9 @@ pub(crate) const PARSERS: [Parser; 7] = [
 pub(crate) fn named(name: &str) -> fn(&[u8]) {
     PARSERS.iter().find(|(other, _)| *other == name).expect("a parser of this name").1
 }
+
+/// The calls by which somebody is told, as the world names them.
+const CHANNELS: [&str; 3] = ["publish", "topic", "webhook"];
 
 /// The routes that take a body: method, path.
 const BODIES: [(Method, &str); 4] = [
@@ -85,13 +94,12 @@ fn fleet<'a>(world: &'a World, settings: &'a Settings) -> Fleet<'a, World, World
     Fleet { workers: world, clock: world, settings }
 }
 
-/// A world with the worker of the recorded payloads, two more, and the command of the payloads for the first of them.
+/// A world with the worker of the recorded payloads and two more, and the command of the payloads for two of them. There is more
+/// than a page of one of everything that is listed.
 async fn world() -> World {
     let (world, settings) = (World::default(), settings());
     world.state().now = RECORDED - 3_600_000;
-    for (number, id) in
-        (0_u8..).zip([WORKER, "019a7dd0-6a11-7f00-8a4b-0c9d8e7f6a5b", "019a7dd0-7000-7f00-8a4b-0c9d8e7f6a5b"])
-    {
+    for (number, id) in (0_u8..).zip([WORKER, SECOND, "019a7dd0-7000-7f00-8a4b-0c9d8e7f6a5b"]) {
         let existing = world.state().launch(Observed::Running);
         let instance: InstanceId =
             if number == 0 { INSTANCE.parse().expect("an id") } else { existing.clone() };
@@ -142,9 +150,11 @@ async fn world() -> World {
         due: Some(now),
         cancelled: None,
     };
-    let item = BulkItem { worker, name: None, outcome: BulkOutcome::Planned, refusal: None };
-    let chunk = BulkChunk { number: 0, items: vec![item], finished: false };
-    world.accept(&command, &[chunk]).await.expect("accepted");
+    let item = |worker| BulkItem { worker, name: None, outcome: BulkOutcome::Planned, refusal: None };
+    let items = vec![item(worker), item(SECOND.parse().expect("an id"))];
+    world.accept(&command, &[BulkChunk { number: 0, items, finished: false }]).await.expect("accepted");
+    let sample = |at| Sample { worker, at, values: [(Metric::Cpu, 12.5)].into() };
+    world.append(&[now - SignedDuration::from_mins(1), now].map(sample)).await.expect("appended");
     world
 }
 
@@ -174,7 +184,7 @@ async fn ask(request: Request<Body>) -> (StatusCode, Value) {
 
 /// A request as API Gateway would hand it over, from a caller it vouches for.
 fn asked(method: Method, target: &str, headers: HeaderMap, body: Vec<u8>) -> Option<Request<Body>> {
-    let context = serde_json::json!({
+    let context = json!({
         "requestId": "1", "http": { "method": method.as_str() },
         "authorizer": { "iam": { "userArn": "arn:aws:iam::123456789012:user/fuzz" } },
     });
@@ -213,53 +223,17 @@ fn api_request(bytes: &[u8]) {
 fn api_body(bytes: &[u8]) {
     let Some((route, body)) = bytes.split_first() else { return };
     let (method, path) = &BODIES[usize::from(*route) % BODIES.len()];
-    // Without a key nothing would be begun.
-    let headers = [("content-type", "application/json"), ("idempotency-key", "a-key")];
-    let headers =
-        headers.map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
     let path = path.replace("{id}", WORKER);
-    let Some(request) = asked(method.clone(), &path, HeaderMap::from_iter(headers), body.to_vec()) else {
-        return;
-    };
+    let Some(request) = asked(method.clone(), &path, keyed(), body.to_vec()) else { return };
     wait(ask(request));
 }
 
-/// A cursor, as it is, as what is within one, and as the position within that. Whatever is taken leads on to cursors that
-/// are taken as well.
-fn api_cursor(bytes: &[u8]) {
-    for path in ["/workers?limit=1".to_owned(), format!("/workers/{WORKER}/events?limit=1")] {
-        let cursors = [escaped(bytes), URL_SAFE_NO_PAD.encode(bytes), at_position(&path, bytes)];
-        for cursor in cursors {
-            wait(async {
-                let mut target = format!("{path}&cursor={cursor}");
-                let mut taken = false;
-                for _ in 0..5 {
-                    let Some(request) = asked(Method::GET, &target, HeaderMap::new(), Vec::new()) else {
-                        return;
-                    };
-                    let (status, json) = ask(request).await;
-                    assert!(status == StatusCode::OK || !taken, "our own cursor was refused: {json}");
-                    let Some(next) = json["next"].as_str() else { return };
-                    taken = true;
-                    target = format!("{path}&cursor={next}");
-                }
-            });
-        }
-    }
-}
-
-/// A cursor of this listing at another position.
-fn at_position(path: &str, position: &[u8]) -> String {
-    let request = asked(Method::GET, path, HeaderMap::new(), Vec::new()).expect("a path");
-    let first = wait(ask(request)).1;
-    let real = URL_SAFE_NO_PAD.decode(first["next"].as_str().expect("more than a page")).expect("base64");
-    let real: Value = serde_json::from_slice(&real).expect("JSON");
-    let start = format!("{{\"of\":{},\"at\":", real["of"]);
-    URL_SAFE_NO_PAD.encode([start.as_bytes(), position, b"}"].concat())
-}
-
-fn escaped(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("%{byte:02X}")).collect()
+/// The headers that a body comes with. Without a key nothing would be begun.
+fn keyed() -> HeaderMap {
+    let headers = [("content-type", "application/json"), ("idempotency-key", "a-key")];
+    let headers =
+        headers.map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
+    HeaderMap::from_iter(headers)
 }
 
 /// EC2's event, for `drift`.
@@ -313,15 +287,16 @@ fn bus_request(bytes: &[u8]) {
 /// A batch of the fleet table's stream, for `act` and `notify`.
 fn stream_batch(bytes: &[u8]) {
     let Ok(event) = serde_json::from_slice::<Value>(bytes) else { return };
+    let mut told = BTreeSet::new();
     for entry in stream::decode(&event).unwrap_or_default() {
         let Ok(record) = entry.record else { continue };
         let image: serde_dynamo::Item = item::encode(&EventItem::new(&record, 90)).expect("written");
         assert_eq!(item::decode_event(image).expect("read back"), record);
-        let notices = notice::notices(&record);
-        for notice in &notices {
-            let _ = (notice.text(), notice.cloud_event(), notice::message(notice));
+        for notice in notice::notices(&record) {
+            let kept = serde_json::to_string(&notice).expect("JSON");
+            assert_eq!(serde_json::from_str::<Notice>(&kept).expect("read back"), notice);
+            told.insert(notice.event.to_string());
         }
-        let _ = notice::digest(&notices);
     }
     let settings = settings();
     wait(async {
@@ -336,7 +311,41 @@ fn stream_batch(bytes: &[u8]) {
         let runner = BulkRunner { fleet: fleet(&world, &settings), commands: &world, bus: &world };
         let _ = act::handle(&reconciler, &runner, &event).await;
         read_back(&world);
+        tell(&event, &told).await;
     });
+}
+
+/// `notify` takes the batch in while no channel works, and tells what it kept of it when they do, to systems and to people. What
+/// the webhook gets is one of these facts, and nothing is lost for not being readable any more.
+async fn tell(event: &Value, facts: &BTreeSet<String>) {
+    let world = World::default();
+    world.state().now = RECORDED;
+    world.state().broken.extend(CHANNELS);
+    let Some(first) = notify(&world, event).await else { return };
+    assert_eq!((first.delivered, first.parked, first.failed), (0, 0, 0), "{first:?}");
+    world.state().broken.clear();
+    world.pass(600);
+    let swept = notify(&world, &json!({ "detail-type": "Scheduled Event" })).await.expect("a sweep");
+    assert_eq!((swept.due, swept.parked, swept.failed), (first.deferred + first.retrying, 0, 0), "{swept:?}");
+    for request in &world.state().hooks {
+        assert!(facts.contains(&request.body), "{}", request.body);
+    }
+}
+
+/// What `notify` makes of an event; `None` if it is none for it.
+async fn notify(world: &World, event: &Value) -> Option<Report> {
+    let adapters = Adapters {
+        workers: world,
+        deliveries: world,
+        topic: world,
+        bus: world,
+        webhooks: world,
+        secrets: world,
+        clock: world,
+        ids: world,
+    };
+    let urls = [WebhookUrl::parse("https://receiver.example.com/hook", false).expect("a URL")];
+    Some(notify::handle(&Notifier::new(adapters, &urls), event).await.ok()?.report)
 }
 
 /// Every fact that was written is one that can be read, and nothing was seen before it was true: what lies in the future would

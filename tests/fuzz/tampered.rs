@@ -273,6 +273,10 @@ pub(crate) fn cursor() -> impl Strategy<Value = Vec<u8>> {
         json!({ "region": "us-east-1", "after": null, "skip": 1 }),
         json!({ "region": "us-east-1", "after": format!("-#{worker}"), "skip": 0 }),
         json!({ "after": "1" }),
+        json!({ "from": 1_794_432_000_000_i64, "to": 1_794_432_600_123_i64 }),
+        json!({ "chunk": 0, "skip": 0 }),
+        json!({ "named": 0 }),
+        json!({ "found": { "region": "us-east-1", "after": "i-0123456789abcdef1", "skip": 1 } }),
     ];
     let outer =
         select(inner.clone()).prop_map(|inner| URL_SAFE_NO_PAD.encode(inner.to_string()).into_bytes());
