@@ -99,7 +99,8 @@ pub async fn what_is_so_already_is_accepted_and_stays_so(subject: &impl Subject)
 /// "`InstanceStateChange`": the current state).
 pub async fn what_is_so_already_is_said_to_be_so(subject: &impl Subject) {
     for (action, observed) in settled(subject).await {
-        assert_eq!(accepted(subject, action).await, Some(observed));
+        let says = accepted(subject, action.clone()).await;
+        assert_eq!(says, Some(observed), "EC2 says where it is already: {action:?}");
     }
 }
 
@@ -157,7 +158,7 @@ pub async fn an_instance_nobody_knows_cannot_be_tagged(subject: &impl Subject) {
     let (worker, instance) = (subject.new_worker(), subject.new_instance());
     let set = BTreeMap::from([("course".to_owned(), "CCNA".to_owned())]);
     let action = Action::Tag { instance, set, remove: BTreeSet::new() };
-    let refused = call(subject, worker, &action).await.expect_err("refused");
+    let refused = call(subject, worker, &action).await.expect_err("nobody's tags are refused");
     assert_eq!(refused.kind, FailureKind::NotFound, "{refused:?}");
 }
 

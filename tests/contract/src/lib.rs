@@ -16,6 +16,7 @@ pub mod commands;
 pub mod compute;
 pub mod deliveries;
 pub mod idempotency;
+mod known;
 pub mod listing;
 mod made;
 pub mod metrics;
@@ -25,15 +26,14 @@ pub mod sweeps;
 pub mod topic;
 pub mod vault;
 
-use std::panic::AssertUnwindSafe;
-
 use app::ports::{
     Actuator, Buckets, BulkCommands, Bus, Clock, Compute, Deliveries, Idempotency, Ids, Metrics, Samples,
     Sweeps, Topic, UserDataVault, Workers,
 };
 use domain::{AccountId, InstanceId, Name, Region, Timestamp, WorkerId};
-use futures_util::FutureExt;
 use jiff::SignedDuration;
+
+pub use known::{Known, breach};
 
 /// How often something eventual is looked at, and how long the pause between is, in milliseconds: 20 seconds in all.
 const LOOKS: u32 = 200;
@@ -167,11 +167,6 @@ pub trait Subject: Sync {
 /// This many seconds later; or earlier, if negative.
 fn after(at: Timestamp, seconds: i64) -> Timestamp {
     at.saturating_add(SignedDuration::from_secs(seconds)).expect("a time")
-}
-
-/// Whether a law holds, found out without failing: for an adapter that is known to break it.
-pub async fn holds(law: impl Future<Output = ()>) -> bool {
-    AssertUnwindSafe(law).catch_unwind().await.is_ok()
 }
 
 /// Calls a macro with the laws of each module in turn: `$each! { module: law, law, ... }`.

@@ -1,7 +1,7 @@
 //! The laws on the account in memory, each on one of its own.
 
-use contract::Subject;
-use domain::{AccountId, InstanceId, Metric, Observed, Region};
+use contract::{Known, Subject, breach};
+use domain::{AccountId, FailureKind, InstanceId, Metric, Observed, Region};
 use tests::world::{World, account, region};
 
 /// A world is every port at once.
@@ -45,16 +45,23 @@ macro_rules! in_memory {
 contract::every_law!(in_memory);
 
 #[tokio::test]
-async fn a_law_that_is_broken_is_told_from_one_that_holds() {
-    use contract::actuator::a_launch_with_the_same_token_is_the_same_launch as law;
+async fn a_law_that_is_known_to_be_broken_must_be_broken_in_just_that_way() {
+    use contract::actuator::an_instance_nobody_knows_cannot_be_tagged as law;
+    const KNOWN: Known = Known { law: "the law", says: "left: Other", reason: "EC2 cannot be reached" };
     let memory = Memory::default();
-    assert!(contract::holds(law(&memory)).await);
-    memory.0.state().broken.insert("locate");
-    assert!(!contract::holds(law(&memory)).await);
+    assert_eq!(breach(law(&memory)).await, None);
+    let said = breach(KNOWN.breaks(law(&memory))).await.expect("it holds");
+    assert_eq!(said, "the law holds here: it is known no more (EC2 cannot be reached)");
+    memory.0.state().refused.insert("tag", FailureKind::Other);
+    KNOWN.breaks(law(&memory)).await;
+    memory.0.state().refused.insert("tag", FailureKind::Quota);
+    let said = breach(KNOWN.breaks(law(&memory))).await.expect("it is broken in another way");
+    assert!(said.starts_with("the law is broken in another way than is known (left: Other): "), "{said}");
+    assert!(said.contains("left: Quota"), "{said}");
 }
 
 /// A law that no list names is never tried. All public functions of the modules are laws but `running`, which the emulators' subject
-/// needs, and `holds`.
+/// needs, and `breach`.
 #[test]
 fn every_law_is_tried() {
     let list = include_str!("../src/lib.rs");
@@ -63,7 +70,7 @@ fn every_law_is_tried() {
     for file in std::fs::read_dir(folder).expect("the sources") {
         let text = std::fs::read_to_string(file.expect("a file").path()).expect("text");
         let functions = text.split("\npub async fn ").skip(1);
-        for rest in functions.filter(|rest| !rest.starts_with("running(") && !rest.starts_with("holds(")) {
+        for rest in functions.filter(|rest| !rest.starts_with("running(") && !rest.starts_with("breach(")) {
             let name = rest.split('(').next().expect("a name");
             assert!(list.contains(&format!("            {name},\n")), "{name} is in no list of `every_law!`");
             laws += 1;
