@@ -7,6 +7,8 @@ import users
 from ground import HERE, REGION, STACK, client, environment_of
 
 ACCOUNT = "000000000000"
+# A signing secret for the laws, as CloudFormation makes them: without the prefix that Standard Webhooks asks for.
+LAWS_SECRET = "bGF3c2xhd3NsYXdzbGF3c2xhd3NsYXdz"
 
 
 def variables(cloud, state):
@@ -29,7 +31,7 @@ def variables(cloud, state):
 
 
 def laws(cloud, state):
-    """What the contract laws are tried on: empty copies of both tables, a topic and an image, which no function knows of."""
+    """What the contract laws are tried on: empty copies of both tables, a topic, a secret and an image, which no function knows of."""
     ministack, moto, _ = state["ports"]
     outputs, dynamodb = cloud.stack.outputs(), client("dynamodb", ministack)
     for name, copy in (("FleetTableName", "laws-fleet"), ("JournalTableName", "laws-journal")):
@@ -48,5 +50,7 @@ def laws(cloud, state):
         "LAWS_FLEET_TABLE": "laws-fleet",
         "LAWS_JOURNAL_TABLE": "laws-journal",
         "LAWS_TOPIC_ARN": client("sns", ministack).create_topic(Name="laws")["TopicArn"],
+        "LAWS_SECRET": LAWS_SECRET,
+        "LAWS_SECRET_ARN": client("secretsmanager", ministack).create_secret(Name="laws", SecretString=LAWS_SECRET)["ARN"],
         "LAWS_IMAGE_ID": image["ImageId"],
     }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::task::{Context, Waker};
 
+use app::ports::{WebhookAnswer, WebhookRequest};
 use contract::Subject;
 use domain::{AccountId, InstanceId, Observed, Region};
-use tests::world::{account, region};
+use tests::world::{SECRET, account, region};
 
 use crate::chance::Chance;
 use crate::ec2::Phase;
@@ -63,6 +64,23 @@ impl Subject for Outside {
         let phase = Phase { since, observed: Observed::Running, reason: None };
         inner.ec2.machines.entry(id.clone()).and_modify(|machine| machine.phases = vec![phase]);
         id
+    }
+
+    fn receiver(&self, answer: Option<WebhookAnswer>) -> String {
+        self.world.tables.state().receivers.open(answer)
+    }
+
+    fn received(&self, url: &str) -> Vec<WebhookRequest> {
+        self.world.tables.state().receivers.got(url)
+    }
+
+    fn secret_as_put(&self) -> String {
+        SECRET.to_owned()
+    }
+
+    fn secrets_without_one(&self) -> &Self {
+        self.world.tables.state().secret = None;
+        self
     }
 }
 

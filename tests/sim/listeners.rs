@@ -8,12 +8,11 @@ use app::deliver::Endpoint;
 use app::ports::{DeliveryKey, Outcome, TopicMessage, WebhookRequest};
 use serde_json::Value;
 use standardwebhooks::Webhook;
+use tests::world::SECRET;
 
 use crate::trace::Step;
 use crate::world::{Inner, InvocationId, SECOND};
 
-/// Signs the webhooks; it must never be seen outside of the signer.
-pub(crate) const SECRET: &str = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5";
 /// How the user data begins that people send; nobody but the instance may see it.
 pub(crate) const USER_DATA: &str = "#!/bin/sh\n: user-data-of-a-worker";
 /// What the secret, as it is written and as it is, the tokens in the receivers' URLs, and user data, as it is and as EC2 gets

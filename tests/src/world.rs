@@ -9,6 +9,7 @@ mod expiry;
 mod journal;
 mod ledger;
 mod outside;
+mod ports;
 mod store;
 mod throttle;
 
@@ -19,8 +20,8 @@ use std::task::Poll;
 
 use app::config::{Access, Role};
 use app::ports::{
-    BucketKey, BulkCommand, Clock, CloudEvent, Heartbeat, Ids, InstanceKey, Request, Sample, TopicMessage,
-    WebhookRequest,
+    BucketKey, BulkCommand, Clock, CloudEvent, Heartbeat, Ids, InstanceKey, Request, Sample, SigningSecret,
+    TopicMessage, WebhookRequest,
 };
 use app::record::{EventRecord, Stored};
 use domain::{
@@ -33,7 +34,7 @@ pub use commands::Chunk;
 pub use ec2::{Ami, Machine};
 pub use expiry::{Kept, Mortal};
 pub use ledger::{Entry, Ledger};
-pub use outside::{fits_bus, fits_topic};
+pub use outside::{Receivers, SECRET, fits_bus, fits_topic};
 pub use store::{page, watch};
 pub use throttle::Throttle;
 
@@ -98,6 +99,10 @@ pub struct State {
     pub topic: Vec<TopicMessage>,
     /// What the webhooks got.
     pub hooks: Vec<WebhookRequest>,
+    /// The receivers that do not just take what they get.
+    pub receivers: Receivers,
+    /// The secret that signs webhooks, if somebody put one.
+    pub secret: Option<SigningSecret>,
     /// Calls made, by name.
     pub calls: BTreeMap<&'static str, u32>,
     /// Calls that fail until they are taken out.
@@ -165,6 +170,8 @@ impl Default for World {
             published: Vec::new(),
             topic: Vec::new(),
             hooks: Vec::new(),
+            receivers: Receivers::default(),
+            secret: Some(SigningSecret::new(SECRET.to_owned())),
             calls: BTreeMap::new(),
             broken: BTreeSet::new(),
             unanswered: BTreeSet::new(),
@@ -283,71 +290,6 @@ impl Ids for World {
     fn below(&self, below: u64) -> u64 {
         below / 2
     }
-}
-
-/// Within an `impl` of a trait that hands out ports: for a struct around one [`World`], the world is each of them; with `Self;`
-/// in front the struct itself is.
-#[macro_export]
-macro_rules! one_world {
-    (Self; $($port:ident: $Port:ident),+ $(,)?) => {$(
-        type $Port = Self;
-
-        fn $port(&self) -> &Self {
-            self
-        }
-    )+};
-    ($($port:ident: $Port:ident),+ $(,)?) => {$(
-        type $Port = $crate::world::World;
-
-        fn $port(&self) -> &$crate::world::World {
-            &self.0
-        }
-    )+};
-}
-
-/// The ports of the API, for [`one_world!`]; with `Self;` likewise.
-#[macro_export]
-macro_rules! api_ports {
-    ($($to:tt)*) => {
-        $crate::one_world! {
-            $($to)*
-            workers: Workers,
-            samples: Samples,
-            idempotency: Idempotency,
-            buckets: Buckets,
-            commands: Commands,
-            compute: Compute,
-            user_data: UserData,
-            bus: Bus,
-            clock: Clock,
-            ids: Ids,
-        }
-    };
-}
-
-/// Every port that has laws, for [`one_world!`]; with `Self;` likewise.
-#[macro_export]
-macro_rules! lawful_ports {
-    ($($to:tt)*) => {
-        $crate::one_world! {
-            $($to)*
-            workers: Workers,
-            samples: Samples,
-            sweeps: Sweeps,
-            buckets: Buckets,
-            commands: Commands,
-            idempotency: Idempotency,
-            user_data: UserData,
-            deliveries: Deliveries,
-            compute: Compute,
-            actuator: Actuator,
-            metrics: Metrics,
-            bus: Bus,
-            topic: Topic,
-            clock: Clock,
-            ids: Ids,
-        }
-    };
 }
 
 /// The settings a fleet has by default.

@@ -22,13 +22,15 @@ mod made;
 pub mod metrics;
 pub mod samples;
 pub mod saving;
+pub mod secrets;
 pub mod sweeps;
 pub mod topic;
 pub mod vault;
+pub mod webhooks;
 
 use app::ports::{
     Actuator, Buckets, BulkCommands, Bus, Clock, Compute, Deliveries, Idempotency, Ids, Metrics, Samples,
-    Sweeps, Topic, UserDataVault, Workers,
+    Secrets, Sweeps, Topic, UserDataVault, WebhookAnswer, WebhookRequest, Webhooks, Workers,
 };
 use domain::{AccountId, InstanceId, Name, Region, Timestamp, WorkerId};
 use jiff::SignedDuration;
@@ -67,6 +69,10 @@ pub trait Subject: Sync {
     type Bus: Bus;
     /// The topic.
     type Topic: Topic;
+    /// Sending webhooks, to receivers on this machine as well.
+    type Webhooks: Webhooks;
+    /// The secret that signs them.
+    type Secrets: Secrets;
     /// The clock.
     type Clock: Clock;
     /// New identities.
@@ -98,6 +104,10 @@ pub trait Subject: Sync {
     fn bus(&self) -> &Self::Bus;
     /// The topic.
     fn topic(&self) -> &Self::Topic;
+    /// Sending webhooks.
+    fn webhooks(&self) -> &Self::Webhooks;
+    /// The secret that signs them, which was put.
+    fn secrets(&self) -> &Self::Secrets;
     /// The clock.
     fn clock(&self) -> &Self::Clock;
     /// New identities.
@@ -111,6 +121,15 @@ pub trait Subject: Sync {
     fn image(&self) -> String;
     /// A running instance there whose processor use CloudWatch has been told of within the last minutes.
     fn measured(&self) -> impl Future<Output = InstanceId>;
+
+    /// The URL of a new webhook receiver that gives every request this answer, or none. Whom it redirects, it redirects to itself.
+    fn receiver(&self, answer: Option<WebhookAnswer>) -> String;
+    /// The requests that reached the receiver at this URL.
+    fn received(&self, url: &str) -> Vec<WebhookRequest>;
+    /// What was put as the secret.
+    fn secret_as_put(&self) -> String;
+    /// Secrets of which nobody put the one that signs. A law asks for no other afterwards.
+    fn secrets_without_one(&self) -> &Self::Secrets;
 
     /// Now.
     fn now(&self) -> Timestamp {
@@ -285,6 +304,17 @@ macro_rules! every_law {
         $each! { topic:
             a_message_for_every_kind_of_subscriber_is_accepted,
             what_is_too_large_is_refused_for_good,
+        }
+        $each! { webhooks:
+            what_is_sent_arrives_once_and_as_it_is,
+            a_status_is_brought_back_as_it_is,
+            a_redirect_is_an_answer_and_not_a_way,
+            how_long_to_wait_is_brought_back,
+            silence_ends_with_the_timeout_and_is_no_answer,
+        }
+        $each! { secrets:
+            the_secret_is_read_as_it_was_put_and_signs,
+            a_secret_that_nobody_put_is_refused_for_good,
         }
     };
 }

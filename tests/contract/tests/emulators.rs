@@ -4,16 +4,20 @@
 #![expect(clippy::disallowed_methods, reason = "a test against real processes has the real environment")]
 #![expect(clippy::expect_used, reason = "all of this is a test")]
 
+mod receiver;
+
 use std::collections::BTreeMap;
 
 use app::config::Config;
+use app::ports::{WebhookAnswer, WebhookRequest};
 use aws::{
     Aws, CloudWatchMetrics, DynamoBuckets, DynamoCommands, DynamoDeliveries, DynamoIdempotency,
     DynamoSamples, DynamoSweeps, DynamoUserData, DynamoWorkers, Ec2Actuator, Ec2Compute, Environment,
-    EventBridgeBus, RandomIds, SnsTopic, SystemClock,
+    EventBridgeBus, HttpsWebhooks, RandomIds, SecretsManagerSecrets, SnsTopic, SystemClock,
 };
 use contract::{Known, Subject};
 use domain::{AccountId, InstanceId, Region};
+use receiver::Receivers;
 
 /// Where an emulator is known to differ from AWS: the law, what it says there, and what AWS does according to its documentation.
 /// What stands here must be broken in just that way: an emulator that has learned it is noticed, and so is one that fails.
@@ -45,6 +49,10 @@ struct Adapters {
     metrics: CloudWatchMetrics,
     bus: EventBridgeBus,
     topic: SnsTopic,
+    webhooks: HttpsWebhooks,
+    receivers: Receivers,
+    secrets: SecretsManagerSecrets,
+    no_secrets: SecretsManagerSecrets,
     account: AccountId,
     region: Region,
     image: String,
@@ -107,6 +115,10 @@ impl Adapters {
             metrics: aws.metrics(),
             bus: aws.bus(&config.bus),
             topic: aws.topic(&variable("LAWS_TOPIC_ARN")),
+            webhooks: aws.webhooks(true).expect("a client"),
+            receivers: Receivers::default(),
+            secrets: aws.secrets(&variable("LAWS_SECRET_ARN")),
+            no_secrets: aws.secrets("laws-without-one"),
             account: variable("ACCOUNT_ID").parse().expect("an account"),
             region: region.parse().expect("a region"),
             image: variable("LAWS_IMAGE_ID"),
@@ -128,6 +140,8 @@ impl Subject for Adapters {
     type Metrics = CloudWatchMetrics;
     type Bus = EventBridgeBus;
     type Topic = SnsTopic;
+    type Webhooks = HttpsWebhooks;
+    type Secrets = SecretsManagerSecrets;
     type Clock = SystemClock;
     type Ids = RandomIds;
 
@@ -183,6 +197,14 @@ impl Subject for Adapters {
         &self.topic
     }
 
+    fn webhooks(&self) -> &HttpsWebhooks {
+        &self.webhooks
+    }
+
+    fn secrets(&self) -> &SecretsManagerSecrets {
+        &self.secrets
+    }
+
     fn clock(&self) -> &SystemClock {
         &SystemClock
     }
@@ -206,6 +228,22 @@ impl Subject for Adapters {
     /// The pulse publishes what an instance reports as soon as it runs.
     async fn measured(&self) -> InstanceId {
         contract::compute::running(self).await.1
+    }
+
+    fn receiver(&self, answer: Option<WebhookAnswer>) -> String {
+        self.receivers.open(answer)
+    }
+
+    fn received(&self, url: &str) -> Vec<WebhookRequest> {
+        self.receivers.got(url)
+    }
+
+    fn secret_as_put(&self) -> String {
+        variable("LAWS_SECRET")
+    }
+
+    fn secrets_without_one(&self) -> &SecretsManagerSecrets {
+        &self.no_secrets
     }
 }
 

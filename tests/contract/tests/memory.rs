@@ -1,8 +1,9 @@
 //! The laws on the account in memory, each on one of its own.
 
+use app::ports::{WebhookAnswer, WebhookRequest};
 use contract::{Known, Subject, breach};
 use domain::{AccountId, FailureKind, InstanceId, Metric, Observed, Region};
-use tests::world::{World, account, region};
+use tests::world::{SECRET, World, account, region};
 
 /// A world is every port at once.
 #[derive(Default)]
@@ -28,6 +29,23 @@ impl Subject for Memory {
         let (id, now) = (state.launch(Observed::Running), state.time());
         state.measured.insert((id.clone(), Metric::Cpu, now), 12.5);
         id
+    }
+
+    fn receiver(&self, answer: Option<WebhookAnswer>) -> String {
+        self.0.state().receivers.open(answer)
+    }
+
+    fn received(&self, url: &str) -> Vec<WebhookRequest> {
+        self.0.state().receivers.got(url)
+    }
+
+    fn secret_as_put(&self) -> String {
+        SECRET.to_owned()
+    }
+
+    fn secrets_without_one(&self) -> &World {
+        self.0.state().secret = None;
+        &self.0
     }
 }
 
@@ -76,5 +94,5 @@ fn every_law_is_tried() {
             laws += 1;
         }
     }
-    assert!(laws >= 83, "{laws}");
+    assert!(laws >= 90, "{laws}");
 }

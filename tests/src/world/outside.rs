@@ -1,4 +1,6 @@
-//! The bus, the topic and the webhooks.
+//! The bus, the topic and the webhooks, and the secret that signs these.
+
+use std::collections::BTreeMap;
 
 use app::error::CallError;
 use app::ports::{
@@ -11,6 +13,9 @@ use super::World;
 fn broken(name: &str) -> CallError {
     CallError { message: format!("{name}: InternalException"), retryable: true, cause: None }
 }
+
+/// The secret that signs webhooks, unless something else is said.
+pub const SECRET: &str = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5";
 
 /// EventBridge and SNS take no more than this in one entry or message.
 const MOST_BYTES: usize = 256 * 1024;
@@ -73,6 +78,37 @@ impl Topic for World {
     }
 }
 
+/// Webhook receivers that were told how to answer.
+#[derive(Debug, Default)]
+pub struct Receivers(BTreeMap<String, Receiver>);
+
+#[derive(Debug)]
+struct Receiver {
+    answer: Option<WebhookAnswer>,
+    got: Vec<WebhookRequest>,
+}
+
+impl Receivers {
+    /// The URL of a new one, which answers every request with this, or not at all.
+    pub fn open(&mut self, answer: Option<WebhookAnswer>) -> String {
+        let url = format!("https://receiver-{}.example.com/hook?a=b", self.0.len());
+        self.0.insert(url.clone(), Receiver { answer, got: Vec::new() });
+        url
+    }
+
+    /// What the receiver of a request, which it gets, answers; `None` if it is not one of these.
+    pub fn answer(&mut self, request: &WebhookRequest) -> Option<Option<WebhookAnswer>> {
+        let receiver = self.0.get_mut(&request.url)?;
+        receiver.got.push(request.clone());
+        Some(receiver.answer.clone())
+    }
+
+    /// What the receiver at this URL got.
+    pub fn got(&self, url: &str) -> Vec<WebhookRequest> {
+        self.0.get(url).map(|receiver| receiver.got.clone()).unwrap_or_default()
+    }
+}
+
 impl Webhooks for World {
     async fn send(&self, request: &WebhookRequest) -> Result<WebhookAnswer, CallError> {
         let mut state = self.state();
@@ -80,12 +116,18 @@ impl Webhooks for World {
             return Err(broken("webhook"));
         }
         state.hooks.push(request.clone());
-        Ok(WebhookAnswer { status: 204, retry_after: None })
+        let accepted = Some(WebhookAnswer { status: 204, retry_after: None });
+        let answer = state.receivers.answer(request).unwrap_or(accepted);
+        answer.ok_or_else(|| {
+            state.now += i64::try_from(request.timeout_millis).unwrap_or(i64::MAX);
+            CallError { message: "webhook: no answer in time".to_owned(), retryable: true, cause: None }
+        })
     }
 }
 
 impl Secrets for World {
     async fn signing_secret(&self) -> Result<SigningSecret, CallError> {
-        Ok(SigningSecret::new("whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5".to_owned()))
+        let message = "SecretsManager GetSecretValue: ResourceNotFoundException".to_owned();
+        self.state().secret.clone().ok_or(CallError { message, retryable: false, cause: None })
     }
 }
