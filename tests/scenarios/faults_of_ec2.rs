@@ -273,10 +273,13 @@ async fn an_ec2_that_we_may_not_read_is_asked_once_a_look_teaches_nothing_and_is
     let stack = Stack::default();
     let (worker, _) = stack.running().await;
     let before = stack.world.worker(worker).worker.state().clone();
+    stack.tell().await;
+    stack.world.state().hooks.clear();
     stack.world.state().calls.clear();
-    stack.world.state().broken.extend(["statuses", "describe"]);
+    stack.world.state().denied.extend(["statuses", "describe"]);
     for _ in 0..60 {
         stack.minute().await;
+        stack.tell().await;
     }
     assert_eq!(stack.world.called("statuses"), 60);
     let known = stack.world.worker(worker).worker;
@@ -284,4 +287,6 @@ async fn an_ec2_that_we_may_not_read_is_asked_once_a_look_teaches_nothing_and_is
     assert_eq!(known.state().sighting, before.sighting);
     assert!(known.state().alerts.contains_key(&AlertKind::Unobservable));
     assert_eq!((count(&stack, worker, "alert_raised"), stack.world.called("stop")), (1, 0));
+    assert_eq!(stack.heard(), ["cml.worker.alert_raised.v1"]);
+    assert!(stack.world.state().hooks[0].body.contains("UnauthorizedOperation"), "in AWS's words");
 }

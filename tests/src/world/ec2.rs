@@ -58,6 +58,10 @@ pub(super) fn broken(name: &str) -> CallError {
     CallError { message: format!("ec2 {name}: RequestLimitExceeded"), retryable: true, cause: None }
 }
 
+fn denied(name: &str) -> CallError {
+    CallError { message: format!("ec2 {name}: UnauthorizedOperation"), retryable: false, cause: None }
+}
+
 fn unanswered() -> Failure {
     Failure { kind: FailureKind::Other, message: "no answer in time".to_owned() }
 }
@@ -160,6 +164,15 @@ impl State {
             machine.next = Some(Observed::Running);
         }
         Ok(id)
+    }
+
+    /// Whether EC2 answers a question, about something that is `dark` or not.
+    fn ask(&mut self, name: &'static str, dark: bool) -> Result<(), CallError> {
+        let works = self.call(name);
+        if self.denied.contains(name) {
+            return Err(denied(name));
+        }
+        if dark || !works { Err(broken(name)) } else { Ok(()) }
     }
 
     /// The instance, if EC2's answers show it.

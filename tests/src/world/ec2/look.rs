@@ -16,9 +16,8 @@ impl Compute for World {
         ids: &[InstanceId],
     ) -> Result<Answered<InstanceStatus>, CallError> {
         let mut state = self.state();
-        if !state.call("statuses") || state.is_dark(ids) {
-            return Err(broken("statuses"));
-        }
+        let dark = state.is_dark(ids);
+        state.ask("statuses", dark)?;
         let mut answer = Answered { found: Vec::new(), unknown: Vec::new() };
         for id in ids.iter().collect::<BTreeSet<_>>() {
             state.settle(id);
@@ -40,9 +39,8 @@ impl Compute for World {
     async fn describe(&self, region: &Region, ids: &[InstanceId]) -> Result<Answered<Instance>, CallError> {
         let mut state = self.state();
         state.now += state.slow_describe;
-        if !state.call("describe") || state.is_dark(ids) {
-            return Err(broken("describe"));
-        }
+        let dark = state.is_dark(ids);
+        state.ask("describe", dark)?;
         let mut answer = Answered { found: Vec::new(), unknown: Vec::new() };
         for id in ids.iter().collect::<BTreeSet<_>>() {
             match state.seen(id).filter(|machine| machine.is_in(region)) {
@@ -55,9 +53,7 @@ impl Compute for World {
 
     async fn locate(&self, _: &Region, worker: WorkerId) -> Result<Vec<Instance>, CallError> {
         let mut state = self.state();
-        if !state.call("locate") {
-            return Err(broken("locate"));
-        }
+        state.ask("locate", false)?;
         let tag = worker.to_string();
         let carriers = state
             .machines
@@ -68,9 +64,7 @@ impl Compute for World {
 
     async fn image(&self, _: &Region, query: &ImageQuery) -> Result<Option<String>, CallError> {
         let mut state = self.state();
-        if !state.call("image") {
-            return Err(broken("image"));
-        }
+        state.ask("image", false)?;
         let is_meant = |image: &&Ami| {
             let owned = query.owners.iter().any(|owner| owner.as_str() == image.owner);
             (owned || query.owners.is_empty())
@@ -85,9 +79,7 @@ impl Compute for World {
 
     async fn images(&self, _: &Region, name: &str, most: usize) -> Result<Option<Vec<String>>, CallError> {
         let mut state = self.state();
-        if !state.call("images") {
-            return Err(broken("images"));
-        }
+        state.ask("images", false)?;
         let pattern = WildMatch::new(name);
         let called = state.images.iter().filter(|image| pattern.matches(&image.name));
         let ids: Vec<String> = called.map(|image| image.id.clone()).collect();
@@ -109,9 +101,7 @@ impl Compute for World {
         state.searches_left = state.searches_left.map(|left| left - 1);
         // Without ids it is a question to the whole region.
         let dark = state.dark.iter().any(|zone| zone.as_str().starts_with(region.as_str()));
-        if !state.call("search") || dark {
-            return Err(broken("search"));
-        }
+        state.ask("search", dark)?;
         let after = match after.map(str::parse::<InstanceId>) {
             Some(Err(_)) => return Ok(None),
             Some(Ok(after)) => Some(after),
