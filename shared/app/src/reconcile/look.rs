@@ -13,7 +13,8 @@ use crate::collect::details;
 use crate::ports::{Actuator, Answered, Buckets, Clock, Compute, Instance, UserDataVault, Workers};
 use crate::record::Stored;
 
-/// How long after EC2 has denied to know an instance its saying so again is news. What is recorded calls `act` again.
+/// How long after EC2 has denied to know an instance, or us the right to ask, its saying so again is news. What is recorded calls
+/// `act` again.
 const DENIED_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 /// How long before the end of a run no more is asked, as calls that change something still come.
 const TIME_FOR_CALLS: SignedDuration = SignedDuration::from_secs(15);
@@ -57,15 +58,34 @@ where
                         self.conclude(stored, &answer, at, run).await;
                     }
                 }
-                Err(error) => {
+                // What is over in a minute is not worth telling; that we may not look is, and nobody else may be looking.
+                Err(error) if error.retryable => {
                     run.report.unseen += count(workers.len());
-                    // Who may not look is to be told so; what is over in a minute is not worth it.
-                    if error.retryable {
-                        tracing::warn!(%region, error = &error as &dyn std::error::Error, "{NO_ANSWER}");
-                    } else {
-                        tracing::error!(%region, error = &error as &dyn std::error::Error, "{NO_ANSWER}");
-                    }
+                    tracing::warn!(%region, error = &error as &dyn std::error::Error, "{NO_ANSWER}");
                 }
+                Err(error) => {
+                    tracing::error!(%region, error = &error as &dyn std::error::Error, "{NO_ANSWER}");
+                    self.denied(&workers, &error.message, at, run).await;
+                }
+            }
+        }
+    }
+
+    /// Records that EC2 does not let us look, so that whoever reads of the worker sees why nothing is concluded.
+    async fn denied(&self, workers: &[Stored], why: &str, at: Timestamp, run: &mut Run) {
+        for stored in workers {
+            let state = stored.worker.state();
+            let known = stored.worker.is_unobservable() && state.failure_reason.as_deref() == Some(why);
+            if known || lately(state.failures.last(), at) {
+                run.report.unseen += 1;
+                continue;
+            }
+            let finding = Finding::Failed { reason: why.to_owned() };
+            let evidence = Evidence { finding, source: Source::Describe, at, seen_at: self.now() };
+            let learn = |stored: &Stored| self.fleet.learn(&stored.worker, std::slice::from_ref(&evidence));
+            match self.fleet.change(stored.worker.id(), |stored, _| Ok(learn(stored))).await {
+                Ok(_) => run.report.unseen += 1,
+                Err(error) => run.fail(stored.worker.id(), &error, "look not recorded"),
             }
         }
     }
@@ -105,6 +125,9 @@ fn finding(stored: &Stored, answer: &Answered<Instance>, at: Timestamp) -> Optio
     if let Some(found) = answer.found.iter().find(|found| found.instance == *instance) {
         return Some(Finding::State { observed: found.observed, details: details(found) });
     }
-    let lately = state.misses.last().is_some_and(|last| at.duration_since(*last) < DENIED_AGAIN);
-    (answer.unknown.contains(instance) && !lately).then_some(Finding::NotFound)
+    (answer.unknown.contains(instance) && !lately(state.misses.last(), at)).then_some(Finding::NotFound)
+}
+
+fn lately(last: Option<&Timestamp>, at: Timestamp) -> bool {
+    last.is_some_and(|last| at.duration_since(*last) < DENIED_AGAIN)
 }

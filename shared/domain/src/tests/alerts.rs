@@ -1,9 +1,11 @@
 //! Vitals, health, and the alerts they raise.
 
-use super::support::{Story, describe, event, hold, names, policy, release, running, stopped, t};
+use super::support::{
+    INSTANCE, Story, created, describe, event, hold, names, policy, release, running, stopped, t,
+};
 use crate::{
-    AlertKind, CheckStatus, Command, Datapoint, Details, DriftPolicy, Event, Evidence, Finding, Health,
-    Metric, Observed, Percent, Policy, Vitals, Worker,
+    ActionKind, AlertKind, CheckStatus, Command, Datapoint, Details, DriftPolicy, Event, Evidence,
+    FailureKind, Finding, Health, Metric, Observed, Percent, Policy, Vitals, Worker,
 };
 
 /// Values of one metric, a minute apart, the first at 0. The threshold is 90 % for 5 minutes.
@@ -292,6 +294,26 @@ fn a_transition_hangs_for_as_long_as_its_own_kind_may_not_take() {
     for settled in [Observed::Running, Observed::Stopped] {
         assert_eq!(running().seeing(event(settled, 10)).proceeding(99_999).0, Vec::new(), "{settled}");
     }
+    // A launch that was searched for is no attempt any more, and its first start takes as long as it did.
+    let instance = INSTANCE.parse().expect("an instance id");
+    let found = [
+        Event::Launched { instance, at: t(3) },
+        Event::ActionAccepted { action: ActionKind::Locate, at: t(3) },
+    ];
+    let searched = created().issuing(0).refused(FailureKind::AlreadyLaunched, 1).issuing(2);
+    let first = searched.with(&found).seeing(event(Observed::Pending, 10));
+    assert_eq!(first.state().attempt, None);
+    assert_eq!(first.act_by(&policy(DriftPolicy::Alert), t(21)), Some(t(10 + 600 + 30)));
+}
+
+#[test]
+fn what_was_given_up_long_before_is_not_what_hangs_now() {
+    let failed = stopped().asked(Command::Start, 0).issuing(0).refused(FailureKind::Denied, 1).issuing(2);
+    assert!(failed.is_stuck());
+    let somebody_elses = failed.seeing(event(Observed::Pending, 7200));
+    let (from, policy) = (7200 + 300 + 30, policy(DriftPolicy::Alert));
+    assert_eq!(somebody_elses.act_by(&policy, t(7201)), Some(t(from)));
+    assert_eq!(names(&somebody_elses.proceeding(from).0), ["alert_raised"]);
 }
 
 #[test]
