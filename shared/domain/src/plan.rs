@@ -32,7 +32,7 @@ impl Worker {
 
     /// What is due without regard to whose turn it is.
     fn paced(&self, policy: &Policy, now: Timestamp) -> Plan {
-        let wanted = self.step(policy);
+        let wanted = self.step(policy.drift);
         let Some(attempt) = &self.0.attempt else { return wanted };
         match &wanted.action {
             Some(action) if action.kind() == attempt.action => match self.pace(attempt, now) {
@@ -49,8 +49,8 @@ impl Worker {
 
     /// What is due without regard to what is under way already. Whatever changes EC2 waits while the worker is held: this
     /// is the one way to every call.
-    fn step(&self, policy: &Policy) -> Plan {
-        let plan = self.free_step(policy);
+    pub(crate) fn step(&self, drift: DriftPolicy) -> Plan {
+        let plan = self.free_step(drift);
         match &plan.action {
             Some(action) if self.waits(action.kind()) => Plan::none(Reason::Held),
             Some(_) | None => plan,
@@ -63,7 +63,7 @@ impl Worker {
     }
 
     /// What is due if nobody holds the worker.
-    fn free_step(&self, policy: &Policy) -> Plan {
+    fn free_step(&self, drift: DriftPolicy) -> Plan {
         let s = &self.0;
         if s.forgotten_at.is_some() {
             return Plan::none(Reason::Forgotten);
@@ -72,7 +72,7 @@ impl Worker {
             return Plan::none(Reason::Ended);
         }
         let Some(instance) = &s.instance else { return self.unless_given_up(self.first_step()) };
-        let plan = self.unless_given_up(self.towards(instance, policy));
+        let plan = self.unless_given_up(self.towards(instance, drift));
         // Our permission to change an instance hangs on its tags, so adoption comes before anything else. If we gave
         // that up, EC2 has the last word.
         if plan.action.is_some() && !self.is_adopted() && !self.has_given_up(ActionKind::Tag) {
@@ -103,16 +103,16 @@ impl Worker {
     }
 
     /// The specification: what each pair of asked-for and observed state calls for.
-    fn towards(&self, instance: &InstanceId, policy: &Policy) -> Plan {
+    fn towards(&self, instance: &InstanceId, drift: DriftPolicy) -> Plan {
         let observed = self.observed();
         match (self.0.desired, observed) {
             (Desired::Running, Observed::Running) => self.at_rest(instance),
             (Desired::Running, Observed::Stopped) => {
-                self.correct(Action::Start(instance.clone()), instance, policy)
+                self.correct(Action::Start(instance.clone()), instance, drift)
             }
             (Desired::Stopped, Observed::Stopped) => self.at_rest(instance),
             (Desired::Stopped, Observed::Running) => {
-                self.correct(Action::Stop(instance.clone()), instance, policy)
+                self.correct(Action::Stop(instance.clone()), instance, drift)
             }
             (
                 Desired::Terminated,
@@ -149,7 +149,7 @@ impl Worker {
     }
 
     /// EC2 is settled and not as asked: either it never got there, or it drifted.
-    fn correct(&self, action: Action, instance: &InstanceId, policy: &Policy) -> Plan {
+    fn correct(&self, action: Action, instance: &InstanceId, drift: DriftPolicy) -> Plan {
         let step = |reason| {
             if self.has_given_up(action.kind()) {
                 return self.tag_or(instance, Reason::GaveUp);
@@ -159,7 +159,7 @@ impl Worker {
         if self.0.drift.is_none() {
             return step(Reason::Requested);
         }
-        match policy.drift {
+        match drift {
             DriftPolicy::Revert => step(Reason::DriftReverted),
             DriftPolicy::Alert => self.tag_or(instance, Reason::DriftLeft),
             DriftPolicy::Adopt => self.tag_or(instance, Reason::DriftAdopted),

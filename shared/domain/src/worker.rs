@@ -7,8 +7,8 @@ use jiff::SignedDuration;
 
 use crate::evidence::{Source, later};
 use crate::{
-    ActionKind, Actor, Desired, Event, HoldReason, MANAGED_TAG, NAME_TAG, Observed, Origin, Overrides,
-    Snapshot, Status, Timestamp, WORKER_TAG, WorkerId,
+    ActionKind, Actor, Desired, DriftPolicy, Event, HoldReason, MANAGED_TAG, NAME_TAG, Observed, Origin,
+    Overrides, Snapshot, Status, Timestamp, WORKER_TAG, WorkerId,
 };
 
 /// Two misses must be this far apart before they mean anything (EC2 API reference, "Eventual consistency").
@@ -124,9 +124,9 @@ impl Worker {
         }
     }
 
-    /// It drifted, and nobody holds it: a policy may bring it back.
-    pub const fn may_be_reverted(&self) -> bool {
-        self.0.drift.is_some() && self.0.held.is_none()
+    /// It drifted, and a policy may bring it back: nobody holds it, that was not given up, and EC2 is not moving it.
+    pub fn may_be_reverted(&self) -> bool {
+        self.0.drift.is_some() && self.step(DriftPolicy::Revert).action.is_some()
     }
 
     /// What EC2 last told us, misses included.

@@ -303,7 +303,17 @@ fn what_the_index_projects_is_a_watch() {
     };
     assert_eq!(watch, expected);
     let by = Actor::Caller(text("ana@example.com"));
-    let released = full().worker.with(&[Event::Released { at: at("12:36:00"), by }]);
+    let sighting = full().worker.state().sighting.clone().expect("seen");
+    // Let go, seen again, and what was given up asked for once more.
+    let released = full().worker.with(&[
+        Event::Released { at: at("12:36:00"), by: by.clone() },
+        Event::InstanceObserved {
+            sighting: Sighting { at: at("12:37:00"), seen_at: at("12:37:00"), ..sighting },
+            details: domain::Details::default(),
+            confirms: false,
+        },
+        Event::RetryRequested { action: ActionKind::Start, at: at("12:38:00"), by },
+    ]);
     let watch = decode_watch(worker_item(&Stored { worker: released, ..full() })).expect("a watch");
     assert_eq!(watch, Watch { drifted: true, ..expected });
 }

@@ -31,7 +31,7 @@ pub struct Watch {
     pub interval: Option<u32>,
     /// Its own drift policy, if it has one.
     pub drift_policy: Option<DriftPolicy>,
-    /// It drifted, and nobody holds it; see [`domain::Worker::may_be_reverted`].
+    /// It drifted, and a policy may bring it back; see [`domain::Worker::may_be_reverted`].
     pub drifted: bool,
     /// When somebody must look at its action again.
     pub act_by: Option<Timestamp>,

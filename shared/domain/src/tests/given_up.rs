@@ -49,6 +49,21 @@ fn drift_is_put_right_whatever_was_given_up_beside_it() {
 }
 
 #[test]
+fn who_cannot_be_brought_back_is_not_looked_at_for_that_again() {
+    let drifted = running().seeing(event(Observed::Stopped, 0));
+    assert!(drifted.may_be_reverted());
+    // EC2 is at it, whoever asked for that.
+    assert!(!drifted.clone().seeing(event(Observed::Pending, 10)).may_be_reverted());
+    let given_up = drifted.issuing_under(DriftPolicy::Revert, 1).refused(FailureKind::Denied, 2);
+    let given_up = given_up.issuing_under(DriftPolicy::Revert, 3);
+    assert!(given_up.state().drift.is_some() && given_up.is_stuck());
+    assert!(!given_up.may_be_reverted());
+    let retried = given_up.asked(Command::Start, 100);
+    assert!(retried.state().drift.is_none() && !retried.may_be_reverted());
+    assert_eq!(retried.planned(101), "start: requested");
+}
+
+#[test]
 fn what_waits_for_a_command_keeps_nothing_else_waiting() {
     let tagging = unbootable().asked(patch_tags(&[("team", "labs")], &[]), 10);
     assert_eq!(tagging.planned(11), "tag: tags_differ");
