@@ -60,8 +60,7 @@ async fn busy(stack: &Stack, worker: WorkerId, hours: u32) {
 
 #[tokio::test]
 async fn a_consumer_that_was_down_for_twenty_hours_tells_everything_in_order_and_in_few_messages() {
-    // The template keeps records for an hour only and lets the sweep tell the rest; a stream that kept them for a day
-    // would bring all of it, which is what is shown here.
+    // `notify` takes records of any age; see `tests/template.rs`.
     let stack = Stack::default();
     let (worker, _) = stack.running().await;
     busy(&stack, worker, 20).await;
