@@ -1,8 +1,5 @@
 //! What `act` does before it says that EC2 hangs between two states: it asks.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
-
 use domain::{Command, GuardsPatch, InstanceId, Observed, SettingsPatch, Status, TagsPatch, WorkerId, Zone};
 use serde_json::json;
 
@@ -83,76 +80,31 @@ async fn while_ec2_cannot_be_asked_nothing_is_said_to_hang_and_afterwards_it_is_
     minutes(&stack, 40).await;
     let known = stack.world.worker(worker);
     assert_eq!((known.worker.status(), facts(&stack, worker, "gave_up")), (Status::Stopping, 0));
+    assert_eq!(facts(&stack, worker, "observation_failed"), 0, "what is over in a minute is not written");
     stack.world.state().broken.clear();
     minutes(&stack, 1).await;
     assert_eq!(stack.world.worker(worker).worker.status(), Status::Stopped);
     assert_eq!(facts(&stack, worker, "gave_up"), 0);
 }
 
-/// What is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("not poisoned").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    /// Begins to listen, until the guard is gone.
-    fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        let log = self.clone();
-        let format = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_ansi(false);
-        tracing::subscriber::set_default(format.without_time().with_writer(move || log.clone()).finish())
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let log = self.0.lock().expect("not poisoned");
-        String::from_utf8_lossy(&log).lines().map(|line| line.trim().to_owned()).collect()
-    }
-}
-
 #[tokio::test]
-async fn while_ec2_may_not_be_read_nothing_is_concluded_and_unlike_a_throttle_it_is_an_error_in_the_log() {
-    for (taken_away, begins) in [(true, "ERROR "), (false, "WARN ")] {
-        let (stack, worker, instance) = stopping().await;
-        stack.world.pass(40 * 60);
-        let state = || stack.world.state();
-        if taken_away {
-            state().denied.insert("describe")
-        } else {
-            state().broken.insert("describe")
-        };
-        let before = stack.world.worker(worker);
-        let log = Log::default();
-        let listening = log.listen();
-        let record = stream_record(worker, before.version);
-        let report = stack.act(&json!({ "Records": [record] })).await.reconciled;
-        drop(listening);
-        assert_eq!(
-            (report.considered, report.unseen, report.lapsed, report.failed),
-            (1, 1, 0, 0),
-            "{report:?}"
-        );
-        let known = stack.world.worker(worker);
-        assert_eq!(known, before, "the attempt is still under way");
-        assert!(known.worker.state().attempt.is_some());
-        let lines = log.lines();
-        let [line] = lines.as_slice() else { panic!("one line: {lines:?}") };
-        assert!(line.starts_with(begins) && line.contains("EC2 does not say who hangs"), "{line}");
-        // The right is there again, and EC2 has long been done.
-        state().denied.clear();
-        state().broken.clear();
-        state().meddle(&instance, Observed::Stopped, "");
-        minutes(&stack, 1).await;
-        assert_eq!(stack.world.worker(worker).worker.status(), Status::Stopped);
-        assert_eq!(facts(&stack, worker, "gave_up"), 0);
-    }
+async fn where_ec2_may_not_be_read_nothing_is_concluded_and_the_worker_says_why() {
+    let (stack, worker, instance) = stopping().await;
+    stack.world.state().meddle(&instance, Observed::Stopped, "");
+    stack.world.state().denied.insert("describe");
+    let before = stack.world.worker(worker).worker;
+    minutes(&stack, 60).await;
+    let known = stack.world.worker(worker).worker;
+    assert_eq!((known.status(), &known.state().attempt), (Status::Unknown, &before.state().attempt));
+    assert!(known.state().failure_reason.as_ref().is_some_and(|why| why.contains("UnauthorizedOperation")));
+    // An hour of it is no more news than three minutes.
+    let told = ["observation_failed", "alert_raised", "gave_up"].map(|fact| facts(&stack, worker, fact));
+    assert_eq!(told, [3, 1, 0], "{:?}", stack.world.facts(worker));
+    stack.world.state().denied.clear();
+    minutes(&stack, 1).await;
+    let known = stack.world.worker(worker).worker;
+    assert_eq!((known.status(), known.state().alerts.len()), (Status::Stopped, 0));
+    assert_eq!((facts(&stack, worker, "gave_up"), facts(&stack, worker, "action_failed")), (0, 0));
 }
 
 #[tokio::test]

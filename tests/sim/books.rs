@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use app::notice::{Reach, notices};
+use app::notice::{Reach, reached};
 use app::record::{EventRecord, Stored};
 use domain::{
     ActionKind, Event, InstanceId, LaunchSpec, Name, Observed, Sighting, Source, UserData, WorkerId,
@@ -123,7 +123,7 @@ impl Inner {
         let asked =
             record.events.iter().filter(|event| matches!(event, Event::RebootRequested { .. })).count();
         self.books.reboots.entry(worker).or_default().0 += asked as u32;
-        let told = notices(record).into_iter().map(|notice| (notice.id, notice.reach)).collect();
+        let told = reached(record).map(|(id, reach, _)| (id, reach)).collect();
         self.books.notices.insert(format!("{worker}_{}", record.version), told);
         let names = record.events.iter().map(Event::name).collect();
         self.step(Step::Saved(worker, after.version, names));
@@ -270,12 +270,14 @@ impl Inner {
         if self.now - at > INTENT_HOLDS {
             self.violated(format!("{kind} of {worker} is called {} ms after its intent", self.now - at));
         }
-        // With all of its batch, with half of it, and so on: an answer that was lost says nothing about any of them.
-        let most = if kind == ActionKind::Reboot { 2 } else { MOST_CALLS };
+        // With all of its batch, with half of it, and so on: an answer that was lost, or a refusal, says nothing about any of them. How
+        // often a reboot takes effect is counted on its own.
         let calls = self.books.calls.entry((worker, version)).or_default();
         *calls += 1;
-        if *calls > most {
-            self.violated(format!("{kind} of {worker} is called more than {most} times for one intent"));
+        if *calls > MOST_CALLS {
+            self.violated(format!(
+                "{kind} of {worker} is called more than {MOST_CALLS} times for one intent"
+            ));
         }
     }
 

@@ -1,12 +1,13 @@
 //! CloudWatch: values that follow from the instance and the minute alone, so that none has to be kept.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hash;
 
 use domain::{Datapoint, InstanceId, Metric, Observed, Timestamp, Vitals};
 
 use crate::chance::Chance;
 use crate::ec2::Ec2;
+use crate::hash::hash;
 use crate::world::{MINUTE, SECOND, time};
 
 /// All metrics of all instances.
@@ -21,9 +22,7 @@ impl CloudWatch {
     }
 
     fn dice(&self, what: impl Hash) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (self.salt, what).hash(&mut hasher);
-        hasher.finish()
+        hash((self.salt, what))
     }
 
     /// Percent; `None` if nobody publishes the metric.
@@ -33,10 +32,11 @@ impl CloudWatch {
             return None;
         }
         let busy = self.dice((id, metric, at / (60 * MINUTE), "busy")).is_multiple_of(10);
-        let noise = (self.dice((id, metric, at)) % 50) as f64 / 10.0;
-        if self.dice((id, metric, at, "nonsense")).is_multiple_of(500) {
+        let dice = self.dice((id, metric, at));
+        if (dice / 50).is_multiple_of(500) {
             return Some(f64::NAN);
         }
+        let noise = (dice % 50) as f64 / 10.0;
         Some(if busy { 94.0 } else { 20.0 } + noise)
     }
 

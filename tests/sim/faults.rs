@@ -15,7 +15,7 @@ pub(crate) enum Fault {
     CrashBefore,
     /// The process dies just after a call took effect.
     CrashAfter,
-    /// A call never returns; Lambda ends the invocation at its time limit.
+    /// A call never returns, before its effect or after it; Lambda ends the invocation at its time limit.
     Hang,
     /// The environment is gone, and with it all that it remembered.
     ColdStart,
@@ -59,6 +59,8 @@ pub(crate) enum Fault {
     Ec2Fails,
     /// EC2 carries a call out, and its answer is lost.
     Ec2LosesReply,
+    /// EC2 does not let us look.
+    Ec2Forbids,
     /// EC2 answers a call after seconds, nearly too late for our client; the next is as fast as ever.
     Ec2AnswersLate,
     /// A describe answers with what was true up to 30 s ago.
@@ -112,7 +114,7 @@ pub(crate) enum Fault {
 use Fault::*;
 
 impl Fault {
-    pub(crate) const ALL: [Self; 48] = [
+    pub(crate) const ALL: [Self; 49] = [
         CrashBefore,
         CrashAfter,
         Hang,
@@ -137,6 +139,7 @@ impl Fault {
         Ec2Throttles,
         Ec2Fails,
         Ec2LosesReply,
+        Ec2Forbids,
         Ec2AnswersLate,
         DescribeLags,
         NotYetKnown,
@@ -163,27 +166,27 @@ impl Fault {
         ClientLeaves,
     ];
 
-    /// The functions it can strike, and does within some hundred runs; empty for what happens outside all of them.
+    /// The functions it can strike, and does within some hundred runs, where nothing else is said; empty for what happens outside all
+    /// of them.
     pub(crate) const fn strikes(self) -> &'static [Function] {
         match self {
             CrashBefore | CrashAfter | Hang | ColdStart | ClockSkew | TableRefuses => &Function::ALL,
             TableLosesReply => &[Api, Poll, Collect, Drift, Act, Notify],
             TableContended => &[Api, Collect, Drift, Act],
-            IndexLags => &[Poll, Notify],
+            IndexLags => &[Api, Poll, Notify],
             Redelivery | PoisonRecord | ConsumerDown | MappingsOff => &[Act, Notify],
             EventDropped | EventDuplicated | EventDelayed => &[Collect, Drift, Act],
             TickSkipped | TickDuplicated => &[Poll, Notify],
-            BusRefuses => &[Api, Poll, Notify],
-            BusLosesReply => &[Api, Poll, Notify],
+            BusRefuses | BusLosesReply => &[Api, Poll, Act, Notify],
             // Two entries at least.
             BusPartial => &[Poll, Notify],
-            Ec2Throttles | Ec2Fails => &[Api, Collect, Drift, Act],
+            Ec2Throttles | Ec2Fails | Ec2Forbids | Ec2AnswersLate | NotYetKnown | Denial | ZoneDown => {
+                &[Api, Collect, Drift, Act]
+            }
             // `act` looks too, and too seldom to be sure of it.
             DescribeLags => &[Api, Collect, Drift],
-            NotYetKnown => &[Api, Collect, Drift, Act],
-            Denial | ZoneDown => &[Collect, Drift, Act],
             MetricsFail | MetricsLate | MetricsPartial => &[Collect],
-            Ec2LosesReply | Ec2AnswersLate | NoCapacity => &[Act],
+            Ec2LosesReply | NoCapacity => &[Act],
             TopicRefuses | TopicLosesReply | HookFails | HookHangs | HookLimits | HookDeclines
             | HookLosesReply | SecretMissing => &[Notify],
             ClientRepeats | ClientGivesUp | ClientLeaves => &[Api],
@@ -216,6 +219,7 @@ impl Fault {
             // Per zone and minute.
             ZoneDown => 5_000,
             NoCapacity | Ec2AnswersLate => 300_000,
+            Ec2Forbids => 50_000,
             SlowTransition => 200_000,
             // Per minute.
             Meddling => 250_000,

@@ -2,7 +2,6 @@
 //! of time, and what the caller of each does about it. One thread carries all of them out.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +12,7 @@ use serde_json::Value;
 
 use crate::faults::Fault;
 use crate::functions::Warm;
+use crate::hash::hash;
 use crate::outside::{Environment, Outside};
 use crate::trace::Step;
 use crate::wiring::Function;
@@ -145,7 +145,7 @@ impl Lambda {
         let Some(invocation) = self.running.remove(&id) else { return };
         let Invocation { call, warm, environment, .. } = invocation;
         self.idle.entry(call.function).or_default().push((warm, environment));
-        let step = Step::Ended(call.function, id, end.as_ref().map(digest).map_err(Clone::clone));
+        let step = Step::Ended(call.function, id, end.as_ref().map(hash).map_err(Clone::clone));
         self.world.inner().step(step);
         self.report(call, end.as_ref().map_err(|_| ()));
     }
@@ -180,11 +180,4 @@ impl Lambda {
             }
         }
     }
-}
-
-/// A hash of an answer.
-fn digest(answer: &Value) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    answer.hash(&mut hasher);
-    hasher.finish()
 }

@@ -2,7 +2,9 @@
 //! notice by its id. A channel is told a notice once more only if the outcome of the time before got lost.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::LazyLock;
 
+use aho_corasick::packed::Searcher;
 use app::config::WebhookUrl;
 use app::deliver::Endpoint;
 use app::ports::{DeliveryKey, Outcome, TopicMessage, WebhookRequest};
@@ -50,6 +52,8 @@ struct Telling {
 #[derive(Debug)]
 pub(crate) struct Listeners {
     told: BTreeMap<(&'static str, String), Telling>,
+    /// The version of each worker that a channel was told of last.
+    versions: BTreeMap<(&'static str, String), u64>,
     /// How many notices the digests of an invocation left out.
     omitted: BTreeMap<InvocationId, u64>,
     /// Notices that people were told of by no more than a digest's count of those it left out.
@@ -67,6 +71,7 @@ impl Listeners {
         let receivers = RECEIVERS.iter().zip(Self::urls());
         Self {
             told: BTreeMap::new(),
+            versions: BTreeMap::new(),
             omitted: BTreeMap::new(),
             omissions: 0,
             doomed: BTreeSet::new(),
@@ -109,7 +114,8 @@ impl Listeners {
 
 /// Whether something that others get to see holds a secret.
 pub(crate) fn is_secret(text: &str) -> bool {
-    CANARIES.iter().any(|canary| text.contains(canary))
+    static SEARCH: LazyLock<Searcher> = LazyLock::new(|| Searcher::new(CANARIES).expect("few and not empty"));
+    SEARCH.find(text).is_some()
 }
 
 /// Whether one of the texts in JSON holds a secret.
@@ -130,13 +136,21 @@ pub(crate) fn ids(event: &Value) -> Vec<String> {
 }
 
 impl Inner {
-    /// A channel got a CloudEvent, or several in one.
-    pub(crate) fn told(&mut self, channel: &'static str, event: &Value, by: InvocationId) {
+    /// The bus got a CloudEvent.
+    pub(crate) fn put_on_bus(&mut self, event: &Value, by: InvocationId) {
         if holds_secret(event) {
-            self.violated(format!("a secret is in what {channel} is told: {event}"));
+            self.violated(format!("a secret is in what the bus is told: {event}"));
         }
+        self.told("bus", event, by);
+    }
+
+    /// A channel got a CloudEvent, or several in one.
+    fn told(&mut self, channel: &'static str, event: &Value, by: InvocationId) {
         if let Some(omitted) = event.pointer("/data/omitted").and_then(Value::as_u64) {
             *self.listeners.omitted.entry(by).or_default() += omitted;
+        }
+        if self.faults.set().is_empty() && channel != "topic" {
+            self.check_order(channel, event);
         }
         for id in ids(event) {
             if id.is_empty() {
@@ -150,6 +164,19 @@ impl Inner {
             });
             if again {
                 self.violated(format!("{channel} is told {id} again, and nothing was lost"));
+            }
+        }
+    }
+
+    /// With no fault about, systems are told of a worker's facts in the order in which they became so. People are not, where
+    /// something had to wait for its digest.
+    fn check_order(&mut self, channel: &'static str, event: &Value) {
+        let mut told: Vec<(String, u64)> = ids(event).iter().filter_map(|id| fact(id)).collect();
+        told.sort();
+        for (worker, version) in told {
+            let before = self.listeners.versions.insert((channel, worker.clone()), version);
+            if before.is_some_and(|before| before > version) {
+                self.violated(format!("{channel} is told of {worker} at {version} after {before:?}"));
             }
         }
     }
@@ -250,6 +277,9 @@ impl Inner {
         if (at * 1000 - self.now).abs() > 300 * SECOND {
             self.violated(format!("the timestamp of {id} is more than five minutes off"));
         }
+        if is_secret(&request.body) {
+            self.violated(format!("a secret is in the body of {id}"));
+        }
         match serde_json::from_str::<Value>(&request.body) {
             Ok(event) if event["id"] == id.as_str() => self.told(receiver(request), &event, by),
             Ok(_) => self.violated(format!("{id} is not the notice in its body")),
@@ -262,6 +292,12 @@ impl Inner {
         let event = serde_json::from_str::<Value>(&request.body);
         self.lose(receiver(request), event.iter().flat_map(ids));
     }
+}
+
+/// The worker and the version that a notice is about.
+fn fact(id: &str) -> Option<(String, u64)> {
+    let mut parts = id.splitn(3, '_');
+    Some((parts.next()?.to_owned(), parts.next()?.parse().ok()?))
 }
 
 /// The CloudEvent of a message.

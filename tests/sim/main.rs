@@ -22,6 +22,7 @@ mod events;
 mod faults;
 mod functions;
 mod hanging;
+mod hash;
 mod lagging;
 mod lambda;
 mod laws;
@@ -152,7 +153,7 @@ fn the_fleet_survives() {
     let all = run_all(&seeds, hours, number("UNTIL_BROKEN").is_some());
     let took = start.elapsed().as_secs_f64();
     let broken: Vec<&Outcomes> = all.iter().filter(|outcomes| outcomes.broken.is_some()).collect();
-    broken.iter().take(3).for_each(|outcomes| report(outcomes, hours));
+    broken.iter().take(10).for_each(|outcomes| report(outcomes, hours));
     let simulated: i64 = all.iter().map(|outcomes| outcomes.seconds).sum();
     let (threads, pace) = (threads(seeds.len()), simulated as f64 / took);
     println!(

@@ -125,9 +125,10 @@ impl Port {
             | Permits | Level | Draw | AcceptCommand | ReadCommand | Chunks | TakeUp | RecordChunk
             | Advance | CancelCommand | DueCommands => &[Fault::TableRefuses],
             Save => &[Fault::TableRefuses, Fault::TableContended],
-            Statuses | Describe | Image | Images | Search | Locate | Change | ChangeMany => {
-                &[Fault::Ec2Throttles, Fault::Ec2Fails]
+            Statuses | Describe | Image | Images | Search | Locate => {
+                &[Fault::Ec2Throttles, Fault::Ec2Fails, Fault::Ec2Forbids]
             }
+            Change | ChangeMany => &[Fault::Ec2Throttles, Fault::Ec2Fails],
             Metrics => &[Fault::MetricsFail],
             PutEvents | Publish => &[Fault::BusRefuses],
             Topic => &[Fault::TopicRefuses],
@@ -151,6 +152,11 @@ impl Port {
             | KeptUserData | Due | Level | ReadCommand | Chunks | DueCommands | Statuses | Describe
             | Image | Images | Search | Locate | Metrics | Webhook | Secret => &[],
         }
+    }
+
+    /// Whether it is EC2 that answers.
+    const fn is_ec2(self) -> bool {
+        matches!(self, Statuses | Describe | Image | Images | Search | Locate | Change | ChangeMany)
     }
 
     /// How long it takes, in milliseconds, both ends included.
@@ -219,8 +225,8 @@ impl Outside {
     async fn leave(&self, port: Port) -> Result<(), Fault> {
         let late = {
             let mut inner = self.world.inner();
-            let late = matches!(port, Change | ChangeMany) && self.strikes(&mut inner, Fault::Ec2AnswersLate);
-            late.then(|| inner.now + inner.chance.between(2 * SECOND, 5 * SECOND))
+            let late = port.is_ec2() && self.strikes(&mut inner, Fault::Ec2AnswersLate);
+            late.then(|| inner.now + inner.chance.between(2 * SECOND, 4 * SECOND))
         };
         if let Some(at) = late {
             self.world.until(at).await;
@@ -234,6 +240,7 @@ impl Outside {
             }
         }
         self.may_die(Fault::CrashAfter).await;
+        self.may_die(Fault::Hang).await;
         Ok(())
     }
 
@@ -299,7 +306,7 @@ fn refused(fault: Fault) -> StoreError {
 
 /// A service's error.
 fn failed(fault: Fault) -> CallError {
-    CallError { message: format!("{fault:?}"), retryable: true, cause: None }
+    CallError { message: format!("{fault:?}"), retryable: fault != Fault::Ec2Forbids, cause: None }
 }
 
 impl Clock for Outside {
@@ -310,6 +317,7 @@ impl Clock for Outside {
     async fn sleep(&self, millis: u64) {
         let at = self.world.inner().now + i64::try_from(millis).unwrap_or(i64::MAX / 4);
         self.world.until(at).await;
+        self.may_die(Fault::Hang).await;
     }
 }
 

@@ -18,6 +18,9 @@ use crate::world::{Call, Due, From, Inner, SECOND};
 /// What a request for many workers is called.
 const MANY: &str = "command for many";
 
+/// How often somebody who asks for something has launched an instance by hand, in a million; it is imported later.
+const ONE_MORE: u64 = 30_000;
+
 /// The number of a sender that is none of the people.
 const SCRIPT: usize = usize::MAX;
 
@@ -111,11 +114,14 @@ impl Inner {
             self.wake(person, soon);
         }
         self.people.wanted = workers;
-        for _ in 0..workers / 2 {
-            let tags = [("team".to_owned(), "lab".to_owned())];
-            let id = self.launch(None, "c5.2xlarge", tags.into(), None);
-            self.people.strangers.push(id);
-        }
+        (0..workers / 2).for_each(|_| self.launch_by_hand());
+    }
+
+    /// Somebody launches an instance that nobody imported yet.
+    fn launch_by_hand(&mut self) {
+        let tags = [("team".to_owned(), "lab".to_owned())];
+        let id = self.launch(None, "c5.2xlarge", tags.into(), None);
+        self.people.strangers.push(id);
     }
 
     /// Somebody does something next, or asks again.
@@ -256,7 +262,12 @@ impl Inner {
         let number = self.people.people[person].asked;
         let name = format!("worker-{person}-{number}");
         let alive: Vec<WorkerId> = workers.iter().filter(|(_, over)| !over).map(|(id, _)| *id).collect();
-        let short = self.people.begun < self.people.wanted || alive.len() * 2 < self.people.wanted;
+        if self.chance.hits(ONE_MORE) {
+            self.launch_by_hand();
+        }
+        let short = self.people.begun < self.people.wanted
+            || alive.len() * 2 < self.people.wanted
+            || (!self.people.strangers.is_empty() && self.chance.hits(10 * ONE_MORE));
         let (what, method, target, body) = if short {
             self.people.begun += 1;
             self.begin(&name)

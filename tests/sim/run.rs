@@ -272,6 +272,9 @@ impl Run {
         Spent {
             poll: of(Function::Poll),
             collect: of(Function::Collect),
+            act: of(Function::Act),
+            notify: of(Function::Notify),
+            tries: tables.ledger.iter().map(|(_, entry)| u64::from(entry.attempts)).sum(),
             alerts: inner.books.alerts,
             saves: inner.books.saves - inner.books.alerts,
             appends,
@@ -317,11 +320,15 @@ impl Run {
     }
 }
 
-/// What was called by the metrics channel, and what was written.
+/// What was called, and what was written.
 #[derive(Debug)]
 struct Spent {
     poll: u64,
     collect: u64,
+    act: u64,
+    notify: u64,
+    /// Deliveries that were tried.
+    tries: u64,
     /// Writes of workers that tell of an alert, and all others.
     alerts: u64,
     saves: u64,
@@ -335,6 +342,9 @@ impl Spent {
         Self {
             poll: self.poll - before.poll,
             collect: self.collect - before.collect,
+            act: self.act - before.act,
+            notify: self.notify - before.notify,
+            tries: self.tries - before.tries,
             alerts: self.alerts - before.alerts,
             saves: self.saves - before.saves,
             appends: self.appends - before.appends,
@@ -345,7 +355,8 @@ impl Spent {
 
 /// A cycle in which nothing happens costs calls by the shard, never by the worker: the poll claims its tick, reads the
 /// index, asks, says that it is done, and looks for commands that go on; a shard (of a zone, or of none yet) is loaded, asked about
-/// twice, measured, and its samples are compared and written. No worker is written but to raise or to end an alert, as there may be
+/// twice, measured, and its samples are compared and written; `act` is asked about whoever was written and nobody else; `notify` reads
+/// two indexes, and tells of what was written on each channel, or again what could not be told. No worker is written but to raise or to end an alert, as there may be
 /// a busy hour also then, and that is once for each metric; and a worker has a sample for each period of the metrics.
 fn wasteful(made: &Spent, living: u64, metric_period: u32) -> Option<String> {
     let (ticks, shards) = (QUIET.unsigned_abs() + 1, 3);
@@ -353,6 +364,9 @@ fn wasteful(made: &Spent, living: u64, metric_period: u32) -> Option<String> {
     let most = Spent {
         poll: 5 * ticks,
         collect: 6 * shards * ticks + 3 * made.alerts,
+        act: 2 * made.alerts,
+        notify: 2 * ticks + 16 * made.alerts + 5 * made.tries,
+        tries: made.tries,
         alerts: Metric::ALL.len() as u64 * living,
         saves: 0,
         appends: shards * ticks,
@@ -360,6 +374,8 @@ fn wasteful(made: &Spent, living: u64, metric_period: u32) -> Option<String> {
     };
     let too_many = made.poll > most.poll
         || made.collect > most.collect
+        || made.act > most.act
+        || made.notify > most.notify
         || made.alerts > most.alerts
         || made.saves > most.saves
         || made.appends > most.appends

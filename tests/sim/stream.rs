@@ -6,6 +6,8 @@
 //! (DynamoDB developer guide): records are kept for 24 hours. A mapping gives up on them long before, unless it is off; then
 //! they are gone without a dead letter.
 
+use std::collections::VecDeque;
+
 use app::item::{self, EventItem, Key};
 use app::record::EventRecord;
 use domain::WorkerId;
@@ -34,6 +36,35 @@ struct Record {
     json: Value,
 }
 
+/// The records of one shard, but for those that everybody is done with.
+#[derive(Debug, Default)]
+struct Shard {
+    /// The sequence number of the first that is kept.
+    first: usize,
+    records: VecDeque<Record>,
+}
+
+impl Shard {
+    /// The sequence number of the next record.
+    fn end(&self) -> usize {
+        self.first + self.records.len()
+    }
+
+    fn get(&self, sequence: usize) -> Option<&Record> {
+        self.records.get(sequence.checked_sub(self.first)?)
+    }
+
+    fn between(&self, from: usize, to: usize) -> impl Iterator<Item = &Record> {
+        self.records.range(from - self.first..to - self.first)
+    }
+
+    /// Nobody comes back for what was before this.
+    fn forget_before(&mut self, sequence: usize) {
+        self.records.drain(..sequence - self.first);
+        self.first = sequence;
+    }
+}
+
 /// One mapping on one shard.
 #[derive(Debug)]
 struct Consumer {
@@ -52,7 +83,7 @@ struct Consumer {
 /// The stream.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
-    shards: [Vec<Record>; SHARDS],
+    shards: [Shard; SHARDS],
     consumers: Vec<Consumer>,
     /// Somebody has switched the mappings off.
     off: bool,
@@ -61,7 +92,15 @@ pub(crate) struct Stream {
 impl Stream {
     /// Nothing is left to be read or under way.
     pub(crate) fn is_drained(&self) -> bool {
-        self.consumers.iter().all(|c| !c.busy && c.position == self.shards[c.shard].len())
+        self.consumers.iter().all(|c| !c.busy && c.position == self.shards[c.shard].end())
+    }
+
+    /// What every consumer of a shard is done with is of no use any more.
+    fn trim(&mut self, shard: usize) {
+        let positions = self.consumers.iter().filter(|c| c.shard == shard).map(|c| c.position);
+        if let Some(oldest) = positions.min() {
+            self.shards[shard].forget_before(oldest);
+        }
     }
 }
 
@@ -92,13 +131,13 @@ impl Inner {
     pub(crate) fn stream_in(&mut self, record: &EventRecord) {
         let shard = shard(record.worker);
         let at = self.now;
-        let records = &mut self.stream.shards[shard];
+        let to = &mut self.stream.shards[shard];
         if self.faults.hits(Fault::PoisonRecord, &mut self.chance) {
-            records.push(Record { at, poison: true, json: poison(records.len(), at) });
+            to.records.push_back(Record { at, poison: true, json: poison(to.end(), at) });
         }
-        let inserted = inserted(record, records.len(), at);
+        let inserted = inserted(record, to.end(), at);
         let leaks = holds_secret(&inserted);
-        records.push(Record { at, poison: false, json: inserted });
+        to.records.push_back(Record { at, poison: false, json: inserted });
         if leaks {
             self.violated(format!("a secret is in the facts of {}", record.worker));
         }
@@ -109,11 +148,11 @@ impl Inner {
     pub(crate) fn stream_out(&mut self, record: &EventRecord) {
         let shard = shard(record.worker);
         let at = self.now;
-        let records = &mut self.stream.shards[shard];
-        let mut gone = json(keys(record), records.len(), at);
+        let to = &mut self.stream.shards[shard];
+        let mut gone = json(keys(record), to.end(), at);
         gone["eventName"] = "REMOVE".into();
         gone["userIdentity"] = json!({ "type": "Service", "principalId": "dynamodb.amazonaws.com" });
-        records.push(Record { at, poison: false, json: gone });
+        to.records.push_back(Record { at, poison: false, json: gone });
         self.wake_consumers(shard);
     }
 
@@ -167,7 +206,7 @@ impl Inner {
         }
         let function = c.function;
         if now < c.down_until && !healed {
-            if c.position < self.stream.shards[c.shard].len() {
+            if c.position < self.stream.shards[c.shard].end() {
                 self.faults.count(Fault::ConsumerDown, Some(function));
             }
             c.looking = true;
@@ -191,7 +230,7 @@ impl Inner {
             self.faults.count(Fault::MappingsOff, Some(function));
         }
         let from = c.position;
-        let to = records.len().min(from + mapping.batch).min(c.until.unwrap_or(usize::MAX));
+        let to = records.end().min(from + mapping.batch).min(c.until.unwrap_or(usize::MAX));
         if lost > 0 {
             self.dead_letter(function, "records too old");
         }
@@ -200,11 +239,11 @@ impl Inner {
         }
         let c = &mut self.stream.consumers[consumer];
         c.busy = true;
-        let batch = &self.stream.shards[c.shard][from..to];
-        if batch.iter().any(|record| record.poison) {
+        let batch = || self.stream.shards[c.shard].between(from, to);
+        if batch().any(|record| record.poison) {
             self.faults.count(Fault::PoisonRecord, Some(function));
         }
-        let taken = batch.iter().filter(|record| mapping.takes(&record.json));
+        let taken = batch().filter(|record| mapping.takes(&record.json));
         let records: Vec<Value> = taken.map(|record| record.json.clone()).collect();
         // `json!` around them would copy them once more.
         let mut event = json!({});
@@ -251,8 +290,9 @@ impl Inner {
         if exhausted {
             self.dead_letter(function, "a batch was tried too often");
         }
-        let c = &self.stream.consumers[consumer];
-        if c.position < self.stream.shards[c.shard].len() {
+        let shard = self.stream.consumers[consumer].shard;
+        self.stream.trim(shard);
+        if self.stream.consumers[consumer].position < self.stream.shards[shard].end() {
             self.look_soon(consumer, wait);
         }
     }

@@ -2,17 +2,21 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hash;
 
 use domain::{ActionKind, InstanceId, Observed, WorkerId};
 
 use crate::faults::Fault;
+use crate::hash::hash;
 use crate::outside::Port;
 use crate::wiring::Function;
 use crate::world::{BEGINNING, InvocationId};
 
 /// How many of the last steps are kept.
 const KEPT: usize = 80;
+
+/// Spreads a step's hash over all bits: the golden ratio's, odd.
+const MIX: u128 = 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -64,28 +68,24 @@ impl fmt::Display for Step {
 /// All steps, as a hash, and the last ones.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
-    one: DefaultHasher,
-    two: u64,
+    hash: u128,
     steps: u64,
     last: VecDeque<(i64, Step)>,
 }
 
 impl Trace {
     pub(crate) fn add(&mut self, now: i64, step: Step) {
-        (now, &step).hash(&mut self.one);
+        // An odd factor loses nothing of what was there.
+        self.hash = (self.hash ^ u128::from(hash((now, &step)))).wrapping_mul(MIX).rotate_left(47);
         self.steps += 1;
-        // A second, cheap hash over the first one's states: together 128 bits.
-        if self.steps.is_multiple_of(64) {
-            self.two = self.two.rotate_left(23).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ self.one.finish();
-        }
         if self.last.len() == KEPT {
             self.last.pop_front();
         }
         self.last.push_back((now, step));
     }
 
-    pub(crate) fn hash(&self) -> u128 {
-        (u128::from(self.one.finish()) << 64) | u128::from(self.two ^ self.steps)
+    pub(crate) const fn hash(&self) -> u128 {
+        self.hash
     }
 
     pub(crate) const fn steps(&self) -> u64 {

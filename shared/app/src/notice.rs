@@ -20,7 +20,7 @@ mod tests;
 
 use std::fmt;
 
-use domain::Timestamp;
+use domain::{Event, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::ports::CloudEvent;
@@ -126,18 +126,22 @@ impl Notice {
     }
 }
 
+/// The identities of what is to be told of a record and whom each reaches, with its fact, in the order of the facts.
+pub fn reached(record: &EventRecord) -> impl Iterator<Item = (String, Reach, &Event)> {
+    record.events.iter().enumerate().filter_map(|(index, event)| {
+        let reach = rules::reach(event, &record.events)?;
+        Some((format!("{}_{}_{index}", record.worker, record.version), reach, event))
+    })
+}
+
 /// What is to be told of a record, in the order of its facts.
 pub fn notices(record: &EventRecord) -> Vec<Notice> {
     let status = rules::status_change(&record.events);
-    record
-        .events
-        .iter()
-        .enumerate()
-        .filter_map(|(index, event)| {
-            let reach = rules::reach(event, &record.events)?;
+    reached(record)
+        .map(|(id, reach, event)| {
             let said = wording::say(event, record);
             let mut notice = Notice {
-                id: format!("{}_{}_{index}", record.worker, record.version),
+                id,
                 severity: rules::severity(event),
                 reach,
                 fact: event.name().to_owned(),
@@ -158,7 +162,7 @@ pub fn notices(record: &EventRecord) -> Vec<Notice> {
                 event: serde_json::Value::Null,
             };
             notice.event = cloud::event(&notice, event);
-            Some(notice)
+            notice
         })
         .collect()
 }

@@ -1,7 +1,6 @@
 //! EC2, as it is changed.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use app::ports::{Accepted, Actuator};
 use app::record::Stored;
@@ -13,6 +12,7 @@ use domain::{
 use super::{Outside, Port};
 use crate::ec2::{SUBNETS, ZONES};
 use crate::faults::Fault;
+use crate::hash::hash;
 use crate::trace::Step;
 use crate::wiring::Function;
 use crate::world::Inner;
@@ -116,9 +116,7 @@ impl Inner {
         by: Function,
         (token, spec, tags, user_data): (&str, &LaunchSpec, &BTreeMap<String, String>, Option<&UserData>),
     ) -> Result<Accepted, Failure> {
-        let mut hasher = DefaultHasher::new();
-        (format!("{spec:?}"), tags, user_data.map(UserData::expose)).hash(&mut hasher);
-        let asked = hasher.finish();
+        let asked = hash((format!("{spec:?}"), tags, user_data.map(UserData::expose)));
         let id = match self.ec2.tokens.get(token).cloned() {
             Some(id) => {
                 if self.ec2.machines[&id].token != Some((token.to_owned(), asked)) {
@@ -237,30 +235,31 @@ impl Actuator for Outside {
         let answer = {
             let tables = self.world.tables.state();
             let mut inner = self.world.inner();
-            if kind == ActionKind::Start && self.strikes(&mut inner, Fault::NoCapacity) {
-                return Err(no_capacity());
-            }
-            // All or nothing: one that EC2 would refuse spoils the call.
-            inner.would_take(self.function(), kind, ids)?;
-            let mut accepted = Vec::new();
+            let mut owners = Vec::new();
             for id in ids {
                 let owner = tables.owners.iter().find(|(key, _)| key.instance == *id);
                 // Or whose it was last; whether the call came too late for that is a law of every call.
                 let owner = owner.map(|(_, worker)| *worker).or_else(|| inner.last_owner(id, &tables));
                 match owner {
-                    Some(worker) => {
-                        inner.acting((self.function(), self.invocation()), worker, kind, &tables);
-                        inner.step(Step::Acted(worker, kind, "accepted with others"));
-                        inner.acted(worker, kind, true);
-                    }
+                    Some(worker) => inner.acting((self.function(), self.invocation()), worker, kind, &tables),
                     None => inner.violated(format!("{kind} of {id}, which is nobody's")),
                 }
-                accepted.push(inner.drive(kind, id)?);
+                owners.extend(owner);
             }
-            accepted
+            let answer = if kind == ActionKind::Start && self.strikes(&mut inner, Fault::NoCapacity) {
+                Err(no_capacity())
+            } else {
+                inner.drive_all(self.function(), kind, ids)
+            };
+            let said = if answer.is_ok() { "accepted with others" } else { "refused with others" };
+            for worker in owners {
+                inner.step(Step::Acted(worker, kind, said));
+                inner.acted(worker, kind, answer.is_ok());
+            }
+            answer
         };
         self.leave(Port::ChangeMany).await.map_err(refused)?;
-        Ok(answer)
+        answer
     }
 }
 
@@ -273,6 +272,17 @@ impl Inner {
             self.violated(format!("EC2 throttles a {kind}, and act counts along"));
         }
         answer
+    }
+
+    /// Changes all of these or none: one that EC2 would refuse spoils the call.
+    fn drive_all(
+        &mut self,
+        by: Function,
+        kind: ActionKind,
+        ids: &[InstanceId],
+    ) -> Result<Vec<Accepted>, Failure> {
+        self.would_take(by, kind, ids)?;
+        ids.iter().map(|id| self.drive(kind, id)).collect()
     }
 
     /// Whether EC2 takes this change of all of these.

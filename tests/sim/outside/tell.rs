@@ -76,7 +76,7 @@ impl Bus for Outside {
             let mut inner = self.world.inner();
             let taken = self.taken(&mut inner, events.len());
             let put = events.iter().zip(&taken).filter(|(_, taken)| **taken);
-            put.for_each(|(event, _)| inner.told("bus", &event.json, self.invocation()));
+            put.for_each(|(event, _)| inner.put_on_bus(&event.json, self.invocation()));
             !taken.contains(&false)
         };
         if !all {
