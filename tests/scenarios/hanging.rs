@@ -108,6 +108,18 @@ async fn where_ec2_may_not_be_read_nothing_is_concluded_and_the_worker_says_why(
 }
 
 #[tokio::test]
+async fn where_act_alone_may_not_read_ec2_what_is_monitored_is_as_collect_says() {
+    let (mut stack, worker, _) = stopping().await;
+    stack.settings.monitoring = true;
+    stack.world.state().denied.insert("describe");
+    minutes(&stack, 60).await;
+    let known = stack.world.worker(worker).worker;
+    assert_eq!((known.status(), known.state().failures.len()), (Status::Stopping, 0));
+    let told = ["observation_failed", "alert_raised", "gave_up"].map(|fact| facts(&stack, worker, fact));
+    assert_eq!(told, [0, 0, 0], "{:?}", stack.world.facts(worker));
+}
+
+#[tokio::test]
 async fn an_instance_that_ec2_denies_is_missing_after_two_answers_and_does_not_hang() {
     let (stack, worker, instance) = stopping().await;
     stack.world.state().machines.remove(&instance);

@@ -186,7 +186,8 @@ impl Worker {
             Event::GaveUp { action, reason, at, .. } => {
                 let tried = self.0.attempt.as_ref().filter(|attempt| attempt.action == *action);
                 let tried_at = tried.map_or(*at, |attempt| attempt.issued_at);
-                self.0.gave_up.insert(*action, GivenUp { tried_at, reason: reason.clone() });
+                let hangs = tried.is_some_and(|attempt| self.moves_for(attempt, self.observed()));
+                self.0.gave_up.insert(*action, GivenUp { tried_at, reason: reason.clone(), hangs });
             }
             Event::Launched { instance, at } => {
                 self.0.instance = Some(instance.clone());
@@ -313,6 +314,9 @@ impl Worker {
             s.instance_type = Some(instance_type.clone());
         }
         let same = s.sighting.as_ref().filter(|newest| newest.observed == sighting.observed);
+        if same.is_none() {
+            s.gave_up.values_mut().for_each(|given_up| given_up.hangs = false);
+        }
         let since = same.map_or(sighting.at, |newest| s.moving_since.unwrap_or(newest.at));
         s.moving_since = (!sighting.observed.is_settled()).then_some(since);
         s.sighting = Some(sighting);

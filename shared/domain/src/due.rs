@@ -82,19 +82,14 @@ impl Worker {
     /// certain. `None` if it is not moving it, if the worker is held, if that was told, be it by giving up what EC2 hangs in, or
     /// as long as an attempt of ours is open: that fails first, or is given up.
     fn hangs_from(&self) -> Option<Timestamp> {
-        let observed = self.0.sighting.as_ref()?.observed;
-        let doing = match moved_by(observed)? {
+        let doing = match moved_by(self.0.sighting.as_ref()?.observed)? {
             // It may be its first time, which takes as long as a launch.
             ActionKind::Start if !self.0.has_run => ActionKind::Launch,
             other => other,
         };
         let under_way = |attempt: &Attempt| attempt.failed.is_none() && attempt.action.leads_to().is_some();
         let told = self.0.alerts.contains_key(&AlertKind::Hanging)
-            || self
-                .0
-                .gave_up
-                .iter()
-                .any(|(action, given_up)| self.moves_for(*action, given_up.tried_at, observed));
+            || self.0.gave_up.values().any(|given_up| given_up.hangs);
         if told || self.is_held() || self.0.attempt.as_ref().is_some_and(under_way) {
             return None;
         }
@@ -108,10 +103,10 @@ impl Worker {
 
     /// EC2 moves the instance like this because of an attempt: it began in the first half of its time, and not when that was nearly
     /// up, by whose doing soever.
-    pub(crate) fn moves_for(&self, action: ActionKind, tried_at: Timestamp, observed: Observed) -> bool {
-        let moves = if action == ActionKind::Launch { ActionKind::Start } else { action };
-        let half = action.time_limit(self.is_metal()) / 2;
-        let in_time = self.moving_since().is_none_or(|since| since <= later(tried_at, half));
+    pub(crate) fn moves_for(&self, attempt: &Attempt, observed: Observed) -> bool {
+        let moves = if attempt.action == ActionKind::Launch { ActionKind::Start } else { attempt.action };
+        let half = attempt.action.time_limit(self.is_metal()) / 2;
+        let in_time = self.moving_since().is_none_or(|since| since <= later(attempt.issued_at, half));
         moved_by(observed) == Some(moves) && in_time
     }
 

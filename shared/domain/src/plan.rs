@@ -238,8 +238,8 @@ impl Worker {
             // EC2 itself is stuck in transition: there is no call to repeat. Where it is at something else by now, which was not
             // this attempt's doing, the attempt has failed and no more.
             (None, Reason::InTransition(observed)) => {
-                let own = |attempt: &&Attempt| worker.moves_for(attempt.action, attempt.issued_at, *observed);
-                let moves = worker.0.attempt.as_ref().filter(own).filter(|_| !events.is_empty());
+                let own = |attempt: &&Attempt| worker.moves_for(attempt, *observed) && !events.is_empty();
+                let moves = worker.0.attempt.as_ref().filter(own);
                 let given_up = moves.map(|attempt| worker.give_up(attempt.action, attempt.number, now));
                 events.extend(given_up);
                 events.extend(self.with(&events).hanging(now));

@@ -50,6 +50,8 @@ pub struct GivenUp {
     pub tried_at: Timestamp,
     /// Why trying again would not help.
     pub reason: String,
+    /// EC2 has been moving the instance since, as the action would: that it hangs was told with this.
+    pub hangs: bool,
 }
 
 /// A hand on a worker: as long as it is held, nothing of ours changes its instance.
@@ -124,7 +126,7 @@ impl Worker {
         }
     }
 
-    /// It drifted, and a policy may bring it back: nobody holds it, that was not given up, and EC2 is not moving it.
+    /// It drifted, and a policy of bringing it back would have a step for it.
     pub fn may_be_reverted(&self) -> bool {
         self.0.drift.is_some() && self.step(DriftPolicy::Revert).action.is_some()
     }

@@ -59,6 +59,9 @@ struct GivenUpShape {
     #[serde_as(as = "Millis")]
     tried_at: Timestamp,
     reason: String,
+    /// What was written before this was kept does not say so.
+    #[serde(default, skip_serializing_if = "is_not")]
+    hangs: bool,
 }
 
 #[serde_as]
@@ -168,6 +171,10 @@ stands_for!(
 );
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over like that")]
+const fn is_not(it: &bool) -> bool {
+    !*it
+}
+
 const fn is_first(alternative: &u32) -> bool {
     *alternative == 0
 }

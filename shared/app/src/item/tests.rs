@@ -135,7 +135,7 @@ fn full() -> Stored {
         reboot_asked_at: Some(at("12:05:00")),
         gave_up: [(
             ActionKind::Start,
-            GivenUp { tried_at: at("12:04:00"), reason: text("no attempt succeeded") },
+            GivenUp { tried_at: at("12:04:00"), reason: text("no attempt succeeded"), hangs: false },
         )]
         .into(),
         alerts: [(AlertKind::Missing, Alert { kind: AlertKind::Missing, since, reason: text("not known") })]

@@ -71,19 +71,26 @@ where
         }
     }
 
-    /// Records that EC2 does not let us look, so that whoever reads of the worker sees why nothing is concluded.
+    /// Records that EC2 does not let us look, so that whoever reads of the worker sees why nothing is concluded. Of those that are
+    /// monitored `collect` says how they are, and whether it may look.
     async fn denied(&self, workers: &[Stored], why: &str, at: Timestamp, run: &mut Run) {
+        let is_news = |stored: &Stored| {
+            let (worker, state) = (&stored.worker, stored.worker.state());
+            let monitored = worker.overrides().over(self.fleet.settings).monitoring;
+            !monitored && !worker.is_unobservable() && !lately(state.failures.last(), at)
+        };
         for stored in workers {
-            let state = stored.worker.state();
-            let known = stored.worker.is_unobservable() && state.failure_reason.as_deref() == Some(why);
-            if known || lately(state.failures.last(), at) {
+            if !is_news(stored) || self.now() >= run.until {
                 run.report.unseen += 1;
                 continue;
             }
             let finding = Finding::Failed { reason: why.to_owned() };
             let evidence = Evidence { finding, source: Source::Describe, at, seen_at: self.now() };
             let learn = |stored: &Stored| self.fleet.learn(&stored.worker, std::slice::from_ref(&evidence));
-            match self.fleet.change(stored.worker.id(), |stored, _| Ok(learn(stored))).await {
+            let learnt = self.fleet.change(stored.worker.id(), |stored, _| {
+                Ok(if is_news(stored) { learn(stored) } else { Vec::new() })
+            });
+            match learnt.await {
                 Ok(_) => run.report.unseen += 1,
                 Err(error) => run.fail(stored.worker.id(), &error, "look not recorded"),
             }

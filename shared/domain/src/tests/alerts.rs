@@ -307,13 +307,22 @@ fn a_transition_hangs_for_as_long_as_its_own_kind_may_not_take() {
 }
 
 #[test]
-fn what_was_given_up_long_before_is_not_what_hangs_now() {
+fn what_was_given_up_before_is_not_what_hangs_now() {
     let failed = stopped().asked(Command::Start, 0).issuing(0).refused(FailureKind::Denied, 1).issuing(2);
     assert!(failed.is_stuck());
-    let somebody_elses = failed.seeing(event(Observed::Pending, 7200));
-    let (from, policy) = (7200 + 300 + 30, policy(DriftPolicy::Alert));
-    assert_eq!(somebody_elses.act_by(&policy, t(7201)), Some(t(from)));
-    assert_eq!(names(&somebody_elses.proceeding(from).0), ["alert_raised"]);
+    // Somebody else starts it, when they read of that or long afterwards.
+    for since in [100, 7200] {
+        let worker = failed.clone().seeing(event(Observed::Pending, since));
+        let from = since + 300 + 30;
+        assert_eq!(worker.act_by(&policy(DriftPolicy::Alert), t(since + 1)), Some(t(from)));
+        assert_eq!(names(&worker.proceeding(from).0), ["alert_raised"]);
+    }
+    // And what was given up because it hung may hang once more.
+    let hung = running().asked(Command::Stop, 0).issuing(1).accepted(2).seeing(event(Observed::Stopping, 10));
+    let hung = hung.with(&hung.proceeding(LATE).0);
+    assert!(hung.state().gave_up[&ActionKind::Stop].hangs);
+    let again = hung.seeing(event(Observed::Running, 2000)).seeing(event(Observed::Stopping, 3000));
+    assert_eq!(names(&again.proceeding(3000 + 600 + 30).0), ["alert_raised"]);
 }
 
 #[test]
