@@ -38,8 +38,11 @@ pub(crate) struct Books {
     launches: BTreeMap<WorkerId, BTreeMap<String, LaunchSpec>>,
     /// Calls made for one recorded intent.
     calls: BTreeMap<(WorkerId, u64), u32>,
-    /// Reboots asked for and carried out.
+    /// The intent that was called for last.
+    intents: BTreeMap<(WorkerId, ActionKind), u64>,
+    /// Reboots asked for and carried out, and the intents of those.
     reboots: BTreeMap<WorkerId, (u32, u32)>,
+    rebooted: BTreeSet<(WorkerId, u64)>,
     /// Which invocation read a worker last, and when.
     read: BTreeMap<WorkerId, (InvocationId, i64)>,
     /// Which invocations drew on the bucket of which kind of action, and were told so.
@@ -272,6 +275,7 @@ impl Inner {
         }
         // With all of its batch, with half of it, and so on: an answer that was lost, or a refusal, says nothing about any of them. How
         // often a reboot takes effect is counted on its own.
+        self.books.intents.insert((worker, kind), version);
         let calls = self.books.calls.entry((worker, version)).or_default();
         *calls += 1;
         if *calls > MOST_CALLS {
@@ -320,7 +324,9 @@ impl Inner {
         if kind == ActionKind::Reboot && accepted {
             let (asked, made) = self.books.reboots.entry(worker).or_default();
             *made += 1;
-            if made > asked {
+            let intent = self.books.intents.get(&(worker, kind)).copied().unwrap_or_default();
+            let again = !self.books.rebooted.insert((worker, intent));
+            if again || made > asked {
                 let message = format!("{worker} is rebooted {made} times and was asked {asked} times");
                 self.violated(message);
             }

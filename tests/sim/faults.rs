@@ -166,8 +166,8 @@ impl Fault {
         ClientLeaves,
     ];
 
-    /// The functions it can strike, and does within some hundred runs, where nothing else is said; empty for what happens outside all
-    /// of them.
+    /// The functions it can strike, and does within some hundred runs, unless a comment says otherwise; empty for what happens outside
+    /// all of them.
     pub(crate) const fn strikes(self) -> &'static [Function] {
         match self {
             CrashBefore | CrashAfter | Hang | ColdStart | ClockSkew | TableRefuses => &Function::ALL,

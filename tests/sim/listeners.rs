@@ -12,7 +12,9 @@ use serde_json::Value;
 use standardwebhooks::Webhook;
 use tests::world::SECRET;
 
+use crate::faults::Fault;
 use crate::trace::Step;
+use crate::wiring::Function;
 use crate::world::{Inner, InvocationId, SECOND};
 
 /// How the user data begins that people send; nobody but the instance may see it.
@@ -54,6 +56,8 @@ pub(crate) struct Listeners {
     told: BTreeMap<(&'static str, String), Telling>,
     /// The version of each worker that a channel was told of last.
     versions: BTreeMap<(&'static str, String), u64>,
+    /// A fault has struck `notify` by now.
+    troubled: bool,
     /// How many notices the digests of an invocation left out.
     omitted: BTreeMap<InvocationId, u64>,
     /// Notices that people were told of by no more than a digest's count of those it left out.
@@ -72,6 +76,7 @@ impl Listeners {
         Self {
             told: BTreeMap::new(),
             versions: BTreeMap::new(),
+            troubled: false,
             omitted: BTreeMap::new(),
             omissions: 0,
             doomed: BTreeSet::new(),
@@ -149,7 +154,7 @@ impl Inner {
         if let Some(omitted) = event.pointer("/data/omitted").and_then(Value::as_u64) {
             *self.listeners.omitted.entry(by).or_default() += omitted;
         }
-        if self.faults.set().is_empty() && channel != "topic" {
+        if channel != "topic" && !self.is_telling_troubled() {
             self.check_order(channel, event);
         }
         for id in ids(event) {
@@ -168,7 +173,18 @@ impl Inner {
         }
     }
 
-    /// With no fault about, systems are told of a worker's facts in the order in which they became so. People are not, where
+    /// Something kept `notify` from its work, so that what was told later is no wonder.
+    fn is_telling_troubled(&mut self) -> bool {
+        if !self.listeners.troubled {
+            let troubles = |(fault, whom): &(Fault, Option<Function>)| {
+                *whom == Some(Function::Notify) && !matches!(fault, Fault::ColdStart | Fault::ClockSkew)
+            };
+            self.listeners.troubled = self.faults.counts().keys().any(troubles);
+        }
+        self.listeners.troubled
+    }
+
+    /// As long as no fault strikes `notify`, systems are told of a worker's facts in the order in which they became so. People are not, where
     /// something had to wait for its digest.
     fn check_order(&mut self, channel: &'static str, event: &Value) {
         let mut told: Vec<(String, u64)> = ids(event).iter().filter_map(|id| fact(id)).collect();

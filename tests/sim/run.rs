@@ -25,6 +25,9 @@ const RECOVERY: i64 = 150 * MINUTE;
 /// After how long the first hash is taken. By then there are workers, faults and notices.
 const BEGIN: i64 = 40 * MINUTE;
 
+/// How many channels there are: the bus, the topic and two webhooks.
+const CHANNELS: u64 = 4;
+
 /// The last minutes of a run, in which nothing happens any more.
 const QUIET: i64 = 30;
 
@@ -274,6 +277,7 @@ impl Run {
             collect: of(Function::Collect),
             act: of(Function::Act),
             notify: of(Function::Notify),
+            open: tables.ledger.iter().filter(|(_, entry)| entry.due.is_some()).count() as u64,
             tries: tables.ledger.iter().map(|(_, entry)| u64::from(entry.attempts)).sum(),
             alerts: inner.books.alerts,
             saves: inner.books.saves - inner.books.alerts,
@@ -327,7 +331,8 @@ struct Spent {
     collect: u64,
     act: u64,
     notify: u64,
-    /// Deliveries that were tried.
+    /// Deliveries that still had to be tried in the beginning, and those that were.
+    open: u64,
     tries: u64,
     /// Writes of workers that tell of an alert, and all others.
     alerts: u64,
@@ -344,6 +349,7 @@ impl Spent {
             collect: self.collect - before.collect,
             act: self.act - before.act,
             notify: self.notify - before.notify,
+            open: before.open,
             tries: self.tries - before.tries,
             alerts: self.alerts - before.alerts,
             saves: self.saves - before.saves,
@@ -356,7 +362,7 @@ impl Spent {
 /// A cycle in which nothing happens costs calls by the shard, never by the worker: the poll claims its tick, reads the
 /// index, asks, says that it is done, and looks for commands that go on; a shard (of a zone, or of none yet) is loaded, asked about
 /// twice, measured, and its samples are compared and written; `act` is asked about whoever was written and nobody else; `notify` reads
-/// two indexes, and tells of what was written on each channel, or again what could not be told. No worker is written but to raise or to end an alert, as there may be
+/// two indexes, and tells of what was written on each channel, once, or of what waited until then. No worker is written but to raise or to end an alert, as there may be
 /// a busy hour also then, and that is once for each metric; and a worker has a sample for each period of the metrics.
 fn wasteful(made: &Spent, living: u64, metric_period: u32) -> Option<String> {
     let (ticks, shards) = (QUIET.unsigned_abs() + 1, 3);
@@ -365,8 +371,9 @@ fn wasteful(made: &Spent, living: u64, metric_period: u32) -> Option<String> {
         poll: 5 * ticks,
         collect: 6 * shards * ticks + 3 * made.alerts,
         act: 2 * made.alerts,
-        notify: 2 * ticks + 16 * made.alerts + 5 * made.tries,
-        tries: made.tries,
+        notify: 2 * ticks + 7 * made.tries,
+        open: made.open,
+        tries: made.open + CHANNELS * Metric::ALL.len() as u64 * made.alerts,
         alerts: Metric::ALL.len() as u64 * living,
         saves: 0,
         appends: shards * ticks,
@@ -376,6 +383,7 @@ fn wasteful(made: &Spent, living: u64, metric_period: u32) -> Option<String> {
         || made.collect > most.collect
         || made.act > most.act
         || made.notify > most.notify
+        || made.tries > most.tries
         || made.alerts > most.alerts
         || made.saves > most.saves
         || made.appends > most.appends

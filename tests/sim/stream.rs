@@ -3,8 +3,8 @@
 //! Facts: "DynamoDB Streams and Lambda" and "Batching, retries and failures" (Lambda developer guide): per shard one batch at
 //! a time, in order; a failed batch is split; one that failed too often or is too old goes to the on-failure destination;
 //! a finished batch may come again; what no filter lets through is passed over. "Change data capture for DynamoDB Streams"
-//! (DynamoDB developer guide): records are kept for 24 hours. A mapping gives up on them long before, unless it is off; then
-//! they are gone without a dead letter.
+//! (DynamoDB developer guide): records are kept for 24 hours. Where a mapping gives up on them before, that is a dead letter;
+//! what the stream has dropped is gone without one.
 
 use std::collections::VecDeque;
 

@@ -24,7 +24,7 @@ use receiver::Receivers;
 const KNOWN: &[Known] = &[
     Known {
         law: "actuator::what_is_so_already_is_said_to_be_so",
-        says: "EC2 says where it is already",
+        says: "left: [Some(Pending), Some(Stopping), Some(ShuttingDown)]",
         reason: "moto answers where the call would lead; AWS where the instance is (EC2 API reference, \"InstanceStateChange\")",
     },
     Known {

@@ -1,7 +1,6 @@
 //! The bus, the topic and the webhooks, and the secret that signs these.
 
 use std::collections::BTreeMap;
-
 use std::io;
 
 use app::error::CallError;
