@@ -54,8 +54,8 @@ struct Telling {
 #[derive(Debug)]
 pub(crate) struct Listeners {
     told: BTreeMap<(&'static str, String), Telling>,
-    /// The version of each worker that a channel was told of last.
-    versions: BTreeMap<(&'static str, String), u64>,
+    /// The version of each worker that the bus was told of last.
+    versions: BTreeMap<String, u64>,
     /// A fault has struck `notify` by now.
     troubled: bool,
     /// How many notices the digests of an invocation left out.
@@ -154,8 +154,8 @@ impl Inner {
         if let Some(omitted) = event.pointer("/data/omitted").and_then(Value::as_u64) {
             *self.listeners.omitted.entry(by).or_default() += omitted;
         }
-        if channel != "topic" && !self.is_telling_troubled() {
-            self.check_order(channel, event);
+        if channel == "bus" && !self.is_telling_troubled() {
+            self.check_order(event);
         }
         for id in ids(event) {
             if id.is_empty() {
@@ -184,15 +184,13 @@ impl Inner {
         self.listeners.troubled
     }
 
-    /// As long as no fault strikes `notify`, systems are told of a worker's facts in the order in which they became so. People are not, where
-    /// something had to wait for its digest.
-    fn check_order(&mut self, channel: &'static str, event: &Value) {
-        let mut told: Vec<(String, u64)> = ids(event).iter().filter_map(|id| fact(id)).collect();
-        told.sort();
-        for (worker, version) in told {
-            let before = self.listeners.versions.insert((channel, worker.clone()), version);
+    /// As long as no fault strikes `notify`, the bus is told of a worker's facts in the order in which they became so. People and
+    /// receivers need not be: what had to wait for a digest, or for the time to send it, comes later.
+    fn check_order(&mut self, event: &Value) {
+        for (worker, version) in ids(event).iter().filter_map(|id| fact(id)) {
+            let before = self.listeners.versions.insert(worker.clone(), version);
             if before.is_some_and(|before| before > version) {
-                self.violated(format!("{channel} is told of {worker} at {version} after {before:?}"));
+                self.violated(format!("the bus is told of {worker} at {version} after {before:?}"));
             }
         }
     }

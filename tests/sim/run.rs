@@ -359,11 +359,12 @@ impl Spent {
     }
 }
 
-/// A cycle in which nothing happens costs calls by the shard, never by the worker: the poll claims its tick, reads the
-/// index, asks, says that it is done, and looks for commands that go on; a shard (of a zone, or of none yet) is loaded, asked about
-/// twice, measured, and its samples are compared and written; `act` is asked about whoever was written and nobody else; `notify` reads
-/// two indexes, and tells of what was written on each channel, once, or of what waited until then. No worker is written but to raise or to end an alert, as there may be
-/// a busy hour also then, and that is once for each metric; and a worker has a sample for each period of the metrics.
+/// A cycle in which nothing happens costs calls by the shard, never by the worker: the poll claims its tick, reads the index,
+/// asks, says that it is done, and looks for commands that go on; a shard (of a zone, or of none yet) is loaded, asked about
+/// twice, measured, and its samples are compared and written; `act` is asked about whoever was written and nobody else;
+/// `notify` reads two indexes, and tells of what was written on each channel, once, or of what waited until then. No worker is
+/// written but to raise or to end an alert, as there may be a busy hour also then, and that is once for each metric; and a
+/// worker has a sample for each period of the metrics.
 fn wasteful(made: &Spent, living: u64, metric_period: u32) -> Option<String> {
     let (ticks, shards) = (QUIET.unsigned_abs() + 1, 3);
     let periods = QUIET.unsigned_abs() * 60 / u64::from(metric_period) + 1;
