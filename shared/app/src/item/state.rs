@@ -60,7 +60,7 @@ struct GivenUpShape {
     tried_at: Timestamp,
     reason: String,
     /// What was written before this was kept does not say so.
-    #[serde(default, skip_serializing_if = "is_not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     hangs: bool,
 }
 
@@ -171,10 +171,6 @@ stands_for!(
 );
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over like that")]
-const fn is_not(it: &bool) -> bool {
-    !*it
-}
-
 const fn is_first(alternative: &u32) -> bool {
     *alternative == 0
 }

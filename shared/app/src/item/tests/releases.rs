@@ -22,6 +22,16 @@ fn a_worker_that_the_first_release_gave_up_has_given_up_what_it_tried_last() {
 }
 
 #[test]
+fn what_hung_when_it_was_given_up_is_read_back_so_and_nothing_is_written_of_what_did_not() {
+    let mut snapshot = full().worker.state().clone();
+    snapshot.gave_up.values_mut().for_each(|given_up| given_up.hangs = true);
+    let hung = Stored { worker: domain::Worker::from(snapshot), ..full() };
+    assert_eq!(decode_worker(worker_item(&hung)).expect("a worker"), hung);
+    let text = |stored: &Stored| format!("{:?}", worker_item(stored));
+    assert_eq!((text(&hung).contains("hangs"), text(&full()).contains("hangs")), (true, false));
+}
+
+#[test]
 fn a_worker_of_a_release_without_guards_is_neither_held_nor_protected() {
     let mut image = worker_item(&full());
     let Some(AttributeValue::M(state)) = image.inner_mut().get_mut("worker") else { panic!("no state") };
