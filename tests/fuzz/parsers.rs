@@ -13,7 +13,7 @@ use api::{Api, Ports, router};
 use app::bulk::BulkRunner;
 use app::collect::{Agents, Collector, Written};
 use app::config::{Allowed, WebhookUrl};
-use app::deliver::{Adapters, Notifier, Report};
+use app::deliver::Report;
 use app::fleet::Fleet;
 use app::item::{self, EventItem};
 use app::notice::{self, Notice};
@@ -334,18 +334,8 @@ async fn tell(event: &Value, facts: &BTreeSet<String>) {
 
 /// What `notify` makes of an event; `None` if it is none for it.
 async fn notify(world: &World, event: &Value) -> Option<Report> {
-    let adapters = Adapters {
-        workers: world,
-        deliveries: world,
-        topic: world,
-        bus: world,
-        webhooks: world,
-        secrets: world,
-        clock: world,
-        ids: world,
-    };
     let urls = [WebhookUrl::parse("https://receiver.example.com/hook", false).expect("a URL")];
-    Some(notify::handle(&Notifier::new(adapters, &urls), event).await.ok()?.report)
+    Some(notify::handle(&world.notifier(&urls), event).await.ok()?.report)
 }
 
 /// Every fact that was written is one that can be read, and nothing was seen before it was true: what lies in the future would

@@ -11,7 +11,7 @@ use act::ActReport;
 use app::bulk::BulkRunner;
 use app::collect::{Agents, CollectReport, Collector, Written};
 use app::config::WebhookUrl;
-use app::deliver::{Adapters, Notifier, Report};
+use app::deliver::Report;
 use app::discover::TagSought;
 use app::drift::DriftReport;
 use app::fleet::{Changed, Fleet};
@@ -305,19 +305,8 @@ impl Stack {
     }
 
     async fn notify(&self, event: &Value) -> Report {
-        let world = &*self.world;
-        let ports = Adapters {
-            workers: world,
-            deliveries: world,
-            topic: world,
-            bus: world,
-            webhooks: world,
-            secrets: world,
-            clock: world,
-            ids: world,
-        };
         let urls = [WebhookUrl::parse("https://receiver.example.com/hook", false).expect("a URL")];
-        notify::handle(&Notifier::new(ports, &urls), event).await.expect("told").report
+        notify::handle(&self.world.notifier(&urls), event).await.expect("told").report
     }
 
     fn new_records(&self, read: &Cursor) -> Vec<EventRecord> {

@@ -1,5 +1,27 @@
 //! Handing out the world, or what stands for it, as each of several ports.
 
+use app::config::WebhookUrl;
+use app::deliver::{Adapters, Notifier, Ports};
+
+use super::World;
+
+impl World {
+    /// What `notify` tells with.
+    pub fn notifier(&self, webhooks: &[WebhookUrl]) -> Notifier<impl Ports> {
+        let adapters = Adapters {
+            workers: self,
+            deliveries: self,
+            topic: self,
+            bus: self,
+            webhooks: self,
+            secrets: self,
+            clock: self,
+            ids: self,
+        };
+        Notifier::new(adapters, webhooks)
+    }
+}
+
 /// Within an `impl` of a trait that hands out ports: for a struct around one [`World`], the world is each of them; with `Self;`
 /// in front the struct itself is.
 #[macro_export]
