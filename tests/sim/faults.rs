@@ -33,7 +33,7 @@ pub(crate) enum Fault {
     Redelivery,
     /// Somebody wrote a record nobody can read.
     PoisonRecord,
-    /// A stream's consumer is down for hours: longer than its records may wait.
+    /// A stream's consumer is down for hours: longer than the records of `act` may wait.
     ConsumerDown,
     /// The stream's mappings are off, for longer than it keeps its records: once, when all else is over.
     MappingsOff,
