@@ -8,6 +8,7 @@ use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
+use axum::http::header::HOST;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lambda_http::Adapter;
@@ -21,6 +22,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use url::Url;
 
 use crate::config::Environment;
 
@@ -96,19 +98,26 @@ fn http(
 ) -> impl Service<LambdaEvent<LambdaRequest>, Response: Serialize, Error = Infallible, Future: Send> {
     let router = router.layer(axum::middleware::map_request(unwrap_context));
     Adapter::from(router).map_request(|event: LambdaEvent<LambdaRequest>| LambdaEvent {
-        payload: decodable(event.payload),
+        payload: readable(event.payload),
         context: event.context,
     })
 }
 
-/// `lambda_http` panics on a body that is said to be base64 and is not. The gateway sends none, but whoever may invoke the
-/// function can: it becomes a body that is no text, which the router refuses as it refuses any such.
-fn decodable(mut request: LambdaRequest) -> LambdaRequest {
-    if let LambdaRequest::ApiGatewayV2(request) = &mut request
-        && request.is_base64_encoded
-        && request.body.as_ref().is_some_and(|body| STANDARD.decode(body).is_err())
-    {
-        request.body = Some(STANDARD.encode(b"\xff"));
+/// `lambda_http` panics on a body that is said to be base64 and is not, and on what makes no URL. The gateway sends hardly any
+/// of that, but whoever may invoke the function can. Such a body becomes one that is no text, which the router refuses as it refuses
+/// any such; of a URL the router needs path and query, which are encoded as a browser would.
+fn readable(mut request: LambdaRequest) -> LambdaRequest {
+    let LambdaRequest::ApiGatewayV2(event) = &mut request else { return request };
+    if event.is_base64_encoded && event.body.as_ref().is_some_and(|body| STANDARD.decode(body).is_err()) {
+        event.body = Some(STANDARD.encode(b"\xff"));
+    }
+    event.headers.remove(HOST);
+    event.request_context.domain_name = None;
+    if let Ok(mut url) = Url::parse("http://localhost") {
+        url.set_path(event.raw_path.as_deref().unwrap_or_default());
+        url.set_query(event.raw_query_string.as_deref());
+        event.raw_path = Some(url.path().to_owned());
+        event.raw_query_string = url.query().map(str::to_owned);
     }
     request
 }
@@ -138,7 +147,8 @@ pub(crate) fn log(environment: &Environment) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Lambda's own log level first, then `RUST_LOG`, else `info`. Libraries speak from `warn` up unless they are named.
+/// Lambda's own log level first, then `RUST_LOG`, else `info`. Libraries speak from `warn` up unless they are named. Lambda's
+/// runtime does not go below `debug`: its `trace` is every event as it came, with what callers sent and what they signed it with.
 fn levels(environment: &Environment) -> Result<Targets, Refused> {
     let level = match environment.get("AWS_LAMBDA_LOG_LEVEL") {
         Some(level) if level.eq_ignore_ascii_case("fatal") => "error",
@@ -149,11 +159,15 @@ fn levels(environment: &Environment) -> Result<Targets, Refused> {
     let ours = wanted.default_level().unwrap_or(LevelFilter::OFF);
     let libraries = ["aws_", "h2", "hyper", "reqwest", "rustls", "tower"];
     let quiet = libraries.into_iter().map(|name| (name, ours.min(LevelFilter::WARN)));
+    let runtime = ("lambda_", ours.min(LevelFilter::DEBUG));
     Ok(Targets::new()
         .with_default(ours)
-        .with_targets(quiet)
+        .with_targets(quiet.chain([runtime]))
         .with_targets(wanted.iter().map(|(t, l)| (t.to_owned(), l))))
 }
+
+#[cfg(test)]
+mod strangers;
 
 #[cfg(test)]
 mod tests {
@@ -243,6 +257,21 @@ mod tests {
         assert!(enabled(&[], "lambda_runtime::layers::trace", Level::INFO));
         assert!(!enabled(&[("AWS_LAMBDA_LOG_LEVEL", "FATAL")], "app::fleet", Level::WARN));
         assert!(enabled(&[("AWS_LAMBDA_LOG_LEVEL", "FATAL")], "app::fleet", Level::ERROR));
+    }
+
+    #[test]
+    fn no_level_of_lambdas_writes_whole_events_to_the_log() {
+        for level in ["TRACE", "DEBUG", "trace"] {
+            let lambda = [("AWS_LAMBDA_LOG_LEVEL", level)];
+            // Where `lambda_runtime` has its "raw JSON event received from Lambda".
+            assert!(!enabled(&lambda, "lambda_runtime::layers::api_response", Level::TRACE), "{level}");
+            assert!(enabled(&lambda, "lambda_runtime::layers::trace", Level::INFO), "{level}");
+        }
+        let trace = [("AWS_LAMBDA_LOG_LEVEL", "TRACE")];
+        assert!(enabled(&trace, "lambda_runtime::runtime", Level::DEBUG));
+        assert!(enabled(&trace, "app::fleet", Level::TRACE));
+        let error = [("AWS_LAMBDA_LOG_LEVEL", "ERROR")];
+        assert!(!enabled(&error, "lambda_runtime::runtime", Level::WARN));
     }
 
     #[test]
