@@ -23,9 +23,13 @@ impl From<StoreError> for Problem {
                 Self::new(Kind::InstanceTaken, "another living worker answers for this instance")
             }
             StoreError::BadCursor => return bad_cursor(),
-            StoreError::Conflict | StoreError::Contended(_) => {
+            StoreError::Conflict => {
                 Self::new(Kind::Unavailable, "others are changing the same worker; try again")
                     .retry_after(SOON)
+            }
+            // Throttled, or in the way of another transaction: the error does not say which.
+            StoreError::Contended(_) => {
+                Self::new(Kind::Unavailable, "the records are busy right now; try again").retry_after(SOON)
             }
             StoreError::Unavailable(_) => {
                 Self::new(Kind::Unavailable, "the records cannot be reached right now; try again")

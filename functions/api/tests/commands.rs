@@ -192,6 +192,18 @@ async fn a_lost_race_is_run_again() {
     client.world.state().failing_saves.extend((0..9).map(|_| StoreError::Conflict));
     let answer = client.post(&format!("/workers/{id}/start")).await;
     assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (503, "unavailable"));
+    assert_eq!(answer.json()["detail"], "others are changing the same worker; try again");
+    assert!(!answer.header("retry-after").is_empty());
+}
+
+#[tokio::test]
+async fn a_table_that_is_throttled_is_not_said_to_be_others_who_change_the_worker() {
+    let client = Client::new();
+    let id = client.imported(INSTANCE, Observed::Running).await;
+    client.world.state().failing_saves.extend((0..9).map(|_| StoreError::Contended("slow down".into())));
+    let answer = client.post(&format!("/workers/{id}/stop")).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (503, "unavailable"));
+    assert_eq!(answer.json()["detail"], "the records are busy right now; try again");
     assert!(!answer.header("retry-after").is_empty());
 }
 

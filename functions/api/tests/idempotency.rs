@@ -169,6 +169,22 @@ async fn after_a_crash_a_creation_and_an_import_are_the_same_again() {
 }
 
 #[tokio::test]
+async fn after_a_crash_the_image_of_a_worker_that_is_there_is_not_looked_for_again() {
+    let client = Client::new().with("idempotency-key", "k");
+    client.world.state().image = Some("ami-12345678".to_owned());
+    let mut body = creation("lab-1");
+    body["spec"]["image"] = json!({ "name": "cml-*", "owner": "self" });
+    let first = client.json("POST", "/workers", &body).await;
+    die_before_the_answer(&client).await;
+    // By now the image is gone, which is no reason to refuse what was done.
+    client.world.state().image = None;
+    let again = client.json("POST", "/workers", &body).await;
+    assert_eq!((again.status.as_u16(), again.id()), (201, first.id()), "{}", again.text);
+    assert_eq!(again.header("location"), first.header("location"));
+    assert_eq!(client.world.state().image_queries.len(), 1);
+}
+
+#[tokio::test]
 async fn a_command_that_was_carried_out_is_not_carried_out_again_after_a_crash() {
     let client = Client::new();
     let id = client.imported(INSTANCE, Observed::Running).await;

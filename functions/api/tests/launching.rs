@@ -64,6 +64,26 @@ async fn an_image_that_does_not_exist_is_a_fault_of_the_field_and_creates_nothin
 }
 
 #[tokio::test]
+async fn a_name_that_too_many_images_have_is_a_fault_of_the_name() {
+    let client = Client::new().with("idempotency-key", "k1");
+    let region = "eu-central-1".parse().expect("a region");
+    client.world.state().images.insert(region, vec!["ami-12345678".to_owned(); 1001]);
+    let answer = client.json("POST", "/workers", &newest("ami*", "amazon")).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.problem().as_str()),
+        (422, "invalid-value"),
+        "{}",
+        answer.text
+    );
+    let fault = &answer.json()["errors"][0];
+    assert_eq!(
+        (&fault["field"], &fault["allowed"]),
+        (&json!("spec.image.name"), &json!("a name with fewer wildcards"))
+    );
+    assert!(client.world.state().workers.is_empty());
+}
+
+#[tokio::test]
 async fn an_ec2_that_does_not_answer_creates_nothing_and_frees_the_key() {
     let client = Client::new().with("idempotency-key", "k1");
     let lost = CallError { message: "EC2 DescribeImages: lost".to_owned(), retryable: true, cause: None };

@@ -16,8 +16,8 @@ mod workers;
 pub use buckets::{BucketKey, Buckets};
 pub use commands::{BulkChunk, BulkCommand, BulkCommands, BulkItem, CHUNK_SIZE};
 pub use compute::{
-    Accepted, Actuator, Answered, Compute, ImageQuery, Instance, InstanceQuery, InstanceStatus, Metrics,
-    WantedImage,
+    Accepted, Actuator, Answered, Compute, ImageFound, ImageQuery, Instance, InstanceQuery, InstanceStatus,
+    Metrics, WantedImage,
 };
 pub use deliveries::{Claim, Deliveries, Delivery, DeliveryKey, Outcome};
 pub use journal::{Answer, Begun, Heartbeat, Idempotency, RequestKey, Sample, Samples, Sweeps};

@@ -72,7 +72,7 @@ pub(crate) fn report<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>)
         return Report { code: None, text, throttled: false, retryable: true };
     }
     let code = error.code().map_or_else(|| format!("HTTP {status}"), str::to_owned);
-    let throttled = status == 429 || THROTTLES.contains(&code.as_str());
+    let throttled = status == 429 || is_throttle(&code);
     let retryable = throttled || status >= 500 || is_passing(&code);
     let text = match error.message().map(brief) {
         Some(message) if !message.is_empty() => format!("{code}: {message}"),
@@ -81,9 +81,14 @@ pub(crate) fn report<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>)
     Report { code: Some(code), text, throttled, retryable }
 }
 
+/// An error code by which AWS asks to slow down.
+pub(crate) fn is_throttle(code: &str) -> bool {
+    THROTTLES.contains(&code)
+}
+
 /// An error code after which trying again may help.
 pub(crate) fn is_passing(code: &str) -> bool {
-    THROTTLES.contains(&code) || PASSING.contains(&code)
+    is_throttle(code) || PASSING.contains(&code)
 }
 
 /// The error of a port, its cause kept, the raw answer not. `what` is service and operation.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use app::ports::{Actuator, Answered, Compute, ImageQuery, Instance, InstanceQuery, WantedImage};
+use app::ports::{Actuator, Answered, Compute, ImageFound, ImageQuery, Instance, InstanceQuery, WantedImage};
 use domain::{Action, InstanceId, Observed, WORKER_TAG, WorkerId};
 
 use crate::Subject;
@@ -128,10 +128,11 @@ pub async fn an_image_that_is_not_there_is_none(subject: &impl Subject) {
         let owners = owners.iter().map(|owner| owner.parse().expect("an owner")).collect();
         subject.compute().image(&subject.region(), &ImageQuery { image, owners }).await.expect("answered")
     };
-    assert_eq!(ask(WantedImage::Id(subject.image()), &[]).await, Some(subject.image()));
-    assert_eq!(ask(WantedImage::Id("ami-00000000000000000".to_owned()), &[]).await, None);
+    assert_eq!(ask(WantedImage::Id(subject.image()), &[]).await, ImageFound::One(subject.image()));
+    let nobodys = WantedImage::Id("ami-00000000000000000".to_owned());
+    assert_eq!(ask(nobodys, &[]).await, ImageFound::None);
     let nobodys = WantedImage::Newest(format!("{}-*", subject.new_name()));
-    assert_eq!(ask(nobodys, &["self"]).await, None);
+    assert_eq!(ask(nobodys, &["self"]).await, ImageFound::None);
 }
 
 /// Without it an image would be missed, or so many be taken that EC2 refuses to search for their instances.

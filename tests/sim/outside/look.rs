@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::error::CallError;
-use app::ports::{Answered, Compute, ImageQuery, Instance, InstanceQuery, InstanceStatus, Metrics, Page};
+use app::ports::{
+    Answered, Compute, ImageFound, ImageQuery, Instance, InstanceQuery, InstanceStatus, Metrics, Page,
+};
 use domain::{CheckStatus, InstanceId, Metric, Region, Timestamp, Vitals, WorkerId};
 use tests::world::Ami;
 
@@ -168,7 +170,7 @@ impl Compute for Outside {
         answer
     }
 
-    async fn image(&self, region: &Region, query: &ImageQuery) -> Result<Option<String>, CallError> {
+    async fn image(&self, region: &Region, query: &ImageQuery) -> Result<ImageFound, CallError> {
         self.enter(Port::Image).await.map_err(failed)?;
         self.admitted()?;
         self.world.release_image();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use app::error::{Error, StoreError};
-use app::ports::{Clock, Compute, ImageQuery, UserDataVault, WantedImage, Workers};
+use app::ports::{Clock, Compute, ImageFound, ImageQuery, UserDataVault, WantedImage, Workers};
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::{CreateWorker, ImageOwner, Name, Overrides, Region, UserData, WorkerId};
@@ -64,6 +64,12 @@ pub(crate) async fn create<P: Ports>(
     let (api, by) = (&*api, order.caller.actor());
     api.once(order.key, |this| async move {
         let id = this.identity;
+        // What an earlier try of this very request has created stays created, also if its image is gone by now.
+        if this.tried.is_some_and(|tried| tried.again)
+            && let Some(stored) = api.ports.workers().load(id).await?
+        {
+            return api.show(StatusCode::CREATED, &stored);
+        }
         if let Some(query) = image {
             // What is launched is fixed here: every try of the launch has to ask for the same.
             command.spec.image = Some(api.find_image(&command.region, &query).await?);
@@ -131,20 +137,24 @@ impl<P: Ports> Api<P> {
 
     /// The id of the image that is meant, or a problem that names the field.
     async fn find_image(&self, region: &Region, query: &ImageQuery) -> Result<String, Problem> {
-        if let Some(image) = self.ports.compute().image(region, query).await? {
-            return Ok(image);
-        }
+        let mut faults = Faults::default();
+        let found = self.ports.compute().image(region, query).await?;
         let owners: Vec<&str> = query.owners.iter().map(ImageOwner::as_str).collect();
         let owners = owners.join(", ");
-        let detail = match &query.image {
-            WantedImage::Id(id) => {
+        let detail = match (found, &query.image) {
+            (ImageFound::One(image), _) => return Ok(image),
+            (ImageFound::TooMany, _) => {
+                let detail = format!("too many images in {region}, of {owners}, have such a name");
+                faults.add("spec.image.name", detail, Some("a name with fewer wildcards".to_owned()));
+                return Err(faults.problem(Kind::InvalidValue));
+            }
+            (ImageFound::None, WantedImage::Id(id)) => {
                 format!("EC2 has no image {id} in {region} that is available and of the owners {owners}")
             }
-            WantedImage::Newest(_) => {
+            (ImageFound::None, WantedImage::Newest(_)) => {
                 format!("EC2 has no image with such a name in {region} that is available and of {owners}")
             }
         };
-        let mut faults = Faults::default();
         let allowed = format!("an image that is available in {region}, of: {owners}");
         faults.add("spec.image", detail, Some(allowed));
         Err(faults.problem(Kind::InvalidValue))

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod ec2;
+mod requests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,11 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use api::Ports;
 use app::error::{CallError, StoreError};
 use app::ports::{
-    self, Begun, BulkChunk, BulkCommand, CloudEvent, ImageQuery, Instance, InstanceKey, InstanceQuery, Page,
-    Request, RequestKey, Sample, Watch,
+    self, BulkChunk, BulkCommand, CloudEvent, ImageQuery, Instance, InstanceKey, InstanceQuery, Page,
+    Request, Sample, Watch,
 };
 use app::record::{EventRecord, Stored};
 use domain::{CommandId, Level, Observed, Region, Timestamp, UserData, WorkerId};
+use requests::Begin;
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
@@ -57,15 +59,6 @@ pub(crate) struct State {
     ids: u64,
     keys_made: u64,
     seconds: i64,
-}
-
-/// An idempotency record.
-#[derive(Debug)]
-pub(crate) struct Begin {
-    fingerprint: String,
-    pub(crate) worker: WorkerId,
-    until: Timestamp,
-    pub(crate) answer: Option<ports::Answer>,
 }
 
 /// The outside.
@@ -279,47 +272,6 @@ impl ports::Samples for World {
         found.sort_by_key(|sample| std::cmp::Reverse(sample.at));
         found.truncate(limit as usize);
         Ok(found)
-    }
-}
-
-impl ports::Idempotency for World {
-    async fn begin(
-        &self,
-        key: &RequestKey,
-        reserve: WorkerId,
-        now: Timestamp,
-        lease_until: Timestamp,
-    ) -> Result<Begun, StoreError> {
-        let mut state = self.write().await;
-        let entry = state.keys.entry((key.caller.clone(), key.key.clone()));
-        let mut fresh = false;
-        let record = entry.or_insert_with(|| {
-            fresh = true;
-            Begin { fingerprint: key.fingerprint.clone(), worker: reserve, until: lease_until, answer: None }
-        });
-        if record.fingerprint != key.fingerprint {
-            return Ok(Begun::Reused);
-        }
-        if let Some(answer) = &record.answer {
-            return Ok(Begun::Done(answer.clone()));
-        }
-        if !fresh && now < record.until {
-            return Ok(Begun::Running);
-        }
-        record.until = lease_until;
-        Ok(Begun::Fresh { worker: record.worker })
-    }
-
-    async fn finish(&self, key: &RequestKey, answer: &ports::Answer) -> Result<(), StoreError> {
-        let mut state = self.write().await;
-        let entry = state.keys.get_mut(&(key.caller.clone(), key.key.clone())).expect("it was begun");
-        entry.answer = Some(answer.clone());
-        Ok(())
-    }
-
-    async fn abandon(&self, key: &RequestKey) -> Result<(), StoreError> {
-        self.write().await.keys.remove(&(key.caller.clone(), key.key.clone()));
-        Ok(())
     }
 }
 

@@ -85,6 +85,17 @@ pub enum WantedImage {
     Newest(String),
 }
 
+/// What EC2 has of an image that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageFound {
+    /// The one that is meant, by its id.
+    One(String),
+    /// None that is like it and can be launched.
+    None,
+    /// So many have such a name that not all of them are read, and any of the others may be newer.
+    TooMany,
+}
+
 /// Which instances are sought. Those that are ending, or have ended, never are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstanceQuery {
@@ -117,12 +128,12 @@ pub trait Compute: Sync {
         worker: WorkerId,
     ) -> impl Future<Output = Result<Vec<Instance>, CallError>> + Send;
 
-    /// The id of an image that can be launched; `None` if there is none like it.
+    /// The image that can be launched and is meant.
     fn image(
         &self,
         region: &Region,
         query: &ImageQuery,
-    ) -> impl Future<Output = Result<Option<String>, CallError>> + Send;
+    ) -> impl Future<Output = Result<ImageFound, CallError>> + Send;
 
     /// The ids of all images that we can see and whose name is like this, also of those that cannot be launched any more;
     /// `None` if there are more than `most`.

@@ -1,5 +1,7 @@
 //! Changing EC2. The only code in the program that does.
 
+mod retry;
+
 use app::ports::{Accepted, Actuator, Instance};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
@@ -30,7 +32,7 @@ pub struct Ec2Actuator {
 
 impl Ec2Actuator {
     pub(crate) fn new(config: &SdkConfig) -> Self {
-        Self { clients: Regional::new(config, Client::new) }
+        Self { clients: Regional::new(config, retry::client) }
     }
 
     /// Launches one instance: encrypted volumes, IMDSv2 only, tagged from its first moment, and the same one however

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::error::CallError;
-use app::ports::{Answered, Compute, ImageQuery, Instance, InstanceQuery, InstanceStatus, Page, WantedImage};
+use app::ports::{
+    Answered, Compute, ImageFound, ImageQuery, Instance, InstanceQuery, InstanceStatus, Page, WantedImage,
+};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::types::{Filter, Image};
@@ -21,6 +23,8 @@ const MOST_IDS: usize = 100;
 const MOST_CALLS: usize = 16;
 /// Pages of one listing.
 const MOST_PAGES: usize = 10;
+/// Pages of images, of which somebody waits for the newest: up to 3000 of them.
+const MOST_IMAGE_PAGES: usize = 3;
 
 /// The states of instances that are neither ending nor have ended.
 const LIVING: [&str; 4] = ["pending", "running", "stopping", "stopped"];
@@ -170,7 +174,7 @@ impl Compute for Ec2Compute {
         Err(CallError { message, retryable: false, cause: None })
     }
 
-    async fn image(&self, region: &Region, query: &ImageQuery) -> Result<Option<String>, CallError> {
+    async fn image(&self, region: &Region, query: &ImageQuery) -> Result<ImageFound, CallError> {
         const WHAT: &str = "EC2 DescribeImages";
         let client = self.clients.at(region.as_str());
         let owners: Vec<String> = query.owners.iter().map(ImageOwner::to_string).collect();
@@ -185,10 +189,10 @@ impl Compute for Ec2Compute {
         };
         let mut newest = None;
         let mut next = None;
-        for _ in 0..MOST_PAGES {
+        for _ in 0..MOST_IMAGE_PAGES {
             let page = match request.clone().set_next_token(next).send().await {
                 Ok(page) => page,
-                Err(error) if is_no_such_image(error.code()) => return Ok(None),
+                Err(error) if is_no_such_image(error.code()) => return Ok(ImageFound::None),
                 Err(error) => return Err(failed(WHAT, error)),
             };
             // EC2 writes times in one form, whose order is that of time.
@@ -197,11 +201,10 @@ impl Compute for Ec2Compute {
             newest = newest.max(page.images().iter().filter_map(dated).max());
             next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
             if next.is_none() {
-                return Ok(newest.map(|(_, id)| id));
+                return Ok(newest.map_or(ImageFound::None, |(_, id)| ImageFound::One(id)));
             }
         }
-        let message = format!("{WHAT}: more than {MOST_PAGES} pages of images with one name");
-        Err(CallError { message, retryable: false, cause: None })
+        Ok(ImageFound::TooMany)
     }
 
     async fn images(

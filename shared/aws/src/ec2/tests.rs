@@ -1,10 +1,8 @@
 //! EC2 on the wire: what is asked, and what the answers mean.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use app::ports::{Accepted, Actuator, Answered, Compute};
-use aws_smithy_types::retry::RetryConfig;
 use domain::{
     Action, ActionKind, CheckStatus, Failure, FailureKind, InstanceId, LaunchSpec, Observed, Region,
     VolumeType, WorkerId,
@@ -14,6 +12,7 @@ use super::{Ec2Actuator, Ec2Compute};
 use crate::wire::{Reply, Wire};
 
 mod launching;
+mod retrying;
 mod searching;
 
 const WORKER: &str = "0192aaaa-0000-7000-8000-000000000001";
@@ -301,18 +300,6 @@ async fn each_action_is_its_own_call_and_its_answer_a_state() {
         assert_eq!(answer, Ok(accepted(observed)), "{operation}");
         let wanted = [format!("Action={operation}"), "InstanceId.1=i-00000000000000001".to_owned()];
         assert_eq!(wire.only().fields(), wanted);
-    }
-}
-
-#[tokio::test]
-async fn a_reboot_is_called_for_once_where_other_calls_are_tried_again() {
-    for (action, calls) in [(Action::Reboot(id(1)), 1), (Action::Stop(id(1)), 3)] {
-        let wire = Wire::new(std::iter::repeat_with(|| Reply::status(503, "")).take(3));
-        let retries = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::ZERO);
-        let config = wire.config().into_builder().retry_config(retries).build();
-        let answer = Ec2Actuator::new(&config).call(&region(), worker(), &action).await;
-        assert_eq!(answer.expect_err("refused").kind, FailureKind::Other);
-        assert_eq!(wire.sent().len(), calls, "{action:?}");
     }
 }
 

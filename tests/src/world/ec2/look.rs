@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use app::error::CallError;
-use app::ports::{Answered, Compute, ImageQuery, Instance, InstanceQuery, InstanceStatus, Page, WantedImage};
+use app::ports::{
+    Answered, Compute, ImageFound, ImageQuery, Instance, InstanceQuery, InstanceStatus, Page, WantedImage,
+};
 use domain::{CheckStatus, InstanceId, Region, WORKER_TAG, WorkerId};
 use wildmatch::WildMatch;
 
@@ -62,7 +64,7 @@ impl Compute for World {
         Ok(carriers.map(|(id, machine)| machine.describe(id)).collect())
     }
 
-    async fn image(&self, _: &Region, query: &ImageQuery) -> Result<Option<String>, CallError> {
+    async fn image(&self, _: &Region, query: &ImageQuery) -> Result<ImageFound, CallError> {
         let mut state = self.state();
         state.ask("image", false)?;
         let is_meant = |image: &&Ami| {
@@ -74,7 +76,7 @@ impl Compute for World {
                 }
         };
         let newest = state.images.iter().filter(is_meant).max_by_key(|image| (&image.created, &image.id));
-        Ok(newest.map(|image| image.id.clone()))
+        Ok(newest.map_or(ImageFound::None, |image| ImageFound::One(image.id.clone())))
     }
 
     async fn images(&self, _: &Region, name: &str, most: usize) -> Result<Option<Vec<String>>, CallError> {

@@ -1,10 +1,13 @@
 //! EC2, as far as the API asks it.
 
 use app::error::CallError;
-use app::ports::{self, Answered, ImageQuery, Instance, InstanceQuery, InstanceStatus, Page};
+use app::ports::{self, Answered, ImageFound, ImageQuery, Instance, InstanceQuery, InstanceStatus, Page};
 use domain::{InstanceId, Region, WorkerId};
 
 use super::World;
+
+/// Of more than these nobody can tell the newest.
+const MOST_IMAGES: usize = 1000;
 
 fn is_in(region: &Region, instance: &Instance) -> bool {
     instance.zone.as_ref().is_some_and(|zone| zone.as_str().starts_with(region.as_str()))
@@ -31,13 +34,16 @@ impl ports::Compute for World {
         unreachable!("the API does not look for launches")
     }
 
-    async fn image(&self, _: &Region, query: &ImageQuery) -> Result<Option<String>, CallError> {
+    async fn image(&self, region: &Region, query: &ImageQuery) -> Result<ImageFound, CallError> {
         let mut state = self.call().await;
         if let Some(error) = state.failing_describes.pop_front() {
             return Err(error);
         }
         state.image_queries.push(query.clone());
-        Ok(state.image.clone())
+        if state.images.get(region).is_some_and(|all| all.len() > MOST_IMAGES) {
+            return Ok(ImageFound::TooMany);
+        }
+        Ok(state.image.clone().map_or(ImageFound::None, ImageFound::One))
     }
 
     async fn images(

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use app::ports::{Actuator, Compute, ImageQuery, WantedImage};
+use app::ports::{Actuator, Compute, ImageFound, ImageQuery, WantedImage};
 use domain::{Action, LaunchSpec, LaunchTemplate};
 
 use super::{id, instance, region, worker};
@@ -42,7 +42,7 @@ async fn of_the_images_of_a_name_the_newest_is_meant_on_whatever_page_it_is() {
     ]);
     let wanted = query(WantedImage::Newest("cml-2.?-*".to_owned()), &["self"]);
     let found = Ec2Compute::new(&wire.config()).image(&region(), &wanted).await.expect("answered");
-    assert_eq!(found.as_deref(), Some("ami-3"));
+    assert_eq!(found, ImageFound::One("ami-3".to_owned()));
     let [first, second] = wire.sent().try_into().expect("two pages");
     let asked = set([
         "Action=DescribeImages",
@@ -58,11 +58,23 @@ async fn of_the_images_of_a_name_the_newest_is_meant_on_whatever_page_it_is() {
 }
 
 #[tokio::test]
+async fn of_too_many_images_of_a_name_none_is_said_to_be_the_newest() {
+    let page = |number: u32| {
+        let created = format!("2026-01-0{number}T00:00:00.000Z");
+        images(&[("ami-1", created.as_str())], "<nextToken>more</nextToken>")
+    };
+    let wire = Wire::new([page(1), page(2), page(3)]);
+    let wanted = query(WantedImage::Newest("ami*".to_owned()), &["amazon"]);
+    let found = Ec2Compute::new(&wire.config()).image(&region(), &wanted).await.expect("answered");
+    assert_eq!((found, wire.sent().len()), (ImageFound::TooMany, 3));
+}
+
+#[tokio::test]
 async fn an_image_by_id_is_one_that_is_available_and_of_an_allowed_owner() {
     let wanted = query(WantedImage::Id("ami-1".to_owned()), &["self", "210987654321"]);
     let wire = Wire::new([images(&[("ami-1", "2026-01-02T00:00:00.000Z")], "")]);
     let found = Ec2Compute::new(&wire.config()).image(&region(), &wanted).await.expect("answered");
-    assert_eq!(found.as_deref(), Some("ami-1"));
+    assert_eq!(found, ImageFound::One("ami-1".to_owned()));
     let asked = set([
         "Action=DescribeImages",
         "ImageId.1=ami-1",
@@ -75,7 +87,7 @@ async fn an_image_by_id_is_one_that_is_available_and_of_an_allowed_owner() {
     for nothing in [images(&[], ""), Reply::ec2("InvalidAMIID.NotFound", "The image id does not exist")] {
         let wire = Wire::new([nothing]);
         let found = Ec2Compute::new(&wire.config()).image(&region(), &wanted).await.expect("answered");
-        assert_eq!(found, None);
+        assert_eq!(found, ImageFound::None);
     }
     let wire = Wire::new([Reply::ec2("UnauthorizedOperation", "You may not.")]);
     let error = Ec2Compute::new(&wire.config()).image(&region(), &wanted).await.expect_err("refused");
