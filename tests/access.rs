@@ -129,6 +129,85 @@ fn only_act_may_change_ec2_and_only_what_is_ours() {
 }
 
 #[test]
+fn a_launch_may_be_made_of_what_other_accounts_share() {
+    let template = Template::read();
+    let all = statements(&template);
+    let launch =
+        all.iter().find(|s| s.role == "ActRole" && s.sid() == "LaunchFromThese").expect("a statement");
+    let arn = |rest: &str| json!({ "Fn::Sub": format!("arn:${{AWS::Partition}}:ec2:*:{rest}") });
+    // What is shared through RAM (VPC, EC2 and RAM user guides) has its owner's account in its ARN.
+    let shared = ["capacity-reservation/*", "placement-group/*", "security-group/*", "subnet/*"];
+    let ours = ["key-pair/*", "launch-template/*", "network-interface/*"];
+    let public = ["image/*", "snapshot/*"];
+    let expected: BTreeSet<String> = shared
+        .map(|kind| arn(&format!("*:{kind}")))
+        .into_iter()
+        .chain(ours.map(|kind| arn(&format!("${{AWS::AccountId}}:{kind}"))))
+        .chain(public.map(|kind| arn(&format!(":{kind}"))))
+        .map(|arn| arn.to_string())
+        .collect();
+    let actual: BTreeSet<String> = list(&launch.all["Resource"]).iter().map(Value::to_string).collect();
+    assert_eq!(actual, expected);
+    let regions = &launch.all["Condition"]["StringEquals"]["aws:RequestedRegion"];
+    assert!(regions.get("Fn::Split").is_some(), "in the regions of this fleet only: {regions}");
+}
+
+#[test]
+fn act_may_use_the_keys_of_volumes_that_it_is_told_of_and_only_through_ec2() {
+    let template = Template::read();
+    let parameter = &template.section("Parameters")["VolumeKeyArns"];
+    assert_eq!(parameter["Default"], json!(""));
+    let pattern = fancy_regex::Regex::new(parameter["AllowedPattern"].as_str().expect("a pattern"));
+    let pattern = pattern.expect("a regular expression");
+    for (text, allowed) in [
+        ("", true),
+        ("arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab", true),
+        (
+            "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-12ab,arn:aws-cn:kms:cn-north-1:123456789012:key/34cd",
+            true,
+        ),
+        // IAM knows keys by their ARN only, and a key of each region at once would be any key.
+        ("arn:aws:kms:eu-west-1:123456789012:alias/volumes", false),
+        ("arn:aws:kms:*:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab", false),
+        ("arn:aws:kms:eu-west-1:123456789012:key/*", false),
+    ] {
+        assert_eq!(pattern.is_match(text).expect("a short text"), allowed, "{text}");
+    }
+    let role = template.of_kind("AWS::IAM::Role").into_iter().find(|role| role.name == "ActRole");
+    let policies = list(role.expect("a role").property("Policies"));
+    let optional: Vec<&Value> = policies
+        .iter()
+        .flat_map(|policy| list(&policy["PolicyDocument"]["Statement"]))
+        .filter(|one| one.to_string().contains("kms:"))
+        .collect();
+    let via_ec2 = json!({ "kms:ViaService": { "Fn::Sub": "ec2.*.${AWS::URLSuffix}" } });
+    let statement = |sid: &str, action: Value, condition: Value| {
+        let resource = json!({ "Fn::Split": [",", { "Ref": "VolumeKeyArns" }] });
+        let one = json!({ "Sid": sid, "Effect": "Allow", "Action": action, "Resource": resource, "Condition": condition });
+        json!({ "Fn::If": ["HasVolumeKeys", one, { "Ref": "AWS::NoValue" }] })
+    };
+    let use_them = json!([
+        "kms:Decrypt",
+        "kms:DescribeKey",
+        "kms:GenerateDataKeyWithoutPlaintext",
+        "kms:ReEncryptFrom",
+        "kms:ReEncryptTo",
+    ]);
+    let for_aws = json!({ "StringLike": via_ec2, "Bool": { "kms:GrantIsForAWSResource": "true" } });
+    assert_eq!(
+        optional,
+        [
+            &statement("UseKeysOfVolumes", use_them, json!({ "StringLike": via_ec2 })),
+            &statement("LetVolumesUseTheirKeys", json!("kms:CreateGrant"), for_aws),
+        ]
+    );
+    let any = json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": "VolumeKeyArns" }, ""] }] });
+    assert_eq!(template.section("Conditions")["HasVolumeKeys"], any);
+    // A key's own policy has to name somebody.
+    assert_eq!(template.section("Outputs")["ActRoleArn"]["Value"], json!({ "Fn::GetAtt": "ActRole.Arn" }));
+}
+
+#[test]
 fn of_the_journal_act_may_touch_the_buckets_the_commands_and_the_user_data_only() {
     let template = Template::read();
     let only = |keys: &str| {

@@ -122,6 +122,49 @@ fn every_asynchronous_trigger_gives_up_in_the_end_and_says_so() {
 }
 
 #[test]
+fn a_function_that_fails_is_tried_again_before_its_event_is_too_old() {
+    // AWS Lambda developer guide, "Understanding retry behavior": a minute before the first retry, two before the second. A try may
+    // take all the time that the function has.
+    const FIRST_WAIT: u64 = 60;
+    let template = Template::read();
+    let mut faults = Vec::new();
+    for function in template.functions() {
+        let config = function.property("EventInvokeConfig");
+        let (Some(retries), Some(age)) =
+            (config["MaximumRetryAttempts"].as_u64(), config["MaximumEventAgeInSeconds"].as_u64())
+        else {
+            continue;
+        };
+        let timeout = function.property("Timeout").as_u64().expect("a number");
+        let needed: u64 = (1..=retries).map(|retry| timeout + FIRST_WAIT * retry).sum();
+        if age <= needed {
+            faults.push(format!("{}: of {retries} retries the last is after {needed} s", function.name));
+        }
+    }
+    hold(
+        "MaximumEventAgeInSeconds leaves the time for MaximumRetryAttempts; else they are not made.",
+        &faults,
+    );
+}
+
+#[test]
+fn the_rules_and_nobody_else_may_leave_events_in_the_queues() {
+    let template = Template::read();
+    let rules: Vec<Value> = triggers(&template)
+        .into_iter()
+        .filter(|(_, _, kind, _)| matches!(*kind, "Schedule" | "EventBridgeRule"))
+        // The rule is a resource that SAM calls so. Its name is not to be guessed: CloudFormation shortens it as it sees fit.
+        .map(|(function, name, ..)| json!({ "Fn::GetAtt": format!("{function}{name}.Arn") }))
+        .collect();
+    let [policy] = template.of_kind("AWS::SQS::QueuePolicy")[..] else { panic!("one policy for all queues") };
+    let [statement] = list(&policy.property("PolicyDocument")["Statement"]) else { panic!("one statement") };
+    assert_eq!(statement["Principal"], json!({ "Service": "events.amazonaws.com" }));
+    let allowed = &statement["Condition"]["ArnEquals"]["aws:SourceArn"];
+    let sorted = |rules: &[Value]| rules.iter().map(Value::to_string).collect::<BTreeSet<_>>();
+    assert_eq!(sorted(list(allowed)), sorted(&rules), "left: allowed; right: the rules that there are");
+}
+
+#[test]
 fn the_streams_filter_keeps_new_facts_and_nothing_else() {
     let template = Template::read();
     let mut seen = 0;
