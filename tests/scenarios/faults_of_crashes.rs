@@ -221,31 +221,53 @@ async fn a_worker_that_is_terminated_after_its_launch_was_recorded_and_before_it
 #[tokio::test]
 async fn a_table_that_is_throttled_fails_what_could_not_be_written_and_nothing_is_reported_as_done() {
     // The SDK has tried three times by then, and what a batch left unprocessed was sent again; see
-    // `what_a_batch_did_not_write_is_written_again_and_in_the_end_given_up`.
-    let stack = Stack::default();
-    let (worker, instance) = stack.running().await;
-    stack.world.state().meddle(&instance, Observed::Stopped, "");
-    stack.world.state().broken.insert("save");
-    // A look: the worker failed, and the next one makes it good.
-    let reports = stack.minute().await;
-    assert_eq!((reports[0].failed, reports[0].changed, reports[0].unchanged), (1, 0, 0));
-    // An event: the invocation fails, so that it comes again.
-    let event = stack.ec2_event(&tests::world::region(), &instance, Observed::Stopped, 0);
-    drift::handle(&stack.fleet(), &*stack.world, &[tests::world::region()], &event)
-        .await
-        .expect_err("not recorded");
-    // An action: its record comes again, and EC2 is not called without the intent.
-    stack.world.state().broken.clear();
-    stack.minute().await;
-    assert_eq!(stack.world.worker(worker).worker.status(), Status::Stopped);
-    stack.fleet().execute(worker, Command::Start, operator(), None, None).await.expect("accepted");
-    stack.world.state().broken.insert("save");
-    let version = stack.world.worker(worker).version;
-    let event = json!({ "Records": [stream_record(worker, version)] });
-    let report = stack.act(&event).await;
-    assert_eq!((report.reconciled.failed, report.batch_item_failures.len()), (1, 1));
-    assert_eq!(stack.world.called("start"), 0);
-    stack.world.state().broken.clear();
-    assert!(stack.act(&event).await.batch_item_failures.is_empty());
-    assert_eq!(stack.world.called("start"), 1);
+    // `what_a_batch_did_not_write_is_written_again_and_in_the_end_given_up`. A throttle is `Contended`, anything else `Unavailable`.
+    for busy in [true, false] {
+        let stack = Stack::default();
+        let refuse = |refused: bool| {
+            let mut state = stack.world.state();
+            state.busy = refused && busy;
+            state.broken = if refused && !busy { ["save"].into() } else { [].into() };
+        };
+        let (worker, instance) = stack.running().await;
+        stack.world.state().meddle(&instance, Observed::Stopped, "");
+        refuse(true);
+        // A look: the worker failed, and the next one makes it good.
+        let reports = stack.minute().await;
+        assert_eq!((reports[0].failed, reports[0].changed, reports[0].unchanged), (1, 0, 0), "{busy}");
+        // An event: the invocation fails, so that it comes again.
+        let event = stack.ec2_event(&tests::world::region(), &instance, Observed::Stopped, 0);
+        drift::handle(&stack.fleet(), &*stack.world, &[tests::world::region()], &event)
+            .await
+            .expect_err("not recorded");
+        // An action: its record comes again, and EC2 is not called without the intent.
+        refuse(false);
+        stack.minute().await;
+        assert_eq!(stack.world.worker(worker).worker.status(), Status::Stopped);
+        stack.fleet().execute(worker, Command::Start, operator(), None, None).await.expect("accepted");
+        refuse(true);
+        let version = stack.world.worker(worker).version;
+        let event = json!({ "Records": [stream_record(worker, version)] });
+        let report = stack.act(&event).await;
+        assert_eq!((report.reconciled.failed, report.batch_item_failures.len()), (1, 1), "{busy}");
+        assert_eq!(stack.world.called("start"), 0);
+        refuse(false);
+        assert!(stack.act(&event).await.batch_item_failures.is_empty());
+        assert_eq!(stack.world.called("start"), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_intent_that_others_are_faster_than_is_written_after_a_pause_or_left_to_their_events() {
+    for (races, (issued, lost)) in [(2, (1, 0)), (3, (0, 1))] {
+        let stack = Stack::default();
+        let (worker, _) = stack.adopted(Observed::Stopped).await;
+        stack.command(worker, Command::Start).await;
+        let before = stack.world.state().now;
+        stack.world.state().races = races;
+        let (report, failed) = stack.reconciler().run(&[worker].into()).await;
+        let came_to = (report.issued.values().sum::<u32>(), report.lost_race);
+        assert_eq!((came_to, failed.len()), ((issued, lost), 0), "{races}");
+        assert_eq!(stack.world.state().now - before, 10 + 20, "{races}");
+    }
 }

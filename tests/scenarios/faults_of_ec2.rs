@@ -132,6 +132,32 @@ async fn refused_for_an_hour(fault: impl FnOnce(&Stack), says: &str) -> (Stack, 
     (stack, worker)
 }
 
+#[tokio::test]
+async fn a_start_that_ec2_accepts_and_undoes_is_tried_again_given_up_and_told_once_with_ec2s_words() {
+    const WHY: &str = "Client.InternalError: Client error on launch";
+    let stack = Stack::default();
+    let (worker, instance) = stopped(&stack).await;
+    stack.command(worker, Command::Start).await;
+    stack.tell().await;
+    stack.world.state().hooks.clear();
+    while stack.world.worker(worker).worker.status() != Status::Failed {
+        assert!(stack.world.called("start") <= 5, "it gives up in the end");
+        stack.settle().await;
+        if stack.observed(&instance) == Observed::Pending {
+            stack.world.pass(20);
+            stack.world.state().meddle(&instance, Observed::Stopped, WHY);
+            stack.ec2_says(&instance, Observed::Stopped, 0).await;
+        }
+        stack.minute().await;
+        stack.tell().await;
+    }
+    assert_eq!(stack.world.called("start"), 5);
+    let known = stack.world.worker(worker).worker;
+    assert!(known.state().gave_up[&ActionKind::Start].reason.ends_with(WHY), "{:?}", known.state().gave_up);
+    assert_eq!(stack.heard(), ["cml.worker.gave_up.v1"]);
+    assert!(stack.world.state().hooks[0].body.contains(WHY));
+}
+
 /// EC2 refuses every start for this reason.
 fn refuses(kind: FailureKind) -> impl FnOnce(&Stack) {
     move |stack: &Stack| {

@@ -1,7 +1,10 @@
 //! The metrics channel.
 
-use app::ports::Request;
-use domain::{Observed, Status};
+use std::net::IpAddr;
+
+use app::collect::CollectReport;
+use app::ports::{CollectionRequested, Request};
+use domain::{Command, Observed, Status, WorkerId};
 
 use crate::stack::{Stack, bus_event};
 
@@ -186,4 +189,64 @@ async fn switched_off_monitoring_stops_the_looks_and_not_the_commands() {
     stack.world.pass(60);
     let report = stack.poll().await;
     assert_eq!((report.due, report.unmonitored, report.overdue), (0, 1, 1));
+}
+
+/// A look that somebody asks for.
+async fn sync(stack: &Stack, worker: WorkerId) -> CollectReport {
+    let look = CollectionRequested {
+        region: tests::world::region().to_string(),
+        workers: vec![worker.to_string()],
+        metrics: vec![worker.to_string()],
+        all_metrics: true,
+        tick: stack.world.state().now,
+    };
+    stack.collect(&bus_event(&Request::Collect(look))).await
+}
+
+fn addresses(stack: &Stack, worker: WorkerId) -> [Option<String>; 2] {
+    let state = stack.world.worker(worker).worker.state().clone();
+    [state.private_ip, state.public_ip].map(|ip| ip.map(|ip| ip.to_string()))
+}
+
+#[tokio::test]
+async fn addresses_that_were_not_told_when_the_instance_began_to_run_are_read_at_the_next_look_and_once() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    let both = [Some("10.0.0.1".to_owned()), Some("203.0.113.1".to_owned())];
+    assert_eq!(addresses(&stack, worker), both);
+    stack.command(worker, Command::Stop).await;
+    stack.settle().await;
+    stack.minute().await;
+    assert_eq!(addresses(&stack, worker), [both[0].clone(), None], "EC2 keeps the private one");
+    stack.command(worker, Command::Start).await;
+    stack.settle().await;
+    // EC2 says that it runs, and cannot be asked for more.
+    stack.world.pass(30);
+    stack.world.state().meddle(&instance, Observed::Running, "");
+    stack.world.state().broken.insert("describe");
+    stack.ec2_says(&instance, Observed::Running, 0).await;
+    assert_eq!(stack.world.worker(worker).worker.status(), Status::Running);
+    stack.world.state().broken.clear();
+    stack.world.state().calls.clear();
+    for _ in 0..3 {
+        stack.minute().await;
+    }
+    assert_eq!(addresses(&stack, worker), both);
+    assert_eq!((stack.world.called("describe"), stack.world.called("save")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_look_that_somebody_asks_for_reads_the_addresses_afresh_and_writes_only_news() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    stack.world.pass(60);
+    stack.world.state().calls.clear();
+    assert_eq!((sync(&stack, worker).await.unchanged, stack.world.called("describe")), (1, 1));
+    // Somebody gives it an elastic address and takes it away again, of which there is no event.
+    for public in [Some([198, 51, 100, 7].into()), None] {
+        stack.world.state().machines.get_mut(&instance).expect("launched").public_ip = public;
+        assert_eq!(stack.minute().await[0].unchanged, 1, "nobody asked for it");
+        assert_eq!((sync(&stack, worker).await.changed, sync(&stack, worker).await.unchanged), (1, 1));
+        assert_eq!(addresses(&stack, worker)[1], public.map(|ip: IpAddr| ip.to_string()));
+    }
 }

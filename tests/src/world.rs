@@ -107,6 +107,8 @@ pub struct State {
     pub calls: BTreeMap<&'static str, u32>,
     /// Calls that fail until they are taken out.
     pub broken: BTreeSet<&'static str>,
+    /// The fleet table is throttled: nothing is saved as long as this is set.
+    pub busy: bool,
     /// Calls that read EC2 and that we have no right to make, until they are taken out.
     pub denied: BTreeSet<&'static str>,
     /// Calls that are carried out and whose answer is lost, until they are taken out.
@@ -176,6 +178,7 @@ impl Default for World {
             secret: Some(SigningSecret::new(SECRET.to_owned())),
             calls: BTreeMap::new(),
             broken: BTreeSet::new(),
+            busy: false,
             denied: BTreeSet::new(),
             unanswered: BTreeSet::new(),
             refused: BTreeMap::new(),

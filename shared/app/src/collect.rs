@@ -54,7 +54,8 @@ pub struct Shard {
     pub workers: Vec<WorkerId>,
     /// Those among them whose metrics are due.
     pub metrics: BTreeSet<WorkerId>,
-    /// What only an agent publishes is read as well, however silent it was.
+    /// Somebody asked for this look: what only an agent publishes is read as well, however silent it was, and every instance is
+    /// described, as nothing else tells that an address was associated with one that runs.
     pub all_metrics: bool,
 }
 
@@ -180,13 +181,14 @@ where
         report.not_found = count(answers.unknown.len());
         report.unobserved = count(ids.len().saturating_sub(answers.statuses.len() + answers.unknown.len()));
         let news: Vec<InstanceId> =
-            live.iter().filter_map(|stored| needs_description(stored, &answers)).collect();
+            live.iter().filter_map(|stored| needs_description(stored, &answers, shard.all_metrics)).collect();
         for chunk in news.chunks(MAX_IDS) {
             match self.compute.describe(&shard.region, chunk).await {
                 Ok(answer) => {
                     answers.described.extend(answer.found.into_iter().map(|i| (i.instance.clone(), i)))
                 }
-                // The state is known all the same; the particulars come with the next change or the next look.
+                // The state is known all the same. The addresses of what runs come with the next look, EC2's reason with the next
+                // change, and either with a look that somebody asks for.
                 Err(error) => drop(told(&error, "instances not described")),
             }
         }
@@ -323,12 +325,13 @@ where
     }
 }
 
-/// An instance whose state changed, or of which we know little, is worth the full description: it has EC2's reason and
-/// the addresses.
-fn needs_description(stored: &Stored, answers: &Answers) -> Option<InstanceId> {
+/// An instance whose state changed, of which we know little, or that somebody asks about is worth the full description: it has
+/// EC2's reason and the addresses.
+fn needs_description(stored: &Stored, answers: &Answers, asked: bool) -> Option<InstanceId> {
     let state = stored.worker.state();
     let status = answers.statuses.get(state.instance.as_ref()?)?;
-    let news = stored.worker.observed() != status.observed
+    let news = asked
+        || stored.worker.observed() != status.observed
         || state.instance_type.is_none()
         || (status.observed == Observed::Running && state.private_ip.is_none());
     news.then(|| status.instance.clone())

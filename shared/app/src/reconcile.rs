@@ -19,12 +19,12 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, StoreError};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, is_lost_race};
 use crate::govern::Governor;
 use crate::ports::{Actuator, BucketKey, Buckets, Clock, Compute, UserDataVault, Workers};
 use crate::record::Stored;
 
-/// How often a worker is planned afresh when others change it meanwhile.
+/// How often a worker is planned afresh when others change it meanwhile, or the table is busy.
 const MAX_ROUNDS: u32 = 3;
 
 /// How long one run begins new work. `act` may run twice as long, so that what was begun is finished.
@@ -310,8 +310,8 @@ where
 
     async fn try_record(&self, first: Stored, step: Step) -> Result<Recorded, Error> {
         let id = first.worker.id();
-        let mut known = Some(first);
-        for round in 0..MAX_ROUNDS {
+        let (mut known, mut round) = (Some(first), 0);
+        loop {
             let Some(stored) = (match known.take() {
                 Some(stored) => Some(stored),
                 None => self.fleet.workers.load(id).await?,
@@ -346,7 +346,7 @@ where
                 queued = matches!(step, Step::Queue(..)),
                 "planned"
             );
-            match self.fleet.save(&stored, events).await {
+            let lost = match self.fleet.save(&stored, events).await {
                 Ok(changed) => {
                     return Ok(match (plan.action, step) {
                         (Some(action), Step::Issue(_) | Step::Close | Step::Conclude) => {
@@ -356,11 +356,18 @@ where
                         (None, _) => Recorded::Lapsed,
                     });
                 }
-                Err(Error::Store(StoreError::Conflict | StoreError::Contended(_))) => {}
+                Err(error) if is_lost_race(&error) => error,
                 Err(error) => return Err(error),
+            };
+            if round + 1 == MAX_ROUNDS {
+                // Who was faster has written a fact that brings us back. Where the table was busy nobody need have written any.
+                return match lost {
+                    Error::Store(StoreError::Contended(_)) => Err(lost),
+                    _ => Ok(Recorded::LostRace),
+                };
             }
+            round = self.fleet.pause(round).await;
         }
-        Ok(Recorded::LostRace)
     }
 
     const fn governor(&self) -> Governor<'_, B, K> {

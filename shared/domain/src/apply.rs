@@ -299,13 +299,16 @@ impl Worker {
             // EC2 takes the public address away with the run, and a check of a stopped machine is no check.
             s.public_ip = None;
             s.health = None;
+        } else if s.sighting.as_ref().is_none_or(|newest| newest.observed != Observed::Running) {
+            // A new run has a new public address. As long as the private one is not known the next look asks for both.
+            s.private_ip = None;
         }
         if let (Some(known), Some(read)) = (&mut s.health, &details.health)
             && known.same_checks(read)
         {
             known.at = known.at.max(read.at);
         }
-        s.public_ip = details.public_ip.or(s.public_ip);
+        s.public_ip = details.public_beside(s.public_ip);
         s.private_ip = details.private_ip.or(s.private_ip);
         if let Some(zone) = &details.zone {
             s.zone = Some(zone.clone());

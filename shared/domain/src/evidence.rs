@@ -56,7 +56,8 @@ pub enum Finding {
     },
 }
 
-/// What an observation says besides the state. Absent means "not said", never "empty".
+/// What an observation says besides the state. Absent means "not said", never "empty"; but for the public address beside a private
+/// one, as no instance has to have one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Details {
     /// EC2's reason for the last transition, such as `Client.UserInitiatedShutdown: User initiated shutdown`.
@@ -71,6 +72,13 @@ pub struct Details {
     pub zone: Option<Zone>,
     /// The instance type, such as `m5zn.metal`.
     pub instance_type: Option<String>,
+}
+
+impl Details {
+    /// The public address, where this one was known: an elastic one can be taken away from an instance that runs.
+    pub(crate) fn public_beside(&self, known: Option<IpAddr>) -> Option<IpAddr> {
+        self.public_ip.or(known.filter(|_| self.private_ip.is_none()))
+    }
 }
 
 /// The newest thing EC2 told us.

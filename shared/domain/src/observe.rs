@@ -169,7 +169,7 @@ impl Draft<'_> {
             && details.zone.as_ref().is_none_or(|zone| known.zone.as_ref() == Some(zone))
             && details.instance_type.as_ref().is_none_or(|name| known.instance_type.as_ref() == Some(name))
             && details.private_ip.is_none_or(|ip| known.private_ip == Some(ip))
-            && details.public_ip.is_none_or(|ip| known.public_ip == Some(ip));
+            && details.public_beside(known.public_ip) == known.public_ip;
         self.record(Event::InstanceObserved { sighting, details: details.clone(), confirms });
         let now_known = self.after.state().health;
         if let Some(read) = details.health.filter(|_| observed == Observed::Running)

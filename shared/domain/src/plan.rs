@@ -2,7 +2,7 @@
 
 use crate::action::{Action, ActionKind, Attempt, CALL_LEASE, Failure, FailureKind, MAX_ATTEMPTS};
 use crate::bucket::why_queued;
-use crate::evidence::later;
+use crate::evidence::{Sighting, is_since, later};
 use crate::{
     Desired, DriftPolicy, Event, InstanceId, LaunchSpec, Observed, Origin, Plan, Policy, Reason, Timestamp,
     Worker,
@@ -278,9 +278,21 @@ impl Worker {
         }
         let message = match attempt.action {
             ActionKind::Reboot => "EC2's answer was lost".to_owned(),
-            _ => format!("the instance is {} and the time limit has passed", self.observed()),
+            _ => {
+                let said = self.said_since(attempt).map(|reason| format!("; EC2 says: {reason}"));
+                let said = said.unwrap_or_default();
+                format!("the instance is {} and the time limit has passed{said}", self.observed())
+            }
         };
         Some(self.action_failed(attempt.action, Failure { kind: FailureKind::Overdue, message }, now))
+    }
+
+    /// EC2's reason for the state that the instance is in, if it got there since the attempt: an accepted start that EC2 undoes has
+    /// no other one.
+    fn said_since(&self, attempt: &Attempt) -> Option<&str> {
+        let since = |newest: &&Sighting| is_since(newest.counted(), attempt.issued_at);
+        let newest = self.0.sighting.as_ref().filter(since)?;
+        newest.state_reason.as_deref().filter(|_| newest.observed == self.observed())
     }
 
     /// The fact that the action under way failed, with the time at which it may be tried again.

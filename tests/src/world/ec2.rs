@@ -3,6 +3,7 @@
 mod look;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use app::error::CallError;
 use app::ports::{Accepted, Actuator, Instance, InstanceQuery};
@@ -50,6 +51,8 @@ pub struct Machine {
     pub zone: Zone,
     /// The image it was launched from.
     pub image: String,
+    /// Its public address, while it runs.
+    pub public_ip: Option<IpAddr>,
     /// EC2's answers do not show it: they lag behind its launch.
     pub unseen: bool,
 }
@@ -92,7 +95,7 @@ impl Machine {
             zone: Some(self.zone.clone()),
             instance_type: Some("m5zn.metal".to_owned()),
             private_ip: Some([10, 0, 0, 1].into()),
-            public_ip: (self.observed == Observed::Running).then(|| [203, 0, 113, 1].into()),
+            public_ip: self.public_ip.filter(|_| self.observed == Observed::Running),
             tags: self.tags.clone(),
         }
     }
@@ -121,6 +124,7 @@ impl State {
             impaired: false,
             zone: "us-east-1a".parse().expect("a zone"),
             image: IMAGE.to_owned(),
+            public_ip: Some([203, 0, 113, 1].into()),
             unseen: false,
         };
         self.machines.insert(id.clone(), machine);

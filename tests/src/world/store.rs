@@ -110,6 +110,9 @@ impl State {
         if !self.call("save") {
             return Err(refused("save"));
         }
+        if self.busy {
+            return Err(StoreError::Contended("ThrottlingException".into()));
+        }
         if self.races > 0 {
             self.races -= 1;
             return Err(StoreError::Conflict);

@@ -1,14 +1,11 @@
 //! The function itself: its events, its answers, and what it writes down.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use app::error::with_causes;
 use app::item::{self, EventItem};
 use app::record::EventRecord;
 use serde_json::{Value, json};
 
-use crate::world::{Fake, ONE, Receiver, SECRET, TWO, drifted, id, record, started};
+use crate::world::{Fake, ONE, Receiver, SECRET, TWO, drifted, id, log, record, started};
 
 /// A record as the stream delivers it.
 fn stream_record(sequence: u64, record: &EventRecord) -> Value {
@@ -155,29 +152,8 @@ async fn an_event_of_another_kind_is_an_error() {
     }
 }
 
-#[derive(Debug, Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no panic").write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn neither_the_secret_nor_a_url_nor_a_record_is_ever_written_down() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
     let world = Fake::new();
     world.receiver(ONE, &[Receiver::Answers(500), Receiver::Answers(410)]);
     world.receiver(TWO, &[Receiver::Resets]);
@@ -194,7 +170,7 @@ async fn neither_the_secret_nor_a_url_nor_a_record_is_ever_written_down() {
         .await
         .expect("handled");
 
-    let written = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("text");
+    let written = log::take();
     let shown = format!("{written}{notifier:?}");
     for expected in [
         "a stream record cannot be read",

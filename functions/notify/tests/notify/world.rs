@@ -1,6 +1,8 @@
 //! A world in memory: a ledger, an outbox, a topic, a bus and webhook receivers that can be made to fail, hang or
 //! crash. Time is tokio's own, paused, so that what waits at the same time takes no longer than the longest.
 
+mod laws;
+pub(crate) mod log;
 mod ports;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -59,7 +61,8 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     ledger: BTreeMap<DeliveryKey, Entry>,
-    pub(crate) permits: BTreeMap<i64, u32>,
+    /// The seconds of permits, by name: since when (milliseconds), and how many were taken.
+    pub(crate) permits: BTreeMap<String, Vec<(i64, u32)>>,
     receivers: BTreeMap<String, VecDeque<Receiver>>,
     calls: u32,
     dead: bool,
@@ -104,6 +107,7 @@ impl Fake {
     }
 
     pub(crate) fn starting_at(base: Timestamp) -> Self {
+        log::listen();
         Self { base, started: Instant::now(), state: Mutex::default() }
     }
 

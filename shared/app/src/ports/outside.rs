@@ -38,7 +38,8 @@ pub struct CollectionRequested {
     pub workers: Vec<String>,
     /// The workers among them whose metrics are due as well.
     pub metrics: Vec<String>,
-    /// Somebody asked for the look: also what only an agent publishes is read, however silent it was.
+    /// Somebody asked for the look: also what only an agent publishes is read, however silent it was, and every instance is
+    /// described.
     #[serde(default)]
     pub all_metrics: bool,
     /// The tick this belongs to, milliseconds since the epoch.

@@ -3,8 +3,8 @@
 use jiff::SignedDuration;
 
 use super::support::{
-    Story, created, created_as, describe, drifted, event, imported, launched_as, names, patch_tags, policy,
-    response, running, stopped, t,
+    Story, because, created, created_as, describe, drifted, event, imported, launched_as, names, not_found,
+    patch_tags, policy, response, running, stopped, t,
 };
 use crate::{
     Action, ActionKind, Command, DriftPolicy, Event, FailureKind, MANAGED_TAG, MAX_ATTEMPTS, Observed,
@@ -132,6 +132,30 @@ fn a_start_that_falls_back_to_stopped_is_retried_and_given_up_in_the_end() {
     }
     assert_eq!((starts, worker.status()), (MAX_ATTEMPTS, Status::Failed));
     assert!(worker.state().gave_up[&ActionKind::Start].reason.contains("time limit"));
+}
+
+/// Why the first fact says that the attempt failed.
+fn overdue(worker: &Worker) -> String {
+    let events = worker.proceeding(9999).0;
+    let Some(Event::ActionFailed { failure, .. }) = events.first() else { panic!("{events:?}") };
+    failure.message.clone()
+}
+
+#[test]
+fn a_start_that_ec2_undoes_has_failed_in_the_words_of_ec2_and_not_in_those_from_before() {
+    const WHY: &str = "Client.InternalError: Client error on launch";
+    let silent = "the instance is stopped and the time limit has passed";
+    let pending = starting().accepted(1).seeing(response(Observed::Pending, 1));
+    let fallen = pending.clone().seeing(because(WHY, event(Observed::Stopped, 20)));
+    assert_eq!(overdue(&fallen), format!("{silent}; EC2 says: {WHY}"));
+    assert_eq!(overdue(&pending.seeing(event(Observed::Stopped, 20))), silent);
+    // Nothing was heard since the call: that it was stopped by a user is why it had to be started.
+    let by_user = because("Client.UserInitiatedShutdown", event(Observed::Stopped, -10));
+    let before = stopped().seeing(by_user).asked(Command::Start, 0).issuing(0).accepted(1);
+    assert_eq!(overdue(&before), silent);
+    // Nor is it why EC2 knows the instance no more.
+    let missing = fallen.seeing(not_found(100)).seeing(not_found(200));
+    assert_eq!(overdue(&missing), "the instance is missing and the time limit has passed");
 }
 
 #[test]

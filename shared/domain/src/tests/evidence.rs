@@ -281,11 +281,40 @@ fn absent_details_are_not_said_and_what_was_said_before_stays() {
     let finding = Finding::State { observed: RUNNING, details };
     let worker = running().seeing(Evidence { finding, source: Source::Describe, at: t(0), seen_at: t(0) });
     let later = worker.seeing(describe(RUNNING, 60));
+    let mut described = describe(RUNNING, 90);
+    let private = Details { private_ip: "10.0.0.1".parse().ok(), ..Details::default() };
+    described.finding = Finding::State { observed: RUNNING, details: private };
+    assert!(!later.learning(&described).iter().all(Event::only_confirms));
+    assert_eq!(later.clone().seeing(described).state().public_ip, None, "an elastic one was taken away");
     assert_eq!(later.state().zone, "eu-central-1a".parse().ok());
     assert_eq!(later.state().public_ip, "203.0.113.1".parse().ok());
     let stopped = later.seeing(event(STOPPED, 120));
     assert_eq!(stopped.state().public_ip, None, "EC2 takes it away with the run");
     assert_eq!(stopped.state().private_ip, "10.0.0.1".parse().ok());
+}
+
+#[test]
+fn what_runs_again_has_no_address_until_one_is_said() {
+    let private = |worker: &Worker| worker.state().private_ip;
+    let described = |evidence: Evidence| {
+        let Finding::State { observed, .. } = evidence.finding else { panic!("a state") };
+        let details = Details { private_ip: "10.0.0.1".parse().ok(), ..Details::default() };
+        Evidence { finding: Finding::State { observed, details }, ..evidence }
+    };
+    let known = running().seeing(described(describe(RUNNING, 0)));
+    let stopped = known.seeing(event(STOPPED, 60));
+    let pending = stopped.clone().seeing(event(Observed::Pending, 120));
+    // A machine keeps it while it is stopped, and when nothing but that it still runs is said.
+    for kept in [&stopped, &pending, &pending.clone().seeing(described(event(RUNNING, 180)))] {
+        assert_eq!(private(kept), "10.0.0.1".parse().ok());
+    }
+    // That it is not known makes the next look ask: the public address is a new one.
+    let runs = pending.seeing(event(RUNNING, 180));
+    assert_eq!(private(&runs), None);
+    let again = runs.seeing(described(describe(RUNNING, 240)));
+    assert_eq!(private(&again.clone().seeing(describe(RUNNING, 300))), "10.0.0.1".parse().ok());
+    // What is older than that says nothing.
+    assert_eq!(private(&again.seeing(event(RUNNING, 100))), "10.0.0.1".parse().ok());
 }
 
 #[test]

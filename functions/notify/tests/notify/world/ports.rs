@@ -82,7 +82,11 @@ impl Deliveries for Fake {
             if state.outcomes_lost {
                 return Err(broken());
             }
-            let entry = state.ledger.get_mut(key).expect("claimed before");
+            let Some(entry) = state.ledger.get_mut(key) else { return Ok(()) };
+            // What is settled stays settled.
+            if entry.ended.is_some() && *outcome != Outcome::Delivered {
+                return Ok(());
+            }
             entry.last = Some(outcome.clone());
             match outcome {
                 Outcome::Retry { at, .. } => entry.due_at = *at,
@@ -114,14 +118,24 @@ impl Deliveries for Fake {
 
     async fn permits(
         &self,
-        _: &str,
+        name: &str,
         now: Timestamp,
         wanted: u32,
         per_second: u32,
     ) -> Result<u32, StoreError> {
         self.call(|state| {
-            let taken = state.permits.entry(now.as_second()).or_default();
-            let granted = wanted.min(per_second - *taken);
+            if wanted == 0 {
+                return Ok(0);
+            }
+            let now = now.as_millisecond();
+            let seconds = state.permits.entry(name.to_owned()).or_default();
+            // One second for all, from its first permit on; one that a clock far ahead has begun is not believed.
+            let open = |since: i64| since > now - 1000 && since <= now + 10_000;
+            if seconds.last().is_none_or(|(since, _)| !open(*since)) {
+                seconds.push((now, 0));
+            }
+            let (_, taken) = seconds.last_mut().expect("one that is open");
+            let granted = wanted.min(per_second.saturating_sub(*taken));
             *taken += granted;
             Ok(granted)
         })
