@@ -239,6 +239,24 @@ fn rename(name: &str) -> Command {
     Command::Patch { name: name.parse().ok(), tags, settings, guards: domain::GuardsPatch::default() }
 }
 
+#[tokio::test]
+async fn a_name_that_is_taken_back_after_a_lost_answer_is_the_one_the_instance_carries() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    let tag = || stack.world.state().machines[&instance].tags["Name"].clone();
+    let first = tag();
+    stack.world.state().unanswered.insert("tag");
+    stack.command(worker, rename("lab-2")).await;
+    stack.settle().await;
+    stack.world.state().unanswered.clear();
+    assert_eq!(tag(), "lab-2", "EC2 has done it");
+    stack.command(worker, rename(&first)).await;
+    for _ in 0..3 {
+        stack.minute().await;
+    }
+    assert_eq!(tag(), first);
+}
+
 /// Created as lab-1 and launched, the answer lost, and called lab-2 by now.
 async fn launched_unheard_and_renamed(stack: &Stack) -> WorkerId {
     let worker = stack.create("lab-1").await;

@@ -6,7 +6,7 @@ use crate::evidence::{Sighting, Source, effective, is_since, later};
 use crate::worker::{BLIND_AFTER, LAUNCH_GRACE, MOST_MISSES};
 use crate::{
     ActionKind, Attempt, Desired, Details, Event, FailureKind, GivenUp, Held, Observed, Origin, Queued,
-    Snapshot, TagKey, Timestamp, Worker,
+    Snapshot, Timestamp, Worker,
 };
 
 impl Worker {
@@ -45,6 +45,7 @@ impl Worker {
                     public_ip: None,
                     tags: BTreeMap::new(),
                     applied_tags: BTreeMap::new(),
+                    doubtful_tags: BTreeSet::new(),
                     overrides,
                     held: None,
                     protected: false,
@@ -160,6 +161,7 @@ impl Worker {
             }
             Event::ActionIssued { action, number, at, deadline, alternative, reason: _ } => {
                 self.doubt_launch();
+                self.doubt_tags(*action);
                 self.0.queued = None;
                 self.0.launch_called |= *action == ActionKind::Launch;
                 self.0.attempt = Some(Attempt {
@@ -193,10 +195,7 @@ impl Worker {
                 self.0.instance = Some(instance.clone());
                 self.0.launched_at = Some(*at);
             }
-            Event::TagsApplied { set, removed } => {
-                self.0.applied_tags.retain(|key, _| !removed.contains(key));
-                self.0.applied_tags.extend(set.clone());
-            }
+            Event::TagsApplied { set, removed } => self.apply_tags(set, removed),
             Event::AlertRaised { alert } => {
                 self.0.alerts.insert(alert.kind, alert.clone());
             }
@@ -329,17 +328,6 @@ impl Worker {
         self.0.failures.retain(|at| !over(*at));
         if self.0.failures.is_empty() {
             self.0.failure_reason = None;
-        }
-    }
-
-    /// A launch whose answer is not known may have given the instance tags that are taken away here.
-    fn remember_launched_tags(&mut self, removed: &BTreeSet<TagKey>) {
-        let s = &mut self.0;
-        if s.launch_called && s.instance.is_none() {
-            let launched_with = s.tags.iter().filter(|(key, _)| removed.contains(*key));
-            s.applied_tags.extend(
-                launched_with.map(|(key, value)| (key.as_str().to_owned(), value.as_str().to_owned())),
-            );
         }
     }
 

@@ -24,6 +24,7 @@ mod reason;
 mod snapshot;
 mod state;
 mod status;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod vitals;

@@ -73,6 +73,8 @@ pub struct Snapshot {
     /// The tags of ours and of the operator's that the instance is known to carry; as long as the answer to a launch is
     /// not known, those it may carry and must not.
     pub applied_tags: BTreeMap<String, String>,
+    /// The keys of tags that a call was to set or to remove whose answer is not known.
+    pub doubtful_tags: BTreeSet<String>,
     /// Its own settings.
     pub overrides: Overrides,
     /// Who holds it and why: nothing changes its instance until it is released.

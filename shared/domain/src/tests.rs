@@ -15,4 +15,5 @@ mod laws;
 mod plan;
 mod support;
 mod table;
+mod tags;
 mod words;

@@ -1,14 +1,13 @@
 //! The aggregate: one EC2 instance we answer for.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::SignedDuration;
 
 use crate::evidence::{Source, later};
 use crate::{
-    ActionKind, Actor, Desired, DriftPolicy, Event, HoldReason, MANAGED_TAG, NAME_TAG, Observed, Origin,
-    Overrides, Snapshot, Status, Timestamp, WORKER_TAG, WorkerId,
+    ActionKind, Actor, Desired, DriftPolicy, HoldReason, MANAGED_TAG, Observed, Origin, Overrides, Snapshot,
+    Status, Timestamp, WorkerId,
 };
 
 /// Two misses must be this far apart before they mean anything (EC2 API reference, "Eventual consistency").
@@ -225,38 +224,6 @@ impl Worker {
             (Observed::Stopped, Desired::Running) if driven => Status::Starting,
             (Observed::Stopped, _) => Status::Stopped,
         }
-    }
-
-    /// All tags the instance should carry: the operator's and ours.
-    pub fn wanted_tags(&self) -> BTreeMap<String, String> {
-        let mut tags: BTreeMap<String, String> = self
-            .0
-            .tags
-            .iter()
-            .map(|(key, value)| (key.as_str().to_owned(), value.as_str().to_owned()))
-            .collect();
-        tags.insert(WORKER_TAG.to_owned(), self.0.id.to_string());
-        tags.insert(MANAGED_TAG.to_owned(), "true".to_owned());
-        tags.insert(NAME_TAG.to_owned(), self.0.name.as_str().to_owned());
-        tags
-    }
-
-    /// The fact that the instance carries these tags; somebody else's among them are left out.
-    pub fn tags_found(&self, tags: &BTreeMap<String, String>) -> Event {
-        let (wanted, applied) = (self.wanted_tags(), &self.0.applied_tags);
-        let ours = |key: &String| wanted.contains_key(key) || applied.contains_key(key);
-        let set = tags.iter().filter(|(key, _)| ours(key)).map(|(key, value)| (key.clone(), value.clone()));
-        let removed = applied.keys().filter(|key| !tags.contains_key(*key)).cloned();
-        Event::TagsApplied { set: set.collect(), removed: removed.collect() }
-    }
-
-    /// What to set and what to remove to bring the instance's tags in line.
-    pub(crate) fn tag_difference(&self) -> (BTreeMap<String, String>, BTreeSet<String>) {
-        let wanted = self.wanted_tags();
-        let remove = self.0.applied_tags.keys().filter(|key| !wanted.contains_key(*key)).cloned().collect();
-        let set =
-            wanted.into_iter().filter(|(key, value)| self.0.applied_tags.get(key) != Some(value)).collect();
-        (set, remove)
     }
 
     /// The instance type is a bare-metal one, which takes long to start and to end.

@@ -132,6 +132,8 @@ pub(super) struct SnapshotShape {
     #[serde_as(as = "BTreeMap<DisplayFromStr, DisplayFromStr>")]
     tags: BTreeMap<TagKey, TagValue>,
     applied_tags: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    doubtful_tags: BTreeSet<String>,
     #[serde_as(as = "OverridesShape")]
     overrides: Overrides,
     #[serde_as(as = "Option<HeldShape>")]

@@ -95,6 +95,7 @@ fn full() -> Stored {
         public_ip: Some(parse("2001:db8::7")),
         tags: [(parse("team"), parse("net lab")), (parse("cost center"), parse(""))].into(),
         applied_tags: [(text("Name"), text("lab-1")), (text(domain::MANAGED_TAG), text("true"))].into(),
+        doubtful_tags: [text("team")].into(),
         overrides: Overrides {
             monitoring: Some(false),
             interval: domain::PollInterval::new(120).ok(),
@@ -393,5 +394,5 @@ fn items_are_small() {
         bytes(&worker_item(&full())),
         bytes(&event_item(&self::record())),
     );
-    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 2169; a start 494"].assert_eq(&sizes);
+    expect!["a new worker 678, its facts 621; a settled worker 1096, its facts 720; a worker with everything 2191; a start 494"].assert_eq(&sizes);
 }
