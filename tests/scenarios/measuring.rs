@@ -126,6 +126,25 @@ async fn an_environment_that_knows_nothing_overwrites_no_sample_with_fewer_value
 }
 
 #[tokio::test]
+async fn an_environment_that_completes_a_sample_loses_nothing_that_another_has_added_meanwhile() {
+    let mut stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    let at = stack.world.tick();
+    publish(&stack, &instance, Metric::Cpu, at, 50.0);
+    stack.minute().await;
+    let first = std::mem::take(&mut stack.written);
+    publish(&stack, &instance, Metric::Memory, at, 40.0);
+    assert_eq!(writes(&stack).await, 1, "elsewhere");
+    stack.written = first;
+    stack.world.state().measured.remove(&(instance.clone(), Metric::Memory, at));
+    publish(&stack, &instance, Metric::Disk, at, 60.0);
+    assert_eq!(writes(&stack).await, 1);
+    for (metric, value) in [(Metric::Cpu, 50.0), (Metric::Memory, 40.0), (Metric::Disk, 60.0)] {
+        assert_eq!(kept(&stack, worker, at, metric), Some(value), "{metric}");
+    }
+}
+
+#[tokio::test]
 async fn a_quick_stop_and_start_ends_an_alert_and_what_was_measured_before_does_not_raise_it_again() {
     let stack = Stack::default();
     let (worker, instance) = stack.running().await;

@@ -35,7 +35,8 @@ pub struct Written(Mutex<BTreeMap<(WorkerId, Timestamp), Values>>);
 
 impl Written {
     /// Writes what is new in these samples and answers how many they were. A sample that was written with other metrics
-    /// is completed; it never loses one, because one that is not in the answer may only be late.
+    /// is completed, as one that is not in the answer may only be late. It loses none of those that were there when this
+    /// began, whoever wrote them; of two that complete the same at the same time, the later one wins.
     pub(super) async fn bring_up_to_date(
         &self,
         samples: &impl Samples,
@@ -46,7 +47,13 @@ impl Written {
         if !unknown.is_empty() {
             self.note(&samples.written(&unknown).await?);
         }
-        let news = self.news(read);
+        let mut news = self.news(read);
+        // What is completed may have been completed by others since.
+        let completed = self.completed(&news, &unknown);
+        if !completed.is_empty() {
+            self.note(&samples.written(&completed).await?);
+            news = self.news(read);
+        }
         if !news.is_empty() {
             samples.append(&news).await?;
         }
@@ -63,6 +70,12 @@ impl Written {
     fn unknown(&self, read: &[Sample]) -> Vec<(WorkerId, Timestamp)> {
         let known = self.lock();
         read.iter().map(key).filter(|key| !known.contains_key(key)).collect()
+    }
+
+    /// Those of these that were there before, and that were not read just now.
+    fn completed(&self, news: &[Sample], read: &[(WorkerId, Timestamp)]) -> Vec<(WorkerId, Timestamp)> {
+        let known = self.lock();
+        news.iter().map(key).filter(|key| known.contains_key(key) && !read.contains(key)).collect()
     }
 
     fn news(&self, read: &[Sample]) -> Vec<Sample> {
