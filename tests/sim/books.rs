@@ -13,14 +13,16 @@ use tests::world::State;
 use crate::orders::disorder;
 use crate::trace::Step;
 use crate::wiring::Function;
-use crate::world::{CALL, Inner, InvocationId, SECOND};
+use crate::world::{CALL, Inner, InvocationId, MINUTE, SECOND};
 
 /// How old the record of an intent may be when its call is made: the lease of the call, and some skew.
 const INTENT_HOLDS: i64 = 64 * SECOND;
-/// How often an action may be tried. Said here once more, so that the law does not move with what it judges.
-const MOST_TRIES: u32 = 5;
-/// How often a worker may be called for one intent: a batch of 50 can be halved six times.
+/// How often a worker may be called for one intent with others: a batch of 50 can be halved six times.
 const MOST_CALLS: u32 = 7;
+/// How much earlier than an instance is gone EC2 may have denied it last.
+const DENIED_BEFORE: i64 = MINUTE;
+/// For how long EC2 has to deny an instance before that means that it has ended.
+const GONE_AFTER: i64 = 60 * MINUTE;
 /// How much earlier than it was made a describe counts.
 const DESCRIBE_LAG: i64 = 30 * SECOND;
 
@@ -30,8 +32,6 @@ pub(crate) struct Books {
     pub(crate) violations: Vec<String>,
     /// The names workers were created or imported under: each is one request's.
     begun: BTreeSet<Name>,
-    /// How often an action was to be tried since somebody asked for it or EC2 was as asked, and by which alternative last.
-    tries: BTreeMap<(WorkerId, ActionKind), (u32, Option<u32>)>,
     /// What workers were created to be launched from.
     ordered: BTreeMap<WorkerId, Value>,
     /// What they were launched from, by token.
@@ -54,8 +54,17 @@ pub(crate) struct Books {
     /// Writes of workers, and those among them that tell of an alert.
     pub(crate) saves: u64,
     pub(crate) alerts: u64,
-    /// The notices of each record and whom they reach, by the record's name in the ledger.
-    pub(crate) notices: BTreeMap<String, Vec<(String, Reach)>>,
+    /// The notices of each record, by its name in the ledger.
+    pub(crate) notices: BTreeMap<String, Notices>,
+}
+
+/// What is to be told of one record.
+#[derive(Debug)]
+pub(crate) struct Notices {
+    /// When it was written.
+    pub(crate) at: i64,
+    /// The ids of the notices, and whom they reach.
+    pub(crate) all: Vec<(String, Reach)>,
 }
 
 fn effective(sighting: &Sighting) -> i64 {
@@ -115,8 +124,9 @@ impl Inner {
         }
         self.check_against_ec2(record, after);
         self.check_hands_off(was, record, after);
-        self.check_tries(record);
+        self.check_tries(record, after);
         self.check_hanging(record, after);
+        self.check_measured(record, after);
         if was.is_none() && !self.books.begun.insert(after.worker.state().name.clone()) {
             self.violated(format!("two workers came of one request: {}", after.worker.state().name));
         }
@@ -126,8 +136,10 @@ impl Inner {
         let asked =
             record.events.iter().filter(|event| matches!(event, Event::RebootRequested { .. })).count();
         self.books.reboots.entry(worker).or_default().0 += asked as u32;
-        let told = reached(record).map(|(id, reach, _)| (id, reach)).collect();
-        self.books.notices.insert(format!("{worker}_{}", record.version), told);
+        let all = reached(record).map(|(id, reach, _)| (id, reach)).collect();
+        let notices = Notices { at: self.now, all };
+        self.books.notices.insert(format!("{worker}_{}", record.version), notices);
+        self.check_promptness(by, was, record, after);
         let names = record.events.iter().map(Event::name).collect();
         self.step(Step::Saved(worker, after.version, names));
         let now = self.now;
@@ -140,56 +152,25 @@ impl Inner {
     fn check_against_ec2(&mut self, record: &EventRecord, after: &Stored) {
         let (worker, state) = (after.worker.id(), after.worker.state());
         let Some(machine) = state.instance.as_ref().and_then(|id| self.ec2.machines.get(id)) else { return };
+        let ends = record.events.iter().any(|event| matches!(event, Event::Terminated { .. }));
+        if let Some(since) = machine.vanished
+            && ends
+            && self.now - since < GONE_AFTER - DENIED_BEFORE
+        {
+            self.violated(format!(
+                "{worker} is said to have ended {} ms after it vanished",
+                self.now - since
+            ));
+            return;
+        }
         if !machine.is_live() {
             return;
         }
-        if record.events.iter().any(|event| matches!(event, Event::Terminated { .. })) {
+        if ends {
             self.violated(format!("{worker} is said to have ended, and its instance lives"));
         } else if after.worker.observed() == Observed::Missing {
             self.violated(format!("{worker} is said to be missing, and EC2 knows it: {:?}", state.misses));
         }
-    }
-
-    /// An action has so many tries, counted here and not by the numbers in the facts. It has as many again when somebody asks for
-    /// it or lets go of the worker, when EC2 got to where it was asked to go or was brought away from there, when it was carried out,
-    /// and when an action that goes before it took its place.
-    fn check_tries(&mut self, record: &EventRecord) {
-        let worker = record.worker;
-        for event in &record.events {
-            match event {
-                Event::ActionIssued { action, alternative, .. } => {
-                    self.books.tries.retain(|(of, other), _| *of != worker || other == action);
-                    let (tries, last) = self.books.tries.entry((worker, *action)).or_default();
-                    // Each alternative of a launch is tried after those before it, and all of them are one try.
-                    let moves_on = *tries > 0 && *alternative > *last && last.is_some();
-                    *tries += u32::from(!moves_on);
-                    *last = *alternative;
-                    if *tries > MOST_TRIES {
-                        let message = format!("{action} of {worker} is tried for the {tries}th time");
-                        self.violated(message);
-                    }
-                }
-                Event::DesiredChanged { .. }
-                | Event::Released { .. }
-                | Event::DesiredReached { .. }
-                | Event::DriftDetected { .. }
-                | Event::ActionOvertook { .. } => self.books.tries.retain(|(of, _), _| *of != worker),
-                Event::RetryRequested { action, .. } => self.allow_again(worker, *action),
-                Event::RebootRequested { .. } => self.allow_again(worker, ActionKind::Reboot),
-                Event::TagsChanged { .. } | Event::Renamed { .. } => {
-                    self.allow_again(worker, ActionKind::Tag)
-                }
-                Event::ActionAccepted {
-                    action: action @ (ActionKind::Reboot | ActionKind::Tag | ActionKind::Locate),
-                    ..
-                } => self.allow_again(worker, *action),
-                _ => {}
-            }
-        }
-    }
-
-    fn allow_again(&mut self, worker: WorkerId, action: ActionKind) {
-        self.books.tries.remove(&(worker, action));
     }
 
     /// Nothing is begun, queued or given up while somebody holds a worker.
@@ -278,10 +259,9 @@ impl Inner {
         self.books.intents.insert((worker, kind), version);
         let calls = self.books.calls.entry((worker, version)).or_default();
         *calls += 1;
-        if *calls > MOST_CALLS {
-            self.violated(format!(
-                "{kind} of {worker} is called more than {MOST_CALLS} times for one intent"
-            ));
+        let most = if matches!(kind, ActionKind::Launch | ActionKind::Tag) { 1 } else { MOST_CALLS };
+        if *calls > most {
+            self.violated(format!("{kind} of {worker} is called more than {most} times for one intent"));
         }
     }
 

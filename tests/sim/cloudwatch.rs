@@ -40,6 +40,21 @@ impl CloudWatch {
         Some(if busy { 94.0 } else { 20.0 } + noise)
     }
 
+    /// The value of the period that begins at a time, if the instance ran all through it and one was published.
+    pub(crate) fn datapoint(
+        &self,
+        ec2: &Ec2,
+        id: &InstanceId,
+        metric: Metric,
+        at: i64,
+        period: i64,
+    ) -> Option<Datapoint> {
+        let machine = ec2.machines.get(id)?;
+        let runs = |at| machine.at(at).is_some_and(|phase| phase.observed == Observed::Running);
+        let value = (runs(at) && runs(at + period - 1)).then(|| self.value(id, metric, at))??;
+        Datapoint::new(time(at), value)
+    }
+
     /// What is there between two times. `late` is how long after a period's end its value is published.
     pub(crate) fn read(
         &self,
@@ -55,15 +70,10 @@ impl CloudWatch {
         let last = (to.as_millisecond() - 1).min(now - late - period);
         let mut answer: BTreeMap<InstanceId, Vitals> = BTreeMap::new();
         for (id, metric) in queries {
-            let Some(machine) = ec2.machines.get(id) else { continue };
             let mut points = Vec::new();
             let mut at = first;
             while at <= last {
-                let runs = |at| machine.at(at).is_some_and(|phase| phase.observed == Observed::Running);
-                if runs(at) && runs(at + period - 1) {
-                    let value = self.value(id, *metric, at);
-                    points.extend(value.and_then(|value| Datapoint::new(time(at), value)));
-                }
+                points.extend(self.datapoint(ec2, id, *metric, at, period));
                 at += period;
             }
             if !points.is_empty() {

@@ -13,8 +13,10 @@ use crate::faults::Fault;
 use crate::trace::Step;
 use crate::world::{Due, Inner, MINUTE, SECOND};
 
-/// How long EC2 may not know a new instance.
+/// How long EC2 may not know a new instance as a rule, and how long in one of so many cases, in a million: as long as is left
+/// to a launch.
 const YOUNG: i64 = 20 * SECOND;
+const LONG_YOUNG: (i64, i64, u64) = (20, 270, 100_000);
 /// How long EC2 still answers for a terminated instance.
 const LINGERS: i64 = 60 * MINUTE;
 /// How long EC2 denies an instance, and how seldom: it is never denied twice in such a time.
@@ -42,8 +44,10 @@ pub(crate) struct Machine {
     /// The token it was launched with, and what else was asked for then.
     pub(crate) token: Option<(String, u64)>,
     pub(crate) impaired_until: i64,
-    /// Gone without a trace.
-    pub(crate) vanished: bool,
+    /// Until when EC2 may not know it yet.
+    young_until: i64,
+    /// Since when it is gone without a trace.
+    pub(crate) vanished: Option<i64>,
     /// Counts its moves.
     pub(crate) moves: u64,
     pub(crate) reboots: u32,
@@ -63,18 +67,19 @@ impl Machine {
 
     /// It exists and costs money.
     pub(crate) fn is_live(&self) -> bool {
-        !self.vanished && !matches!(self.observed(), Observed::ShuttingDown | Observed::Terminated)
+        self.vanished.is_none() && !matches!(self.observed(), Observed::ShuttingDown | Observed::Terminated)
     }
 
     /// It was launched so lately that EC2 may not know it yet.
-    pub(crate) fn is_young(&self, now: i64) -> bool {
-        self.phases.first().is_some_and(|phase| now - phase.since < YOUNG)
+    pub(crate) const fn is_young(&self, now: i64) -> bool {
+        now < self.young_until
     }
 
     /// EC2 has forgotten it.
     pub(crate) fn is_forgotten(&self, now: i64) -> bool {
         let last = self.phases.last();
-        self.vanished || last.is_some_and(|p| p.observed == Observed::Terminated && now - p.since > LINGERS)
+        self.vanished.is_some()
+            || last.is_some_and(|p| p.observed == Observed::Terminated && now - p.since > LINGERS)
     }
 
     pub(crate) fn check(&self, now: i64, observed: Observed) -> CheckStatus {
@@ -174,6 +179,10 @@ impl Inner {
     ) -> InstanceId {
         let id: InstanceId = format!("i-{:017x}", self.id()).parse().expect("an instance id");
         let zone = zone.unwrap_or_else(|| self.chance.below(ZONES.len() as u64) as usize);
+        // What others launched is older when we hear of it.
+        let (from, to, often) = LONG_YOUNG;
+        let long = token.is_some() && !self.ec2.tame && self.chance.hits(often);
+        let young = if long { self.chance.between(from, to) * SECOND } else { YOUNG };
         let machine = Machine {
             phases: Vec::new(),
             tags,
@@ -181,7 +190,8 @@ impl Inner {
             instance_type: instance_type.to_owned(),
             token,
             impaired_until: 0,
-            vanished: false,
+            young_until: self.now + young,
+            vanished: None,
             moves: 0,
             reboots: 0,
             denied_at: 0,
@@ -223,7 +233,7 @@ impl Inner {
     /// A transition ends, unless the instance was moved meanwhile.
     pub(crate) fn settle(&mut self, id: &InstanceId, moves: u64) {
         let Some(machine) = self.ec2.machines.get(id) else { return };
-        if machine.moves != moves || machine.vanished {
+        if machine.moves != moves || machine.vanished.is_some() {
             return;
         }
         let reason = machine.phases.last().and_then(|phase| phase.reason.clone());
@@ -251,7 +261,7 @@ impl Inner {
         }
         let live: Vec<InstanceId> =
             self.ec2.machines.iter().filter(|(_, m)| m.is_live()).map(|(id, _)| id.clone()).collect();
-        let Some(id) = self.chance.one(&live).cloned() else { return };
+        let (now, Some(id)) = (self.now, self.chance.one(&live).cloned()) else { return };
         self.push_around(&id);
         let runs = self.ec2.machines[&id].observed() == Observed::Running;
         if runs && self.faults.strikes(Fault::Impairment, None, &mut self.chance) {
@@ -263,7 +273,7 @@ impl Inner {
         if self.faults.strikes(Fault::Vanishing, None, &mut self.chance)
             && let Some(machine) = self.ec2.machines.get_mut(&id)
         {
-            machine.vanished = true;
+            machine.vanished = Some(now);
             self.step(Step::Moved(id, Observed::Missing, "vanished"));
         }
     }

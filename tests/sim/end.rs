@@ -5,7 +5,7 @@ use std::fmt;
 use app::notice::Reach;
 use app::ports::{BulkCommand, Outcome};
 use app::record::Stored;
-use domain::{ActionKind, BulkOutcome, Desired, Observed, Progress};
+use domain::{ActionKind, AlertKind, BulkOutcome, Desired, DriftPolicy, Observed, Progress};
 use jiff::SignedDuration;
 use tests::world::{Entry, State};
 
@@ -14,6 +14,10 @@ use crate::world::{Inner, MINUTE, World, time};
 
 /// How long something may be overdue: until the next sweep has come by.
 const LATE: SignedDuration = SignedDuration::from_mins(5);
+
+/// How long an instance that vanished may be waited for: an hour of answers that it is not known, the longest interval before the
+/// first of them, and another after the last.
+const GONE_AFTER: i64 = 100 * MINUTE;
 
 /// How many of the workers that live were compared with EC2 in the end, and of how many of them not all was, as that is known.
 #[derive(Debug, Default, Clone, Copy)]
@@ -26,11 +30,13 @@ pub(crate) struct Judged {
     pub(crate) held: u64,
     /// Nobody looks.
     pub(crate) unmonitored: u64,
+    /// Of those that are stuck: its launch was given up, and an instance runs all the same, which nobody could know.
+    pub(crate) astray: u64,
 }
 
 impl Judged {
     /// The workers at the end of a run.
-    pub(crate) fn of(tables: &State) -> Self {
+    pub(crate) fn of(tables: &State, inner: &Inner) -> Self {
         let mut judged = Self::default();
         for Stored { worker, .. } in tables.workers.values().filter(|stored| !stored.worker.is_over()) {
             let count = match worker.state().overrides.monitoring {
@@ -40,6 +46,8 @@ impl Judged {
                 _ => &mut judged.compared,
             };
             *count += 1;
+            let unknown = worker.is_stuck() && worker.state().instance.is_none();
+            judged.astray += u64::from(unknown && inner.ec2.live_of(worker.id()) > 0);
         }
         judged
     }
@@ -50,6 +58,7 @@ impl Judged {
             stuck: self.stuck + other.stuck,
             held: self.held + other.held,
             unmonitored: self.unmonitored + other.unmonitored,
+            astray: self.astray + other.astray,
         }
     }
 
@@ -61,8 +70,12 @@ impl Judged {
 
 impl fmt::Display for Judged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { compared, stuck, held, unmonitored } = self;
-        write!(f, "{compared} compared with EC2, {stuck} stuck, {held} held, {unmonitored} not monitored")
+        let Self { compared, stuck, held, unmonitored, astray } = self;
+        write!(
+            f,
+            "{compared} compared with EC2, {stuck} stuck ({astray} of them with an instance that nobody could know of), \
+             {held} held, {unmonitored} not monitored"
+        )
     }
 }
 
@@ -88,7 +101,9 @@ pub(crate) fn unwell(world: &World) -> Option<String> {
     if let Some((worker, version)) = tables.untold.iter().next() {
         return Some(format!("nobody was told of {worker} at version {version}"));
     }
-    untold(&tables, &inner).or_else(|| tables.workers.values().find_map(|stored| unsettled(stored, &inner)))
+    untold(&tables, &inner)
+        .or_else(|| tables.workers.values().find_map(|stored| unsettled(stored, &inner)))
+        .or_else(|| inner.tardy())
 }
 
 /// What is not in order with a command for many workers: all of it has been asked of them, and they went there, unless
@@ -140,6 +155,7 @@ fn untold(tables: &State, inner: &Inner) -> Option<String> {
         let Some(notices) = inner.books.notices.get(&record) else {
             return Some(format!("the facts of {record} were never written"));
         };
+        let notices = &notices.all;
         let on_bus = (!notices.is_empty()).then(|| tardy(&record, "bus")).flatten();
         let everyone = notices.iter().filter(|(_, reach)| *reach == Reach::Everyone);
         let elsewhere =
@@ -211,7 +227,10 @@ fn unsettled(stored: &Stored, inner: &Inner) -> Option<String> {
     if state.overrides.monitoring == Some(false) {
         return (said.is_settled() && !worker.is_held()).then(untagged).flatten();
     }
-    let actual = if machine.vanished { Observed::Missing } else { machine.observed() };
+    if machine.vanished.is_some_and(|since| inner.now - since > GONE_AFTER) {
+        return Some(format!("{id}: {instance} vanished hours ago, and the record says {said}: {state:?}"));
+    }
+    let actual = if machine.vanished.is_some() { Observed::Missing } else { machine.observed() };
     let agrees = said == actual || (said == Observed::Terminated && actual == Observed::Missing);
     if !agrees {
         return Some(format!("{id}: {instance} is {actual}, and the record says {said}: {state:?}"));
@@ -220,11 +239,25 @@ fn unsettled(stored: &Stored, inner: &Inner) -> Option<String> {
     if worker.is_held() {
         return None;
     }
-    let settled = said.is_settled() && !said.fulfils(state.desired);
-    if settled && state.drift.is_none() && !worker.is_stuck() {
-        return Some(format!("{id} is {said}, is to be {}, and nobody says so: {state:?}", state.desired));
+    let policy = worker.overrides().over(&inner.deployment.settings).drift;
+    let off = said.is_settled() && !said.fulfils(state.desired) && !worker.is_stuck();
+    if off && (state.drift.is_none() || policy != DriftPolicy::Alert) {
+        let desired = state.desired;
+        return Some(format!("{id} is {said}, is to be {desired}, and under {policy} is left so: {state:?}"));
+    }
+    if said.fulfils(state.desired) && state.drift.is_some() {
+        return Some(format!("{id} is {said} as it is to be, and is said to drift: {state:?}"));
+    }
+    let mut alerts = state.alerts.keys().filter(|_| said != Observed::Missing);
+    if let Some(alert) = alerts.find(|kind| is_about_ec2(**kind)) {
+        return Some(format!("{id} is {said}, and the alert {alert} is up: {state:?}"));
     }
     untagged()
+}
+
+/// Whether there is an alert about what EC2 says, which it says no more when it says where the instance is.
+const fn is_about_ec2(kind: AlertKind) -> bool {
+    matches!(kind, AlertKind::Missing | AlertKind::Unobservable | AlertKind::Hanging)
 }
 
 /// How the tags of a live instance are not as they are wanted, unless that was given up.

@@ -289,6 +289,11 @@ impl Faults {
         self.rates.contains_key(&fault)
     }
 
+    /// Whether anything but these has struck a function by now.
+    pub(crate) fn have_struck(&self, whom: Function, but: &[Fault]) -> bool {
+        self.counts.keys().any(|(fault, of)| *of == Some(whom) && !but.contains(fault))
+    }
+
     pub(crate) fn set(&self) -> BTreeSet<Fault> {
         self.rates.keys().copied().collect()
     }

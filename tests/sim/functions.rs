@@ -14,19 +14,16 @@ use aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use collect::Scheduled;
-use domain::Settings;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tests::world::{access, account, region};
 use tower::ServiceExt;
 
+use crate::deployment::Deployment;
 use crate::lambda::Running;
 use crate::listeners::Listeners;
 use crate::outside::Outside;
 use crate::wiring::Function;
-
-/// How many workers a shard has at most.
-const SHARD_SIZE: u32 = 100;
 
 /// How many workers one command may end without their number.
 const MASS_TERMINATION: u32 = 3;
@@ -35,29 +32,29 @@ const MASS_TERMINATION: u32 = 3;
 #[derive(Clone)]
 pub(crate) enum Warm {
     Api(axum::Router),
-    Poll(Outside, Settings, u32),
-    Collect(Outside, Settings, u32, Arc<(Written, Agents)>),
-    Drift(Outside, Settings),
-    Act(Outside, Settings),
+    Poll(Outside, Deployment),
+    Collect(Outside, Deployment, Arc<(Written, Agents)>),
+    Drift(Outside, Deployment),
+    Act(Outside, Deployment),
     Notify(Arc<Notifier<Outside>>),
 }
 
 impl Warm {
-    pub(crate) fn new(function: Function, outside: Outside, settings: Settings, metric_period: u32) -> Self {
+    pub(crate) fn new(function: Function, outside: Outside, deployment: Deployment) -> Self {
         match function {
             Function::Api => Self::Api(api::router(api::Api {
                 ports: outside,
-                settings,
+                settings: deployment.settings,
                 regions: vec![region()],
                 account: account(),
                 access: access(),
                 allowed: Allowed::default(),
                 mass_termination: MASS_TERMINATION,
             })),
-            Function::Poll => Self::Poll(outside, settings, metric_period),
-            Function::Collect => Self::Collect(outside, settings, metric_period, Arc::default()),
-            Function::Drift => Self::Drift(outside, settings),
-            Function::Act => Self::Act(outside, settings),
+            Function::Poll => Self::Poll(outside, deployment),
+            Function::Collect => Self::Collect(outside, deployment, Arc::default()),
+            Function::Drift => Self::Drift(outside, deployment),
+            Function::Act => Self::Act(outside, deployment),
             Function::Notify => Self::Notify(Arc::new(Notifier::new(outside, &Listeners::urls()))),
         }
     }
@@ -66,7 +63,7 @@ impl Warm {
     pub(crate) fn run(&self, event: Arc<Value>) -> Running {
         match self.clone() {
             Self::Api(router) => Box::pin(async move { Ok(answer(router, &event).await) }),
-            Self::Poll(outside, settings, metric_period) => Box::pin(async move {
+            Self::Poll(outside, Deployment { settings, metric_period, shard_size }) => Box::pin(async move {
                 let poll = Poll {
                     workers: &outside,
                     sweeps: &outside,
@@ -74,31 +71,33 @@ impl Warm {
                     bus: &outside,
                     settings: &settings,
                     regions: &[region()],
-                    shard_size: SHARD_SIZE,
+                    shard_size,
                     metric_period,
                 };
                 done(poll::handle(&poll, &read(&event)?).await)
             }),
-            Self::Collect(outside, settings, metric_period, kept) => Box::pin(async move {
-                let fleet = Fleet { workers: &outside, clock: &outside, settings: &settings };
-                let collector = Collector {
-                    fleet,
-                    compute: &outside,
-                    metrics: &outside,
-                    samples: &outside,
-                    written: &kept.0,
-                    agents: &kept.1,
-                    metric_period,
-                };
-                let scheduled =
-                    Scheduled { tag: None, regions: &[region()], account: &account(), ids: &outside };
-                done(collect::handle(&collector, &scheduled, &event).await)
-            }),
-            Self::Drift(outside, settings) => Box::pin(async move {
+            Self::Collect(outside, Deployment { settings, metric_period, .. }, kept) => {
+                Box::pin(async move {
+                    let fleet = Fleet { workers: &outside, clock: &outside, settings: &settings };
+                    let collector = Collector {
+                        fleet,
+                        compute: &outside,
+                        metrics: &outside,
+                        samples: &outside,
+                        written: &kept.0,
+                        agents: &kept.1,
+                        metric_period,
+                    };
+                    let scheduled =
+                        Scheduled { tag: None, regions: &[region()], account: &account(), ids: &outside };
+                    done(collect::handle(&collector, &scheduled, &event).await)
+                })
+            }
+            Self::Drift(outside, Deployment { settings, .. }) => Box::pin(async move {
                 let fleet = Fleet { workers: &outside, clock: &outside, settings: &settings };
                 done(drift::handle(&fleet, &outside, &[region()], &read(&event)?).await)
             }),
-            Self::Act(outside, settings) => Box::pin(async move {
+            Self::Act(outside, Deployment { settings, .. }) => Box::pin(async move {
                 let fleet = Fleet { workers: &outside, clock: &outside, settings: &settings };
                 let reconciler = Reconciler {
                     fleet,

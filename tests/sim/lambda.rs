@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use domain::Settings;
 use serde_json::Value;
 
+use crate::deployment::Deployment;
 use crate::faults::Fault;
 use crate::functions::Warm;
 use crate::hash::hash;
@@ -54,8 +54,7 @@ struct Invocation {
 /// All environments and invocations.
 pub(crate) struct Lambda {
     world: Arc<World>,
-    settings: Settings,
-    metric_period: u32,
+    deployment: Deployment,
     running: BTreeMap<InvocationId, Invocation>,
     idle: BTreeMap<Function, Vec<(Warm, Arc<Environment>)>>,
     ready: Arc<Ready>,
@@ -63,11 +62,10 @@ pub(crate) struct Lambda {
 }
 
 impl Lambda {
-    pub(crate) fn new(world: Arc<World>, settings: Settings, metric_period: u32) -> Self {
+    pub(crate) fn new(world: Arc<World>, deployment: Deployment) -> Self {
         Self {
             world,
-            settings,
-            metric_period,
+            deployment,
             running: BTreeMap::new(),
             idle: BTreeMap::new(),
             ready: Arc::default(),
@@ -90,7 +88,7 @@ impl Lambda {
         drop(inner);
         let environment = Arc::new(Environment { function, skew, invocation: AtomicU64::new(0) });
         let outside = Outside { world: Arc::clone(&self.world), environment: Arc::clone(&environment) };
-        (Warm::new(function, outside, self.settings, self.metric_period), environment)
+        (Warm::new(function, outside, self.deployment), environment)
     }
 
     /// Begins an invocation.
@@ -106,6 +104,8 @@ impl Lambda {
             let mut inner = self.world.inner();
             let timeout = inner.wiring.of(call.function).timeout;
             inner.step(Step::Began(call.function, id));
+            let now = inner.now;
+            inner.begun.insert(id, now);
             inner.after(timeout, Due::TimeLimit(id));
         }
         self.running.insert(id, Invocation { call, warm, environment, running, alarm });
@@ -146,7 +146,11 @@ impl Lambda {
         let Invocation { call, warm, environment, .. } = invocation;
         self.idle.entry(call.function).or_default().push((warm, environment));
         let step = Step::Ended(call.function, id, end.as_ref().map(hash).map_err(Clone::clone));
-        self.world.inner().step(step);
+        {
+            let mut inner = self.world.inner();
+            inner.step(step);
+            inner.begun.remove(&id);
+        }
         self.report(call, end.as_ref().map_err(|_| ()));
     }
 
@@ -155,7 +159,11 @@ impl Lambda {
         let Some(Invocation { call, running, .. }) = self.running.remove(&id) else { return };
         drop(running);
         self.world.inner().listeners.doom(id);
-        self.world.inner().step(Step::Died(call.function, id, how));
+        {
+            let mut inner = self.world.inner();
+            inner.step(Step::Died(call.function, id, how));
+            inner.begun.remove(&id);
+        }
         self.report(call, Err(()));
     }
 

@@ -12,6 +12,7 @@ use domain::{AccountId, InstanceId, Observed, Region};
 use tests::world::{SECRET, account, region};
 
 use crate::chance::Chance;
+use crate::deployment::Deployment;
 use crate::ec2::Phase;
 use crate::faults::Faults;
 use crate::outside::{Environment, Outside};
@@ -23,7 +24,9 @@ const RUNS: i64 = 10 * MINUTE;
 
 /// A world without faults, seen from `act`.
 fn calm() -> Outside {
-    let world = World::new(Chance::new(1), Faults::only(&[]), Arc::new(Wiring::read()));
+    let mut chance = Chance::new(1);
+    let deployment = Deployment::by(&mut chance);
+    let world = World::new(chance, Faults::only(&[]), Arc::new(Wiring::read()), deployment);
     world.inner().ec2.tame = true;
     let environment = Environment { function: Function::Act, skew: 0, invocation: AtomicU64::new(0) };
     Outside { world: Arc::new(world), environment: Arc::new(environment) }

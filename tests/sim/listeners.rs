@@ -40,6 +40,24 @@ const SUSPENDED_FROM: usize = 11;
 const WINDOW: i64 = 10 * SECOND;
 const MOST_IN_WINDOW: usize = 55;
 
+/// How often a delivery is tried before it is given up. Said here once more, so that the law does not move with what it judges.
+const FEWEST_TRIES: u32 = 12;
+/// What strikes `notify` and not its way from the stream to the bus.
+const BESIDE_THE_BUS: [Fault; 12] = [
+    Fault::ColdStart,
+    Fault::ClockSkew,
+    Fault::TickSkipped,
+    Fault::TickDuplicated,
+    Fault::TopicRefuses,
+    Fault::TopicLosesReply,
+    Fault::HookFails,
+    Fault::HookHangs,
+    Fault::HookLimits,
+    Fault::HookDeclines,
+    Fault::HookLosesReply,
+    Fault::SecretMissing,
+];
+
 /// The last time a channel was told a notice.
 #[derive(Debug)]
 struct Telling {
@@ -56,8 +74,6 @@ pub(crate) struct Listeners {
     told: BTreeMap<(&'static str, String), Telling>,
     /// The version of each worker that the bus was told of last.
     versions: BTreeMap<String, u64>,
-    /// A fault has struck `notify` by now.
-    troubled: bool,
     /// How many notices the digests of an invocation left out.
     omitted: BTreeMap<InvocationId, u64>,
     /// Notices that people were told of by no more than a digest's count of those it left out.
@@ -66,6 +82,8 @@ pub(crate) struct Listeners {
     doomed: BTreeSet<InvocationId>,
     /// When the last messages were published on the topic.
     published: VecDeque<i64>,
+    /// Notices that a receiver answered by saying that it is gone for good.
+    gone: BTreeSet<String>,
     /// The receivers' names by their channels in the ledger.
     receivers: BTreeMap<String, &'static str>,
 }
@@ -76,11 +94,11 @@ impl Listeners {
         Self {
             told: BTreeMap::new(),
             versions: BTreeMap::new(),
-            troubled: false,
             omitted: BTreeMap::new(),
             omissions: 0,
             doomed: BTreeSet::new(),
             published: VecDeque::new(),
+            gone: BTreeSet::new(),
             receivers: receivers
                 .map(|((name, _), url)| (Endpoint::new(&url).channel().to_owned(), *name))
                 .collect(),
@@ -154,8 +172,8 @@ impl Inner {
         if let Some(omitted) = event.pointer("/data/omitted").and_then(Value::as_u64) {
             *self.listeners.omitted.entry(by).or_default() += omitted;
         }
-        if channel == "bus" && !self.is_telling_troubled() {
-            self.check_order(event);
+        if channel == "bus" {
+            self.check_bus(event);
         }
         for id in ids(event) {
             if id.is_empty() {
@@ -173,23 +191,15 @@ impl Inner {
         }
     }
 
-    /// Something kept `notify` from its work, so that what was told later is no wonder.
-    fn is_telling_troubled(&mut self) -> bool {
-        if !self.listeners.troubled {
-            let troubles = |(fault, whom): &(Fault, Option<Function>)| {
-                *whom == Some(Function::Notify) && !matches!(fault, Fault::ColdStart | Fault::ClockSkew)
-            };
-            self.listeners.troubled = self.faults.counts().keys().any(troubles);
-        }
-        self.listeners.troubled
-    }
-
-    /// As long as no fault strikes `notify`, the bus is told of a worker's facts in the order in which they became so. People and
-    /// receivers need not be: what had to wait for a digest, or for the time to send it, comes later.
-    fn check_order(&mut self, event: &Value) {
+    /// As long as nothing that `notify` needs to tell the bus fails, it is told of a worker's facts soon, and in the order in which
+    /// they became so. People and receivers need not be: what had to wait for a digest, or for the time to send it, comes later.
+    fn check_bus(&mut self, event: &Value) {
         for (worker, version) in ids(event).iter().filter_map(|id| fact(id)) {
+            self.check_telling(&format!("{worker}_{version}"));
             let before = self.listeners.versions.insert(worker.clone(), version);
-            if before.is_some_and(|before| before > version) {
+            if before.is_some_and(|before| before > version)
+                && !self.faults.have_struck(Function::Notify, &BESIDE_THE_BUS)
+            {
                 self.violated(format!("the bus is told of {worker} at {version} after {before:?}"));
             }
         }
@@ -207,8 +217,8 @@ impl Inner {
     /// The ids of the notices that an entry of the ledger is about.
     fn ids_of(&self, key: &DeliveryKey) -> Vec<String> {
         if key.channel == "bus" {
-            let notices = self.books.notices.get(&key.notice).into_iter().flatten();
-            notices.map(|(id, _)| id.clone()).collect()
+            let notices = self.books.notices.get(&key.notice);
+            notices.into_iter().flat_map(|notices| &notices.all).map(|(id, _)| id.clone()).collect()
         } else {
             vec![key.notice.clone()]
         }
@@ -221,12 +231,22 @@ impl Inner {
         self.lose(channel, ids);
     }
 
-    /// The outcome of a delivery got into the ledger. What it calls delivered was told, but for what a digest had no room for
-    /// and counted.
-    pub(crate) fn recorded(&mut self, key: &DeliveryKey, outcome: &Outcome, by: InvocationId) {
-        if *outcome != Outcome::Delivered {
-            return;
+    /// The outcome of a delivery got into the ledger, where it has been tried so often. What it calls delivered was told, but for
+    /// what a digest had no room for and counted; what it gives up was tried often enough, or is for somebody who is gone.
+    pub(crate) fn recorded(&mut self, key: &DeliveryKey, outcome: &Outcome, tries: u32, by: InvocationId) {
+        match outcome {
+            Outcome::Delivered => self.check_delivered(key, by),
+            Outcome::Parked { .. } if tries >= FEWEST_TRIES || self.listeners.gone.contains(&key.notice) => {}
+            Outcome::Parked { reason } => {
+                let channel = self.listeners.listener(&key.channel);
+                let notice = &key.notice;
+                self.violated(format!("{channel} is not told {notice} after {tries} tries: {reason}"));
+            }
+            Outcome::Retry { .. } => {}
         }
+    }
+
+    fn check_delivered(&mut self, key: &DeliveryKey, by: InvocationId) {
         let channel = self.listeners.listener(&key.channel);
         for id in self.ids_of(key) {
             if let Some(telling) = self.listeners.told.get_mut(&(channel, id.clone())) {
@@ -299,6 +319,12 @@ impl Inner {
             Ok(_) => self.violated(format!("{id} is not the notice in its body")),
             Err(error) => self.violated(format!("the body of {id} is no JSON: {error}")),
         }
+    }
+
+    /// A receiver says that it is gone for good.
+    pub(crate) fn is_gone(&mut self, request: &WebhookRequest) {
+        let event = serde_json::from_str::<Value>(&request.body);
+        self.listeners.gone.extend(event.iter().flat_map(ids));
     }
 
     /// A receiver took a request, and nobody knows.

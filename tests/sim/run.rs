@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use domain::{AlertDuration, DriftPolicy, Metric, Percent, PollInterval, Settings, Threshold, WorkerId};
+use domain::{Metric, WorkerId};
 
 use crate::chance::Chance;
 use crate::day_off::BEFORE_IT;
+use crate::deployment::Deployment;
 use crate::ears::{leak, listening};
 use crate::end::{Judged, unanswered, undecided, unwell};
 use crate::faults::{Fault, Faults};
 use crate::lambda::Lambda;
+use crate::measuring::unmeasured;
 use crate::outside::Port;
 use crate::season::{AFTERWARDS, living};
 use crate::trace::Step;
@@ -98,23 +100,6 @@ impl Outcomes {
     }
 }
 
-fn settings(chance: &mut Chance) -> Settings {
-    let threshold = Threshold {
-        percent: Percent::new(90).expect("in range"),
-        duration: AlertDuration::new(600).expect("in range"),
-    };
-    let interval = if chance.hits(300_000) { 60 } else { 300 };
-    let drift = [DriftPolicy::Alert, DriftPolicy::Revert, DriftPolicy::Adopt][chance.below(3) as usize];
-    Settings {
-        monitoring: true,
-        interval: PollInterval::new(interval).expect("in range"),
-        drift,
-        cpu: threshold,
-        memory: threshold,
-        disk: threshold,
-    }
-}
-
 /// Runs one seed. A panic of our code, or of a law, is a broken law.
 pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
     let mut chance = Chance::new(plan.seed);
@@ -123,15 +108,14 @@ pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
         None => Faults::swarm(plan.seed),
     };
     let set = faults.set();
-    let settings = settings(&mut chance);
+    let deployment = Deployment::by(&mut chance);
     let workers = plan.workers.unwrap_or_else(|| chance.between(20, 50) as usize);
-    let metric_period = if chance.hits(500_000) { 60 } else { 300 };
-    let world = Arc::new(World::new(chance, faults, Arc::clone(wiring)));
-    let lambda = Lambda::new(Arc::clone(&world), settings, metric_period);
+    let world = Arc::new(World::new(chance, faults, Arc::clone(wiring), deployment));
+    let lambda = Lambda::new(Arc::clone(&world), deployment);
     let mut run = Run {
         world: Arc::clone(&world),
         lambda,
-        metric_period,
+        deployment,
         early: (0, String::new()),
         unanswered: None,
         judged: Judged::default(),
@@ -169,7 +153,7 @@ pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
 struct Run {
     world: Arc<World>,
     lambda: Lambda,
-    metric_period: u32,
+    deployment: Deployment,
     early: (u128, String),
     /// Requests without an answer, before they expired.
     unanswered: Option<usize>,
@@ -201,6 +185,7 @@ impl Run {
         {
             let mut inner = self.world.inner();
             inner.faults.healed = true;
+            inner.healed_at = inner.now;
             inner.step(Step::Healed);
         }
         if let Some(broken) = self.until(healing + RECOVERY - QUIET * MINUTE) {
@@ -212,9 +197,13 @@ impl Run {
         }
         let made = self.spent().since(&before);
         let living = living(&self.world.tables.state()).len() as u64;
-        self.judged = Judged::of(&self.world.tables.state());
+        self.judged = {
+            let (tables, inner) = (self.world.tables.state(), self.world.inner());
+            Judged::of(&tables, &inner)
+        };
         unwell(&self.world)
-            .or_else(|| wasteful(&made, living, self.metric_period))
+            .or_else(|| wasteful(&made, living, &self.deployment))
+            .or_else(|| unmeasured(&self.world))
             .or_else(|| self.a_day_off())
             .or_else(|| self.a_season_later())
     }
@@ -365,9 +354,11 @@ impl Spent {
 /// `notify` reads two indexes, and tells of what was written on each channel, once, or of what waited until then. No worker is
 /// written but to raise or to end an alert, as there may be a busy hour also then, and that is once for each metric; and a
 /// worker has a sample for each period of the metrics.
-fn wasteful(made: &Spent, living: u64, metric_period: u32) -> Option<String> {
-    let (ticks, shards) = (QUIET.unsigned_abs() + 1, 3);
-    let periods = QUIET.unsigned_abs() * 60 / u64::from(metric_period) + 1;
+fn wasteful(made: &Spent, living: u64, deployment: &Deployment) -> Option<String> {
+    let ticks = QUIET.unsigned_abs() + 1;
+    // One of each zone and one of those that are in none yet, and as many more as their number takes.
+    let shards = 3 + living / u64::from(deployment.shard_size);
+    let periods = QUIET.unsigned_abs() * 60 / u64::from(deployment.metric_period) + 1;
     let most = Spent {
         poll: 5 * ticks,
         collect: 6 * shards * ticks + 3 * made.alerts,

@@ -23,6 +23,8 @@ use crate::world::{Call, Due, From, Inner, MINUTE, SECOND};
 const SHARDS: usize = 2;
 /// How often an idle mapping looks (Lambda polls a stream four times a second).
 const PACE: i64 = 250;
+/// How long after the last fault its dead letters may come.
+const OVER: i64 = 60 * MINUTE;
 /// For how long the stream keeps a record.
 pub(crate) const KEPT: i64 = 24 * 60 * MINUTE;
 
@@ -301,6 +303,11 @@ impl Inner {
     pub(crate) fn dead_letter(&mut self, function: Function, why: &'static str) {
         *self.dead_letters.entry(function).or_default() += 1;
         self.step(Step::DeadLetter(function, why));
+        let (set, calm) = (self.faults.set(), self.now - self.healed_at > OVER);
+        // More than a day without the mappings is a fault of its own.
+        if set.is_empty() || (calm && !set.contains(&Fault::MappingsOff)) {
+            self.violated(format!("{function} has a dead letter, and nothing fails: {why}"));
+        }
     }
 }
 

@@ -7,22 +7,25 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use domain::{InstanceId, Timestamp};
+use domain::{InstanceId, Timestamp, WorkerId};
 use serde_json::Value;
 use tests::world::Mortal;
 
 use crate::books::Books;
 use crate::chance::Chance;
 use crate::cloudwatch::CloudWatch;
+use crate::deployment::Deployment;
 use crate::ec2::Ec2;
 use crate::faults::Faults;
 use crate::lagging::Indexes;
 use crate::listeners::Listeners;
 use crate::outside::Port;
 use crate::people::People;
+use crate::promptness::Promptness;
 use crate::requests::Requests;
 use crate::stream::Stream;
 use crate::trace::{Step, Trace};
+use crate::tries::Tries;
 use crate::wiring::{Function, Wiring};
 
 /// When every run begins, milliseconds since the epoch.
@@ -130,8 +133,11 @@ pub(crate) struct Inner {
     queue: BinaryHeap<Reverse<Entry>>,
     pub(crate) chance: Chance,
     pub(crate) faults: Faults,
+    /// When the faults stopped, if they did.
+    pub(crate) healed_at: i64,
     pub(crate) trace: Trace,
     pub(crate) wiring: Arc<Wiring>,
+    pub(crate) deployment: Deployment,
     pub(crate) ec2: Ec2,
     pub(crate) cloudwatch: CloudWatch,
     pub(crate) indexes: Indexes,
@@ -140,6 +146,12 @@ pub(crate) struct Inner {
     pub(crate) people: People,
     pub(crate) requests: Requests,
     pub(crate) books: Books,
+    pub(crate) promptness: Promptness,
+    pub(crate) tries: Tries,
+    /// When invocations began that are under way.
+    pub(crate) begun: BTreeMap<InvocationId, i64>,
+    /// When a sample of a worker was written last.
+    pub(crate) sampled: BTreeMap<WorkerId, i64>,
     /// Invocations that died in a port call.
     pub(crate) dying: BTreeSet<InvocationId>,
     /// What reached a dead-letter queue, by function.
@@ -150,7 +162,7 @@ pub(crate) struct Inner {
 }
 
 impl World {
-    pub(crate) fn new(chance: Chance, faults: Faults, wiring: Arc<Wiring>) -> Self {
+    pub(crate) fn new(chance: Chance, faults: Faults, wiring: Arc<Wiring>, deployment: Deployment) -> Self {
         let mut chance = chance;
         Self {
             tables: tests::world::World::default(),
@@ -162,8 +174,10 @@ impl World {
                 cloudwatch: CloudWatch::new(&mut chance),
                 chance,
                 faults,
+                healed_at: i64::MAX,
                 trace: Trace::default(),
                 wiring,
+                deployment,
                 ec2: Ec2::default(),
                 indexes: Indexes::default(),
                 stream: Stream::default(),
@@ -171,6 +185,10 @@ impl World {
                 people: People::default(),
                 requests: Requests::default(),
                 books: Books::default(),
+                promptness: Promptness::default(),
+                tries: Tries::default(),
+                begun: BTreeMap::new(),
+                sampled: BTreeMap::new(),
                 dying: BTreeSet::new(),
                 dead_letters: BTreeMap::new(),
                 calls: BTreeMap::new(),

@@ -53,7 +53,9 @@ impl Deliveries for Outside {
         let answer = self.world.tables.record(key, now, outcome).await;
         self.entered(key);
         if answer.is_ok() {
-            self.world.inner().recorded(key, outcome, self.invocation());
+            let place = (key.notice.clone(), key.channel.clone());
+            let tries = self.world.tables.state().ledger.get(&place).map_or(0, |entry| entry.attempts);
+            self.world.inner().recorded(key, outcome, tries, self.invocation());
         }
         self.leave(Port::Record).await.map_err(refused)?;
         answer

@@ -128,7 +128,13 @@ impl Workers for Outside {
 
 impl Samples for Outside {
     async fn append(&self, samples: &[Sample]) -> Result<(), StoreError> {
-        through!(self, Append, self.world.tables.append(samples).await)
+        through!(self, Append, {
+            {
+                let tables = self.world.tables.state();
+                self.world.inner().check_samples(self.invocation(), samples, &tables);
+            }
+            self.world.tables.append(samples).await
+        })
     }
 
     async fn written(&self, keys: &[(WorkerId, Timestamp)]) -> Result<Vec<Sample>, StoreError> {

@@ -22,7 +22,8 @@ const ONE_CALL: usize = 10;
 const WAITS: [Option<u32>; 6] = [None, Some(0), Some(2), Some(60), Some(86_400), Some(u32::MAX)];
 /// How a receiver says that it does not take a notice: it does not understand it, does not know the path, is gone for good, or
 /// has moved.
-const DECLINES: [u16; 4] = [400, 404, 410, 301];
+const DECLINES: [u16; 4] = [400, 404, GONE, 301];
+const GONE: u16 = 410;
 
 impl Outside {
     fn one<T: Copy>(&self, of: &[T]) -> T {
@@ -121,7 +122,11 @@ impl Webhooks for Outside {
         } else if strikes(Fault::HookLimits) {
             Some(WebhookAnswer { status: 429, retry_after: self.one(&WAITS) })
         } else if strikes(Fault::HookDeclines) {
-            Some(WebhookAnswer { status: self.one(&DECLINES), retry_after: None })
+            let status = self.one(&DECLINES);
+            if status == GONE {
+                self.world.inner().is_gone(request);
+            }
+            Some(WebhookAnswer { status, retry_after: None })
         } else {
             self.world.inner().received(request, self.invocation());
             let lost = strikes(Fault::HookLosesReply);
