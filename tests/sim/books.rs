@@ -10,6 +10,7 @@ use domain::{
 use serde_json::Value;
 use tests::world::State;
 
+use crate::end::untagged;
 use crate::orders::disorder;
 use crate::trace::Step;
 use crate::wiring::Function;
@@ -123,6 +124,7 @@ impl Inner {
             self.books.over.insert(worker, self.now);
         }
         self.check_against_ec2(record, after);
+        self.check_tags(after);
         self.check_hands_off(was, record, after);
         self.check_tries(record, after);
         self.check_hanging(record, after);
@@ -170,6 +172,16 @@ impl Inner {
             self.violated(format!("{worker} is said to have ended, and its instance lives"));
         } else if after.worker.observed() == Observed::Missing {
             self.violated(format!("{worker} is said to be missing, and EC2 knows it: {:?}", state.misses));
+        }
+    }
+
+    /// An instance carries the tags that the record says it does, if that says that nothing is left to do about them.
+    fn check_tags(&mut self, after: &Stored) {
+        let (worker, state) = (after.worker.id(), after.worker.state());
+        let machine = state.instance.as_ref().and_then(|id| self.ec2.machines.get(id));
+        let done = state.doubtful_tags.is_empty() && state.applied_tags == after.worker.wanted_tags();
+        if let Some(how) = machine.filter(|_| done).and_then(|machine| untagged(after, machine)) {
+            self.violated(format!("the instance of {worker} {how}: {:?}", state.applied_tags));
         }
     }
 

@@ -261,7 +261,7 @@ const fn is_about_ec2(kind: AlertKind) -> bool {
 }
 
 /// How the tags of a live instance are not as they are wanted, unless that was given up.
-fn untagged(stored: &Stored, machine: &Machine) -> Option<String> {
+pub(crate) fn untagged(stored: &Stored, machine: &Machine) -> Option<String> {
     let state = stored.worker.state();
     // Whoever is to be terminated gets no tags any more, also if that was given up.
     let pursued = state.desired != Desired::Terminated && !state.gave_up.contains_key(&ActionKind::Tag);

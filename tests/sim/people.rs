@@ -281,10 +281,12 @@ impl Inner {
                     if same.is_some() && self.chance.hits(100_000) {
                         // While what they asked for before is being carried out.
                         ("anything", "DELETE", format!("/workers/{worker}?forget=true"), Value::Null)
+                    } else if same.is_some() && self.chance.hits(200_000) {
+                        self.change_shift(person, worker)
                     } else if self.chance.hits(25_000) {
                         self.command_many(&alive, &name)
                     } else {
-                        self.command(worker, &name)
+                        self.command(person, worker, &name)
                     }
                 }
                 None => ("listing", "GET", "/workers".to_owned(), Value::Null),
@@ -328,7 +330,23 @@ impl Inner {
         (what, "POST", "/commands".to_owned(), body)
     }
 
-    fn command(&mut self, worker: WorkerId, name: &str) -> (&'static str, &'static str, String, Value) {
+    /// A tag gets the other of two values: there and back again may be sooner than EC2 answers.
+    fn change_shift(
+        &mut self,
+        person: usize,
+        worker: WorkerId,
+    ) -> (&'static str, &'static str, String, Value) {
+        let shift = if self.people.people[person].asked.is_multiple_of(2) { "day" } else { "night" };
+        let tags = json!({ "tags": { "shift": shift, "team": null } });
+        ("anything", "PATCH", format!("/workers/{worker}"), tags)
+    }
+
+    fn command(
+        &mut self,
+        person: usize,
+        worker: WorkerId,
+        name: &str,
+    ) -> (&'static str, &'static str, String, Value) {
         let path = format!("/workers/{worker}");
         let post = |what: &'static str| ("anything", "POST", format!("{path}/{what}"), Value::Null);
         match self.chance.below(31) {
@@ -339,7 +357,7 @@ impl Inner {
             14 => ("anything", "DELETE", path, Value::Null),
             15 => ("anything", "DELETE", format!("{path}?forget=true"), Value::Null),
             16 => ("anything", "PATCH", path, json!({ "name": format!("re{name}") })),
-            17 => ("anything", "PATCH", path, json!({ "tags": { "shift": name, "team": null } })),
+            17 => self.change_shift(person, worker),
             18..=19 => {
                 let drift = ["alert", "revert", "adopt"][self.chance.below(3) as usize];
                 ("anything", "PATCH", path, json!({ "settings": { "drift": drift } }))
