@@ -23,6 +23,7 @@ const WAITS: [Option<u32>; 6] = [None, Some(0), Some(2), Some(60), Some(86_400),
 /// How a receiver says that it does not take a notice: it does not understand it, does not know the path, is gone for good, or
 /// has moved.
 const DECLINES: [u16; 4] = [400, 404, GONE, 301];
+/// The only one of these after which nothing more is sent.
 const GONE: u16 = 410;
 
 impl Outside {

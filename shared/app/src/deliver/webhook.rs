@@ -1,8 +1,9 @@
 //! The webhooks: signed by Standard Webhooks, each endpoint on its own.
 //!
 //! A notice from the stream gets one quick try. An endpoint that fails it, hangs, or has had its share of the batch's
-//! time gets the rest from the sweep, which is patient: one slow endpoint costs a batch one short wait, and nobody else
-//! anything.
+//! time gets the rest from the sweep, which is patient: one slow endpoint costs a batch one short wait. A sweep reads the
+//! oldest thousand of what is due on all channels together, so where an endpoint has a backlog of more than that, what the
+//! others are due again waits behind it.
 
 use std::fmt;
 use std::fmt::Write as _;
