@@ -20,10 +20,11 @@ use crate::world::{CALL, Inner, InvocationId, MINUTE, SECOND};
 const INTENT_HOLDS: i64 = 64 * SECOND;
 /// How often a worker may be called for one intent with others: a batch of 50 can be halved six times.
 const MOST_CALLS: u32 = 7;
-/// How much earlier than an instance is gone EC2 may have denied it last.
-const DENIED_BEFORE: i64 = MINUTE;
-/// For how long EC2 has to deny an instance before that means that it has ended.
+/// For how long, and how often, EC2 has to deny an instance before that means that it has ended, and how far apart two of these
+/// answers are at most.
 const GONE_AFTER: i64 = 60 * MINUTE;
+const DENIALS: usize = 3;
+const APART: i64 = 90 * MINUTE;
 /// How much earlier than it was made a describe counts.
 const DESCRIBE_LAG: i64 = 30 * SECOND;
 
@@ -66,6 +67,24 @@ pub(crate) struct Notices {
     pub(crate) at: i64,
     /// The ids of the notices, and whom they reach.
     pub(crate) all: Vec<(String, Reach)>,
+}
+
+/// How often EC2 has denied a worker's instance in a row by now, and how long that has gone on.
+fn denials(record: &EventRecord, was: Option<&Stored>) -> (usize, i64) {
+    let before = was.into_iter().flat_map(|was| was.worker.state().misses.iter());
+    let now = record.events.iter().filter_map(|event| match event {
+        Event::InstanceNotFound { at } => Some(at),
+        _ => None,
+    });
+    let all: BTreeSet<i64> = before.chain(now).map(|at| at.as_millisecond()).collect();
+    let Some(last) = all.last().copied() else { return (0, 0) };
+    let mut first = last;
+    let row = all.iter().rev().take_while(|at| {
+        let belongs = first - **at <= APART;
+        first = if belongs { **at } else { first };
+        belongs
+    });
+    (row.count(), last - first)
 }
 
 fn effective(sighting: &Sighting) -> i64 {
@@ -123,7 +142,7 @@ impl Inner {
         if after.worker.is_over() {
             self.books.over.insert(worker, self.now);
         }
-        self.check_against_ec2(record, after);
+        self.check_against_ec2(was, record, after);
         self.check_tags(after);
         self.check_hands_off(was, record, after);
         self.check_tries(record, after);
@@ -151,18 +170,17 @@ impl Inner {
     }
 
     /// What is concluded from EC2's silence must be so: "not found" is not "terminated", and a failed call teaches nothing.
-    fn check_against_ec2(&mut self, record: &EventRecord, after: &Stored) {
+    fn check_against_ec2(&mut self, was: Option<&Stored>, record: &EventRecord, after: &Stored) {
         let (worker, state) = (after.worker.id(), after.worker.state());
         let Some(machine) = state.instance.as_ref().and_then(|id| self.ec2.machines.get(id)) else { return };
         let ends = record.events.iter().any(|event| matches!(event, Event::Terminated { .. }));
-        if let Some(since) = machine.vanished
-            && ends
-            && self.now - since < GONE_AFTER - DENIED_BEFORE
-        {
-            self.violated(format!(
-                "{worker} is said to have ended {} ms after it vanished",
-                self.now - since
-            ));
+        if machine.vanished.is_some() && ends {
+            let (answers, span) = denials(record, was);
+            if answers < DENIALS || span < GONE_AFTER {
+                let message =
+                    format!("{worker} is said to have ended after {answers} answers within {span} ms");
+                self.violated(message);
+            }
             return;
         }
         if !machine.is_live() {

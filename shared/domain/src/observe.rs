@@ -253,7 +253,9 @@ impl Draft<'_> {
             Some(sighting) if observed == Observed::Terminated => {
                 (sighting.at, sighting.state_reason.clone())
             }
-            _ => (now, Some("EC2 has known no such instance for an hour or more".to_owned())),
+            _ => {
+                (now, Some("EC2 has answered for an hour or more that it knows no such instance".to_owned()))
+            }
         };
         let reason = said.unwrap_or_else(|| {
             let own = if expected { "an operator asked for it" } else { "EC2 says so and gives no reason" };
