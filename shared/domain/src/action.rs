@@ -171,6 +171,13 @@ impl Attempt {
             Some((failure, _)) => failure.kind.is_open(),
         }
     }
+
+    /// It is a launch whose instance may show, though it was refused: to be asked to slow down is no answer to what the client
+    /// sent for the same call before, and got no answer to.
+    pub(crate) fn may_still_show(&self) -> bool {
+        let throttled = |failed: &(Failure, Timestamp)| failed.0.kind == FailureKind::Throttled;
+        self.action == ActionKind::Launch && self.failed.as_ref().is_some_and(throttled)
+    }
 }
 
 /// Why an action failed.

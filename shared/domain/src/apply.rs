@@ -253,14 +253,21 @@ impl Worker {
         self.doubt_launch();
         // Tags that were given up are no obstacle, unless they are those that let us act.
         let adopted = self.is_adopted();
+        let given_up = self.has_given_up(ActionKind::Tag);
         let s = &mut self.0;
+        // A call for tags that is under way is right whatever is asked for, and the next one waits for it: of two at once the older
+        // one may be the last to take effect.
+        let tagging = s
+            .attempt
+            .take_if(|attempt| attempt.action == ActionKind::Tag && attempt.failed.is_none() && !given_up);
         s.gave_up.retain(|action, _| *action == ActionKind::Tag && adopted);
         // What we set in motion for the old wish may still take effect; that is ours, not drift.
         s.stray = s
             .attempt
             .take()
             .filter(|attempt| {
-                attempt.may_take_effect() && attempt.action.leads_to().is_some_and(|o| !o.fulfils(to))
+                (attempt.may_take_effect() || attempt.may_still_show())
+                    && attempt.action.leads_to().is_some_and(|o| !o.fulfils(to))
             })
             .map(|attempt| match attempt.action {
                 // A launch that was called for shows within the time EC2 needs to know its own new instance.
@@ -268,6 +275,7 @@ impl Worker {
                 action => (action, attempt.deadline),
             })
             .or(s.stray.take());
+        s.attempt = tagging.map(|attempt| Attempt { number: 0, ..attempt });
         // Nobody waits for what is not asked for any more.
         s.queued = None;
         s.desired = to;
@@ -331,10 +339,14 @@ impl Worker {
         }
     }
 
-    /// What failed before, or was given up, counts no longer. A call that is under way still does.
+    /// What failed before, or was given up, counts no longer. A call that is under way still goes on, and is not counted.
     fn start_afresh(&mut self, action: ActionKind) {
-        self.0.attempt.take_if(|attempt| attempt.action == action && attempt.failed.is_some());
-        self.0.gave_up.remove(&action);
+        let given_up = self.0.gave_up.remove(&action).is_some();
+        let own = |attempt: &&mut Attempt| attempt.action == action;
+        self.0.attempt.take_if(|attempt| own(&attempt) && (given_up || attempt.failed.is_some()));
+        if let Some(attempt) = self.0.attempt.as_mut().filter(own) {
+            attempt.number = 0;
+        }
     }
 
     fn reach(&mut self, at: Timestamp) {

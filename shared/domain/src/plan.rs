@@ -317,13 +317,14 @@ impl Worker {
             let failure = Failure { kind: FailureKind::NotFound, message: message.to_owned() };
             self.action_failed(ActionKind::Locate, failure, now)
         };
+        let may_show = "a launch may still show in EC2's answers";
         match self.0.stray {
             _ if self.0.already_launched => {
                 not_yet("EC2 says that it launched an instance, and shows none with the worker's tag")
             }
-            Some((ActionKind::Launch, until)) if now < until => {
-                not_yet("a launch may still show in EC2's answers")
-            }
+            Some((ActionKind::Launch, until)) if now < until => not_yet(may_show),
+            // Of an earlier try, which another took the place of.
+            _ if self.0.launch_shows_until.is_some_and(|until| now < until) => not_yet(may_show),
             _ => {
                 let reason = "no instance was ever launched for it".to_owned();
                 Event::Terminated { at: now, expected: true, reason }

@@ -355,3 +355,23 @@ fn a_worker_that_ends_while_its_launch_is_in_the_air_is_searched_for_until_it_wo
     }
     assert!(searches > 1 && worker.state().terminated_at >= Some(t(300)), "{searches} until {at}");
 }
+
+#[test]
+fn a_worker_that_ends_after_a_refused_launch_is_searched_for_as_long_as_an_earlier_one_may_show() {
+    // The first call gets no answer. The second is refused for certain, or for what says nothing of the first.
+    for kind in [FailureKind::Refused, FailureKind::Throttled] {
+        let launched = created().issuing(0).issuing(60).refused(kind, 61);
+        let worker = launched.asked(Command::Terminate { confirm: None }, 62);
+        assert_eq!(worker.planned(63), "locate: launch_unresolved");
+        assert!(matches!(worker.not_located(t(299)), Event::ActionFailed { .. }), "{kind}");
+        assert!(matches!(worker.not_located(t(360)), Event::Terminated { .. }), "{kind}");
+    }
+    // One call whose client tried twice: what the second try was told is no answer to the first.
+    let throttled = created().issuing(0).refused(FailureKind::Throttled, 1);
+    let worker = throttled.asked(Command::Terminate { confirm: None }, 2);
+    assert!(matches!(worker.not_located(t(299)), Event::ActionFailed { .. }));
+    assert!(matches!(worker.not_located(t(300)), Event::Terminated { .. }));
+    let refused = created().issuing(0).refused(FailureKind::Refused, 1);
+    let worker = refused.asked(Command::Terminate { confirm: None }, 2);
+    assert!(matches!(worker.not_located(t(3)), Event::Terminated { .. }));
+}

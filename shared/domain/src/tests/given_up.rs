@@ -196,3 +196,28 @@ fn a_command_tries_the_tags_that_let_us_act_again_and_then_acts_without_them() {
     let worker = worker.accepted(61).with(&[Event::TagsApplied { set, removed: remove }]);
     assert_eq!((worker.planned(62).as_str(), worker.state().gave_up.len()), ("stop: requested", 0));
 }
+
+#[test]
+fn what_is_asked_for_anew_is_tried_anew_though_the_last_call_got_no_answer() {
+    let mut worker = running().asked(patch_tags(&[("team", "labs")], &[]), 0);
+    let mut at = 0;
+    while worker.state().gave_up.is_empty() {
+        worker = worker.issuing(at);
+        at += 60;
+    }
+    let tried = worker.state().attempt.clone().expect("an attempt");
+    assert_eq!((tried.action, tried.number, tried.failed), (ActionKind::Tag, 5, None));
+    for again in [patch_tags(&[("team", "core")], &[]), Command::Sync] {
+        let worker = worker.clone().asked(again, at);
+        assert_eq!(worker.planned(at), "tag: tags_differ");
+        let issued = worker.issuing(at);
+        assert_eq!(issued.state().attempt.as_ref().map(|attempt| attempt.number), Some(1));
+    }
+    // Nor is the call that is under way counted when other tags are asked for meanwhile.
+    let mut worker = running().asked(patch_tags(&[("team", "labs")], &[]), 0);
+    for number in 0..5 {
+        worker = worker.issuing(60 * number);
+    }
+    let worker = worker.asked(patch_tags(&[("team", "core")], &[]), 241).issuing(300);
+    assert_eq!(worker.state().attempt.as_ref().map(|attempt| attempt.number), Some(1));
+}

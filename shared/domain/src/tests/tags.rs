@@ -1,7 +1,7 @@
 //! Tags, and what is not known of them after a call whose answer was lost.
 
-use super::support::{Story, patch_tags, running};
-use crate::{Action, Event, FailureKind, Worker};
+use super::support::{Story, imported, patch_tags, running};
+use crate::{Action, Command, Event, FailureKind, Observed, Worker};
 
 /// Carries `team=labs`; a call that sets `team=ops` and `cost=7` was made, and its answer was lost.
 fn doubtful() -> Worker {
@@ -33,4 +33,22 @@ fn nothing_is_in_doubt_once_a_call_is_answered() {
     assert!(!worker.state().doubtful_tags.is_empty());
     let worker = tagged(worker);
     assert_eq!((worker.planned(200).as_str(), worker.state().doubtful_tags.len()), ("-: as_desired", 0));
+}
+
+#[test]
+fn two_calls_for_tags_are_never_under_way_at_once() {
+    let adopting = imported(Observed::Running).issuing(0).asked(Command::Stop, 1);
+    assert_eq!(adopting.planned(2), "-: in_flight");
+    assert_eq!(
+        adopting.clone().accepted(2).planned(3),
+        "tag: adoption",
+        "its tags were not said to be there"
+    );
+    // Whoever made the call has died.
+    assert_eq!(adopting.planned(60), "tag: adoption");
+    let tagging = running().asked(patch_tags(&[("team", "labs")], &[]), 0).issuing(0).asked(Command::Stop, 1);
+    assert_eq!(
+        (tagging.planned(2).as_str(), tagging.planned(60).as_str()),
+        ("-: in_flight", "stop: requested")
+    );
 }
