@@ -141,6 +141,39 @@ async fn a_creation_that_may_have_been_written_keeps_its_identity() {
     assert_eq!((answer.status.as_u16(), answer.id()), (201, reserved.to_string()));
 }
 
+#[tokio::test]
+async fn a_creation_of_which_the_busy_table_does_not_say_whether_it_is_there_keeps_its_identity() {
+    let client = Client::new().with("idempotency-key", "k");
+    let mut body = creation("lab-1");
+    body["spec"]["user_data"] = json!("#!/bin/sh");
+    client.world.state().unanswered_saves.push_back(lost());
+    // The first is before the user data is kept.
+    let loads = [Ok(()), Err(StoreError::Contended("slow down".into()))];
+    client.world.state().failing_loads.extend(loads);
+    let first = client.json("POST", "/workers", &body).await;
+    assert_eq!(first.status, 503, "{}", first.text);
+    let made = *client.world.state().workers.keys().next().expect("it was written");
+    assert!(client.world.state().user_data.contains_key(&made), "it will be launched with that");
+    client.world.pass(31);
+    let answer = client.json("POST", "/workers", &body).await;
+    assert_eq!((answer.status.as_u16(), answer.id()), (201, made.to_string()), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn a_change_of_which_the_busy_table_does_not_say_whether_it_was_made_is_made_once() {
+    let client = Client::new();
+    let id = client.imported(INSTANCE, Observed::Running).await;
+    let (worker, keyed) = (format!("/workers/{id}"), client.with("idempotency-key", "k"));
+    client.world.state().unanswered_saves.push_back(StoreError::Contended("in the way of itself".into()));
+    let loads = [Ok(()), Err(StoreError::Contended("slow down".into()))];
+    client.world.state().failing_loads.extend(loads);
+    assert_eq!(keyed.post(&format!("{worker}/reboot")).await.problem(), "unavailable");
+    client.world.pass(31);
+    let version = client.get(&worker).await.json()["version"].clone();
+    let again = keyed.post(&format!("{worker}/reboot")).await;
+    assert_eq!((again.status.as_u16(), &again.json()["version"]), (202, &version), "{}", again.text);
+}
+
 fn lost() -> StoreError {
     StoreError::Unavailable("the answer is lost".into())
 }
@@ -229,7 +262,7 @@ async fn a_try_that_fails_does_not_forget_what_an_earlier_one_may_have_done() {
     client.world.state().unanswered_saves.push_back(lost());
     assert_eq!(keyed.post(&stop).await.status, 503);
     client.world.pass(31);
-    client.world.state().failing_loads.push_back(lost());
+    client.world.state().failing_loads.push_back(Err(lost()));
     assert_eq!(keyed.post(&stop).await.status, 503);
     client.post(&format!("{worker}/start")).await;
     client.world.pass(31);

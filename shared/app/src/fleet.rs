@@ -62,7 +62,7 @@ impl<W: Workers, K: Clock> Fleet<'_, W, K> {
     /// Creates a worker. Creating the same id again returns what is there, so a repeated request is the same request.
     ///
     /// # Errors
-    /// A rejection, [`StoreError::NameTaken`], or a failed table.
+    /// A rejection, [`StoreError::NameTaken`], [`Error::Unanswered`], or a failed table.
     pub async fn create(&self, id: WorkerId, command: CreateWorker, by: Actor) -> Result<Changed, Error> {
         self.begin(id, |now| Worker::create(id, command.clone(), by.clone(), now)).await
     }
@@ -70,7 +70,7 @@ impl<W: Workers, K: Clock> Fleet<'_, W, K> {
     /// Imports an instance. Importing under the same id again returns what is there.
     ///
     /// # Errors
-    /// A rejection, [`StoreError::NameTaken`], [`StoreError::InstanceTaken`], or a failed table.
+    /// A rejection, [`StoreError::NameTaken`], [`StoreError::InstanceTaken`], [`Error::Unanswered`], or a failed table.
     pub async fn import(&self, id: WorkerId, command: ImportWorker, by: Actor) -> Result<Changed, Error> {
         self.begin(id, |now| Worker::import(id, command.clone(), by.clone(), now)).await
     }
@@ -140,12 +140,15 @@ impl<W: Workers, K: Clock> Fleet<'_, W, K> {
     ) -> Result<Changed, Error> {
         let mut round = 0;
         loop {
-            let before = self.workers.load(id).await?.ok_or(Error::NoSuchWorker(id))?;
+            // What cannot be read after a write without a clear answer does not say that there was none.
+            let unread =
+                |error| if tried.is_some() && round > 0 { Error::Unanswered(error) } else { error.into() };
+            let before = self.workers.load(id).await.map_err(unread)?.ok_or(Error::NoSuchWorker(id))?;
             // An earlier try may have been on its way until now, and what a lost race was lost to may be this very write, the answer
             // to which got lost before it was sent again.
             if let Some(Try { request, again }) = tried
                 && (again || round > 0)
-                && let Some(record) = self.facts_of(id, request).await?
+                && let Some(record) = self.facts_of(id, request).await.map_err(unread)?
             {
                 return Ok(Changed { stored: before, events: record.events });
             }
@@ -225,7 +228,7 @@ impl<W: Workers, K: Clock> Fleet<'_, W, K> {
                 Err(StoreError::Contended(_)) if round < MAX_ROUNDS => round = self.pause(round).await,
                 Err(error) => {
                     // Whatever was in the way: if the worker is there, an earlier try of this request made it.
-                    return match self.workers.load(id).await? {
+                    return match self.workers.load(id).await.map_err(Error::Unanswered)? {
                         Some(stored) => Ok(Changed { stored, events: Vec::new() }),
                         None => Err(error.into()),
                     };

@@ -168,6 +168,6 @@ pub(super) fn overrides(faults: &mut Faults, settings: Option<&Object<SettingsBo
 /// A failure to begin a worker. If the table could not even be asked whether the worker is there, it may be: the
 /// identity stays reserved.
 pub(super) fn under_reserved_identity(error: Error) -> Problem {
-    let uncertain = matches!(error, Error::Store(StoreError::Unavailable(_)));
+    let uncertain = matches!(error, Error::Unanswered(_) | Error::Store(StoreError::Unavailable(_)));
     Problem::from(error).uncertain(uncertain)
 }

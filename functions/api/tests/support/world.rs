@@ -36,8 +36,8 @@ pub(crate) struct State {
     pub(crate) searches: Vec<(Region, InstanceQuery, u32)>,
     /// What the next saves fail with, before they are tried.
     pub(crate) failing_saves: VecDeque<StoreError>,
-    /// What the next loads fail with.
-    pub(crate) failing_loads: VecDeque<StoreError>,
+    /// What the next loads come to, if they fail.
+    pub(crate) failing_loads: VecDeque<Result<(), StoreError>>,
     /// What is said of the next saves although they are carried out.
     pub(crate) unanswered_saves: VecDeque<StoreError>,
     /// What the next describes fail with.
@@ -156,8 +156,8 @@ impl ports::Workers for World {
         }
         let mut state = self.turn().await;
         match state.failing_loads.pop_front() {
-            Some(error) => Err(error),
-            None => Ok(state.workers.get(&id).cloned()),
+            Some(Err(error)) => Err(error),
+            Some(Ok(())) | None => Ok(state.workers.get(&id).cloned()),
         }
     }
 
