@@ -31,7 +31,7 @@ use domain::{
 use uuid::Uuid;
 
 pub use commands::Chunk;
-pub use ec2::{Ami, Machine};
+pub use ec2::{Ami, Machine, retagged};
 pub use expiry::{Kept, Mortal};
 pub use ledger::{Entry, Ledger};
 pub use outside::{Receivers, SECRET, fits_bus, fits_topic};

@@ -141,6 +141,28 @@ pub async fn tags_are_set_and_removed_by_key(subject: &impl Subject) {
     assert_eq!(described(subject, &instance).await.tags, expected);
 }
 
+/// Without it tags that are within EC2's limit could not take the place of others (EC2 user guide, "Tag your Amazon EC2 resources": 50
+/// for each).
+pub async fn tags_make_room_for_others_and_there_are_fifty_at_most(subject: &impl Subject) {
+    let (worker, instance) = running(subject).await;
+    let named = |keys: std::ops::Range<usize>| keys.map(|n| (format!("key-{n}"), "v".to_owned()));
+    let change = |set: BTreeMap<String, String>, remove: BTreeSet<String>| Action::Tag {
+        instance: instance.clone(),
+        set,
+        remove,
+    };
+    let room = 50 - tags(worker).len();
+    call(subject, worker, &change(named(0..room).collect(), BTreeSet::new())).await.expect("room");
+    let old = named(0..2).map(|(key, _)| key).collect();
+    call(subject, worker, &change(named(50..52).collect(), old)).await.expect("room was made");
+    let mut expected = tags(worker);
+    expected.extend(named(2..room).chain(named(50..52)));
+    assert_eq!(described(subject, &instance).await.tags, expected);
+    let refused = call(subject, worker, &change(named(60..61).collect(), BTreeSet::new())).await;
+    assert_eq!(refused.expect_err("one too many").kind, FailureKind::Invalid);
+    assert_eq!(described(subject, &instance).await.tags, expected);
+}
+
 /// Without it we would wait for an instance that is gone (EC2 API reference, "Error codes", `InvalidInstanceID.NotFound`).
 pub async fn an_instance_nobody_knows_cannot_be_changed(subject: &impl Subject) {
     let (worker, id) = (subject.new_worker(), subject.new_instance());

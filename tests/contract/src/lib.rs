@@ -288,6 +288,7 @@ macro_rules! every_law {
             what_is_so_already_is_said_to_be_so,
             what_has_ended_cannot_be_started,
             tags_are_set_and_removed_by_key,
+            tags_make_room_for_others_and_there_are_fifty_at_most,
             an_instance_nobody_knows_cannot_be_changed,
             an_instance_nobody_knows_cannot_be_tagged,
             a_call_for_several_is_for_all_or_for_none,

@@ -9,6 +9,8 @@ use domain::{
     UserData, WORKER_TAG, WorkerId,
 };
 
+use tests::world::retagged;
+
 use super::{Outside, Port};
 use crate::ec2::{SUBNETS, ZONES};
 use crate::faults::Fault;
@@ -78,8 +80,7 @@ impl Inner {
                 if !ours && !adopts {
                     return Err(fail(FailureKind::Denied, "UnauthorizedOperation"));
                 }
-                machine.tags.retain(|key, _| !remove.contains(key));
-                machine.tags.extend(set.clone());
+                machine.tags = retagged(&machine.tags, set, remove)?;
                 Ok(accepted(instance, None))
             }
             Action::Start(id) | Action::Stop(id) | Action::Reboot(id) | Action::Terminate(id) => {

@@ -2,7 +2,7 @@
 
 mod look;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use app::error::CallError;
@@ -16,6 +16,9 @@ use super::{State, World, account};
 
 /// The image that instances are launched from unless something else is said.
 pub(super) const IMAGE: &str = "ami-0123456789abcdef0";
+
+/// How many tags an instance has at most (EC2 user guide, "Tag your Amazon EC2 resources").
+const MOST_TAGS: usize = 50;
 
 /// One image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +102,22 @@ impl Machine {
             tags: self.tags.clone(),
         }
     }
+}
+
+/// The tags of an instance once some were removed and others set.
+///
+/// # Errors
+/// EC2's refusal, where that would be too many.
+pub fn retagged(
+    tags: &BTreeMap<String, String>,
+    set: &BTreeMap<String, String>,
+    remove: &BTreeSet<String>,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut tags = tags.clone();
+    tags.retain(|key, _| !remove.contains(key));
+    tags.extend(set.clone());
+    let message = "TagLimitExceeded: more than 50 tags".to_owned();
+    if tags.len() > MOST_TAGS { Err(Failure { kind: FailureKind::Invalid, message }) } else { Ok(tags) }
 }
 
 fn unknown(id: &InstanceId) -> Failure {
@@ -218,8 +237,7 @@ impl State {
             }
             Action::Tag { instance, set, remove } => {
                 let machine = self.machines.get_mut(instance).ok_or_else(|| unknown(instance))?;
-                machine.tags.retain(|key, _| !remove.contains(key));
-                machine.tags.extend(set.clone());
+                machine.tags = retagged(&machine.tags, set, remove)?;
                 Ok(Accepted { instance: instance.clone(), observed: None, launched: None })
             }
             Action::Start(id) | Action::Stop(id) | Action::Reboot(id) | Action::Terminate(id) => {

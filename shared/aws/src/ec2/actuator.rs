@@ -2,6 +2,8 @@
 
 mod retry;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use app::ports::{Accepted, Actuator, Instance};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
@@ -16,8 +18,8 @@ use aws_types::SdkConfig;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use domain::{
-    Action, ActionKind, Failure, FailureKind, InstanceId, LaunchSpec, LaunchTemplate, Region, UserData,
-    WorkerId,
+    Action, ActionKind, Failure, FailureKind, InstanceId, LaunchSpec, LaunchTemplate, MANAGED_TAG, Region,
+    UserData, WorkerId,
 };
 
 use super::read;
@@ -96,6 +98,31 @@ impl Ec2Actuator {
             launched: Some(launched),
         })
     }
+
+    /// Removes tags first, and so makes room for those to set: EC2 takes 50 for an instance, others' included. But of an instance that
+    /// is not ours yet the role of `act` may remove none until it carries the tag that makes it ours.
+    async fn retag(
+        client: &Client,
+        instance: &InstanceId,
+        set: &BTreeMap<String, String>,
+        remove: &BTreeSet<String>,
+    ) -> Result<(), Failure> {
+        let adopts = set.contains_key(MANAGED_TAG);
+        for removes in [!adopts, adopts] {
+            if removes && !remove.is_empty() {
+                // Without a value the tag goes whatever its value is.
+                let tags = remove.iter().map(|key| tag(key).build()).collect();
+                let request = client.delete_tags().resources(instance.as_str()).set_tags(Some(tags));
+                request.send().await.map_err(failure)?;
+            }
+            if !removes && !set.is_empty() {
+                let tags = set.iter().map(|(key, value)| tag(key).value(value).build()).collect();
+                let request = client.create_tags().resources(instance.as_str()).set_tags(Some(tags));
+                request.send().await.map_err(failure)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Actuator for Ec2Actuator {
@@ -107,17 +134,7 @@ impl Actuator for Ec2Actuator {
                 return Self::launch(&client, token, spec, &tags, user_data.as_ref()).await;
             }
             Action::Tag { instance, set, remove } => {
-                if !set.is_empty() {
-                    let tags = set.iter().map(|(key, value)| tag(key).value(value).build()).collect();
-                    let request = client.create_tags().resources(instance.as_str()).set_tags(Some(tags));
-                    request.send().await.map_err(failure)?;
-                }
-                if !remove.is_empty() {
-                    // Without a value the tag goes whatever its value is.
-                    let tags = remove.iter().map(|key| tag(key).build()).collect();
-                    let request = client.delete_tags().resources(instance.as_str()).set_tags(Some(tags));
-                    request.send().await.map_err(failure)?;
-                }
+                Self::retag(&client, instance, set, remove).await?;
                 return Ok(Accepted { instance: instance.clone(), observed: None, launched: None });
             }
             Action::Locate => return Err(invalid("to locate is to read, not to act".to_owned())),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use app::ports::{Accepted, Actuator, Answered, Compute};
 use domain::{
-    Action, ActionKind, CheckStatus, Failure, FailureKind, InstanceId, LaunchSpec, Observed, Region,
-    VolumeType, WorkerId,
+    Action, ActionKind, CheckStatus, Failure, FailureKind, InstanceId, LaunchSpec, MANAGED_TAG, Observed,
+    Region, VolumeType, WorkerId,
 };
 
 use super::{Ec2Actuator, Ec2Compute};
@@ -314,8 +314,8 @@ async fn many_are_one_call_and_one_that_is_not_in_the_answer_has_no_state() {
 }
 
 #[tokio::test]
-async fn tags_are_set_and_removed_whatever_their_value() {
-    let wire = Wire::new([Reply::ok("<CreateTagsResponse/>"), Reply::ok("<DeleteTagsResponse/>")]);
+async fn tags_are_removed_whatever_their_value_before_others_are_set() {
+    let wire = Wire::new([Reply::ok("<DeleteTagsResponse/>"), Reply::ok("<CreateTagsResponse/>")]);
     let action = Action::Tag {
         instance: id(1),
         set: BTreeMap::from([("team".to_owned(), "core".to_owned())]),
@@ -323,11 +323,24 @@ async fn tags_are_set_and_removed_whatever_their_value() {
     };
     Ec2Actuator::new(&wire.config()).call(&region(), worker(), &action).await.expect("accepted");
     let sent: Vec<_> = wire.sent().iter().map(crate::wire::Sent::fields).collect();
+    assert_eq!(sent[0], ["Action=DeleteTags", "ResourceId.1=i-00000000000000001", "Tag.1.Key=old"]);
     assert_eq!(
-        sent[0],
+        sent[1],
         ["Action=CreateTags", "ResourceId.1=i-00000000000000001", "Tag.1.Key=team", "Tag.1.Value=core"]
     );
-    assert_eq!(sent[1], ["Action=DeleteTags", "ResourceId.1=i-00000000000000001", "Tag.1.Key=old"]);
+}
+
+#[tokio::test]
+async fn an_instance_is_made_ours_before_tags_of_it_are_removed() {
+    let wire = Wire::new([Reply::ok("<CreateTagsResponse/>"), Reply::ok("<DeleteTagsResponse/>")]);
+    let action = Action::Tag {
+        instance: id(1),
+        set: BTreeMap::from([(MANAGED_TAG.to_owned(), "true".to_owned())]),
+        remove: BTreeSet::from(["old".to_owned()]),
+    };
+    Ec2Actuator::new(&wire.config()).call(&region(), worker(), &action).await.expect("accepted");
+    let sent: Vec<_> = wire.sent().iter().map(|sent| sent.fields()[0].clone()).collect();
+    assert_eq!(sent, ["Action=CreateTags", "Action=DeleteTags"]);
 }
 
 #[tokio::test]
