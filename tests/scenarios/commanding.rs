@@ -2,7 +2,7 @@
 
 use app::bulk::{Planner, seek, tally};
 use app::ports::{BulkCommands, BulkItem, CommandRequested, Ids, Request};
-use domain::{Bulk, BulkOutcome, BulkRefusal, Command, CommandId, Observed, WorkerId};
+use domain::{Bulk, BulkOutcome, BulkRefusal, Command, CommandId, InstanceId, Observed, WorkerId, Zone};
 use serde_json::json;
 use tests::world::region;
 
@@ -240,4 +240,34 @@ async fn ten_thousand_workers_are_planned_with_a_hundred_and_ten_reads_and_one_m
     stack.adopted(Observed::Stopped).await;
     let (status, problem) = ask(&api, "POST", "/commands", "more", &body).await;
     assert_eq!((status, &problem["errors"][0]["field"]), (422, &json!("filter")));
+}
+
+#[tokio::test]
+async fn a_look_at_all_of_them_sees_those_whose_zone_is_not_out() {
+    let stack = Stack::default();
+    let workers = fleet(&stack, 4, Observed::Running).await;
+    {
+        let mut state = stack.world.state();
+        let dark: Zone = "us-east-1b".parse().expect("a zone");
+        let of_first: Vec<InstanceId> = workers[..2]
+            .iter()
+            .filter_map(|worker| state.workers[worker].worker.state().instance.clone())
+            .collect();
+        for instance in of_first {
+            state.machines.get_mut(&instance).expect("launched").zone = dark.clone();
+        }
+        drop(state);
+    }
+    // Where they are is known once they were looked at.
+    let id = stack.ask_all(Bulk::Sync, &workers).await;
+    stack.deliver().await;
+    assert!(is_over(&stack, id));
+    stack.deliver().await;
+    stack.world.state().dark.insert("us-east-1b".parse().expect("a zone"));
+    stack.world.pass(60);
+    stack.ask_all(Bulk::Sync, &workers).await;
+    stack.deliver().await;
+    stack.deliver().await;
+    let failed = |worker: &WorkerId| asked(&stack, *worker, "observation_failed") > 0;
+    assert_eq!(workers.iter().map(failed).collect::<Vec<_>>(), [true, true, false, false]);
 }

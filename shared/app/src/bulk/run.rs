@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{BulkAnswer, BulkOutcome, BulkRefusal, CommandId, Timestamp, WorkerId};
+use domain::{BulkAnswer, BulkOutcome, BulkRefusal, CommandId, Timestamp, WorkerId, Zone};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
@@ -123,8 +123,9 @@ impl<W: Workers, K: Clock, C: BulkCommands, B: Bus> BulkRunner<'_, W, K, C, B> {
         for item in chunk.items.iter_mut().filter(open) {
             match self.ask(command, item, known.remove(&item.worker)).await {
                 Ok(Some(stored)) => {
-                    let region = stored.worker.state().region.to_string();
-                    looks.entry(region).or_insert_with(Vec::new).push(item.worker.to_string());
+                    let state = stored.worker.state();
+                    let where_it_is = (state.region.to_string(), state.zone.clone());
+                    looks.entry(where_it_is).or_insert_with(Vec::new).push(item.worker.to_string());
                 }
                 Ok(None) => {}
                 Err(error) if tries >= MAX_TRIES => {
@@ -178,10 +179,10 @@ impl<W: Workers, K: Clock, C: BulkCommands, B: Bus> BulkRunner<'_, W, K, C, B> {
         }
     }
 
-    /// Asks for a look at these workers, by region.
-    async fn look(&self, looks: BTreeMap<String, Vec<String>>) -> Result<(), Error> {
+    /// Asks for a look at these workers, by region and zone: a zone that is out must not keep the others from being seen.
+    async fn look(&self, looks: BTreeMap<(String, Option<Zone>), Vec<String>>) -> Result<(), Error> {
         let tick = self.now().as_millisecond();
-        let look = |(region, workers): (String, Vec<String>)| {
+        let look = |((region, _), workers): ((String, Option<Zone>), Vec<String>)| {
             let metrics = workers.clone();
             Request::Collect(CollectionRequested { region, workers, metrics, all_metrics: true, tick })
         };
