@@ -20,6 +20,14 @@ fn a_url_that_grows_when_it_is_read() {
     feed(named("webhook_url"), format!("https://example.com/{}", "\"".repeat(2000)).as_bytes());
 }
 
+/// No later tick would have been taken up until then, and nobody would have been watched.
+#[test]
+fn a_tick_from_the_future() {
+    let mut event = tests::fixtures::read("schedule.json");
+    event["time"] = "9000-01-01T00:00:00Z".into();
+    feed(named("schedule"), event.to_string().as_bytes());
+}
+
 /// It would have outweighed whatever EC2 said later.
 #[test]
 fn an_event_from_the_future() {

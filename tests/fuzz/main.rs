@@ -1,4 +1,4 @@
-//! A bounded run of the fuzzing: 500 to 4000 inputs for each parser that meets strangers, 13,500 in all, most of them recorded payloads
+//! A bounded run of the fuzzing: 500 to 4000 inputs for each parser that meets strangers, 14,000 in all, most of them recorded payloads
 //! that were tampered with, the same ones every time. `PROPTEST_CASES=100000` runs longer; `cargo fuzz` as long as one likes
 //! (see ARCHITECTURE.md).
 //!
@@ -82,6 +82,7 @@ fuzz! {
     api_body: 2500 of tampered::body();
     api_cursor: 500 of tampered::cursor();
     state_change: 2000 of tampered::payload(&["ec2-state-change.json"]);
+    schedule: 500 of tampered::payload(&["schedule.json"]);
     bus_request: 2000 of tampered::payload(
         &["collection-requested.json", "reconcile-requested.json", "command-requested.json", "schedule.json"]
     );

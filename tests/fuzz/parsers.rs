@@ -5,6 +5,8 @@
 
 #[path = "parsers/cursors.rs"]
 mod cursors;
+#[path = "parsers/schedule.rs"]
+mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -53,11 +55,12 @@ const MOST_ANSWERED: usize = 256 * 1024;
 pub(crate) type Parser = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub(crate) const PARSERS: [Parser; 7] = [
+pub(crate) const PARSERS: [Parser; 8] = [
     ("api_request", api_request),
     ("api_body", api_body),
     ("api_cursor", cursors::api_cursor),
     ("state_change", state_change),
+    ("schedule", schedule::schedule),
     ("bus_request", bus_request),
     ("stream_batch", stream_batch),
     ("webhook_url", webhook_url),

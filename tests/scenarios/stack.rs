@@ -184,7 +184,8 @@ impl Stack {
             shard_size: self.shard_size,
             metric_period: self.metric_period,
         };
-        poll::handle(&poll, &event).await.expect("polled")
+        let now = self.world.state().time();
+        poll::handle(&poll, &event, now).await.expect("polled")
     }
 
     /// The bus delivers what is on it.

@@ -8,6 +8,7 @@ use app::config::Allowed;
 use app::deliver::Notifier;
 use app::error::with_causes;
 use app::fleet::Fleet;
+use app::ports::Clock;
 use app::reconcile::Reconciler;
 use app::sweep::Poll;
 use aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
@@ -74,7 +75,7 @@ impl Warm {
                     shard_size,
                     metric_period,
                 };
-                done(poll::handle(&poll, &read(&event)?).await)
+                done(poll::handle(&poll, &read(&event)?, outside.now()).await)
             }),
             Self::Collect(outside, Deployment { settings, metric_period, .. }, kept) => {
                 Box::pin(async move {

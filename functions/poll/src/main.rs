@@ -4,8 +4,9 @@
 #![recursion_limit = "256"]
 
 use app::config::Config;
+use app::ports::Clock;
 use app::sweep::Poll;
-use aws::{Aws, Refused};
+use aws::{Aws, Refused, SystemClock};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Refused> {
@@ -21,5 +22,5 @@ async fn main() -> Result<(), Refused> {
         shard_size: config.shard_size,
         metric_period: config.metric_period,
     };
-    aws::serve(async |event| poll::handle(&poll, &event).await).await
+    aws::serve(async |event| poll::handle(&poll, &event, SystemClock.now()).await).await
 }

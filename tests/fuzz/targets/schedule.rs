@@ -1,0 +1,7 @@
+//! Feeds `schedule` until it breaks: `make fuzz T=schedule`.
+#![no_main]
+
+#[path = "../parsers.rs"]
+mod parsers;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| parsers::named("schedule")(bytes));
