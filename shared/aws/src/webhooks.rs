@@ -155,8 +155,14 @@ mod tests {
     use super::*;
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpListener};
+    use std::sync::Arc;
     use std::sync::mpsc::{Receiver, channel};
     use std::thread;
+
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use rustls::pki_types::PrivatePkcs8KeyDer;
+    use rustls::{ServerConfig, ServerConnection};
 
     /// A receiver that reports each request it reads and answers it with these bytes, again and again if it is `endless`.
     fn receiver(answer: &'static str, endless: bool) -> (SocketAddr, Receiver<String>) {
@@ -246,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_receiver_that_hangs_up_or_speaks_no_tls_has_not_answered_and_the_url_is_not_told() {
+    async fn a_receiver_that_hangs_up_has_not_answered_and_the_url_is_not_told() {
         for scheme in ["http", "https"] {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
             let address = listener.local_addr().expect("bound");
@@ -256,6 +262,62 @@ mod tests {
             assert!(error.retryable && error.message.starts_with("webhook: no"), "{scheme}: {error:?}");
             assert!(!format!("{error:?}").contains("canary"), "{error:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_answers_without_tls_where_it_should_speak_it_has_not_answered() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let served = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").expect("writable");
+            let mut heard = Vec::new();
+            // It hangs up, and may do so rudely.
+            let _ = stream.read_to_end(&mut heard);
+            String::from_utf8_lossy(&heard).into_owned()
+        });
+        let error =
+            hooks(true).send(&request(format!("https://{address}/canary"))).await.expect_err("no TLS");
+        assert_eq!((error.message.as_str(), error.retryable), ("webhook: not reached", true));
+        assert!(!served.join().expect("served").contains("canary"), "nothing is told in the open");
+    }
+
+    /// Nobody vouches for this certificate of 127.0.0.1, and its key is known to everybody who reads this.
+    const STRANGER: [&str; 2] = [
+        "MIIBTDCB/6ADAgECAhRSk8GBdMTgFlNQJkvL41qiBB7lyTAFBgMrZXAwFDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEzMDEz\
+        MTMyOFoYDzIxMjYxMTA2MTMxMzI4WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwKjAFBgMrZXADIQBWygtGfXoVzPOYvOnMKSRmXw7L\
+        V5hc0Hj4bL8T9MN+FKNhMF8wHQYDVR0OBBYEFA20TRad9jvSeEGvgykZ2JTs6jRcMB8GA1UdIwQYMBaAFA20TRad9jvSeEGvgykZ\
+        2JTs6jRcMA8GA1UdEQQIMAaHBH8AAAEwDAYDVR0TAQH/BAIwADAFBgMrZXADQQAmivT2NKgKEu3ddzC/MW9rOmC/Lct3mW++9YPd\
+        NuZWnaInoI++glhK0PBmHGWSWC22mFYRWX40yb5D7TVytHwE",
+        "MC4CAQAwBQYDK2VwBCIEIHxEJHv7MGjQAdOiqdGaVlDit1U67g5QqUipPikySc1M",
+    ];
+
+    #[tokio::test]
+    async fn a_receiver_for_whom_nobody_vouches_is_told_nothing() {
+        let [certificate, key] = STRANGER.map(|text| STANDARD.decode(text).expect("base64"));
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.into()], PrivatePkcs8KeyDer::from(key).into())
+            .expect("a certificate and its key");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let served = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut tls = ServerConnection::new(Arc::new(config)).expect("a server");
+            let mut end = tls.complete_io(&mut stream);
+            while matches!(end, Ok((read, written)) if read + written > 0) {
+                end = tls.complete_io(&mut stream);
+            }
+            let told = tls.reader().read(&mut [0; 16]).unwrap_or_default();
+            (end.expect_err("it is not trusted").to_string(), told)
+        });
+        let error = hooks(true).send(&request(format!("https://{address}/"))).await.expect_err("not trusted");
+        assert_eq!((error.message.as_str(), error.retryable), ("webhook: not reached", true));
+        let (end, told) = served.join().expect("served");
+        assert!(end.contains("UnknownCA"), "{end}");
+        assert_eq!(told, 0);
     }
 
     #[tokio::test]
