@@ -181,7 +181,7 @@ fn the_documents_name_only_files_that_exist() {
 }
 
 /// How many kinds of faults the catalogue has.
-const FAULTS: usize = 38;
+const FAULTS: usize = 45;
 
 #[test]
 fn every_fault_is_proved_by_a_test_that_exists() {
@@ -208,7 +208,7 @@ fn every_fault_is_proved_by_a_test_that_exists() {
         let missing = names.into_iter().filter(|name| !tests.contains(*name));
         faults.extend(missing.map(|name| format!("{fault}: there is no test {name}")));
     }
-    if rows.len() < FAULTS {
+    if rows.len() != FAULTS {
         faults.push(format!("{} rows of {FAULTS}", rows.len()));
     }
     hold("Each fault of ARCHITECTURE.md names the tests that show what comes of it.", &faults);

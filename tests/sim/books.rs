@@ -49,6 +49,8 @@ pub(crate) struct Books {
     read: BTreeMap<WorkerId, (InvocationId, i64)>,
     /// Which invocations drew on the bucket of which kind of action, and were told so.
     drawn: BTreeSet<(InvocationId, ActionKind)>,
+    /// Which invocations were told by EC2 that it does not know which instance.
+    pub(crate) denied: BTreeSet<(InvocationId, InstanceId)>,
     /// Since when workers are over.
     over: BTreeMap<WorkerId, i64>,
     /// Since when workers are held.
@@ -100,7 +102,7 @@ impl Inner {
     /// A worker was written.
     pub(crate) fn saved(
         &mut self,
-        by: Function,
+        (by, run): (Function, InvocationId),
         was: Option<&Stored>,
         record: &EventRecord,
         after: &Stored,
@@ -142,12 +144,13 @@ impl Inner {
         if after.worker.is_over() {
             self.books.over.insert(worker, self.now);
         }
-        self.check_against_ec2(was, record, after);
+        self.check_against_ec2(run, was, record, after);
         self.check_tags(after);
         self.check_hands_off(was, record, after);
+        self.check_wishes(by, was, record, tables);
         self.check_tries(record, after);
         self.check_hanging(record, after);
-        self.check_measured(record, after);
+        self.check_measured(was, record, after);
         if was.is_none() && !self.books.begun.insert(after.worker.state().name.clone()) {
             self.violated(format!("two workers came of one request: {}", after.worker.state().name));
         }
@@ -170,10 +173,24 @@ impl Inner {
     }
 
     /// What is concluded from EC2's silence must be so: "not found" is not "terminated", and a failed call teaches nothing.
-    fn check_against_ec2(&mut self, was: Option<&Stored>, record: &EventRecord, after: &Stored) {
+    fn check_against_ec2(
+        &mut self,
+        run: InvocationId,
+        was: Option<&Stored>,
+        record: &EventRecord,
+        after: &Stored,
+    ) {
         let (worker, state) = (after.worker.id(), after.worker.state());
-        let Some(machine) = state.instance.as_ref().and_then(|id| self.ec2.machines.get(id)) else { return };
+        let says_so = record.events.iter().any(|event| matches!(event, Event::InstanceNotFound { .. }));
+        let was_told = state.instance.clone().is_some_and(|id| self.books.denied.contains(&(run, id)));
+        if says_so && !was_told {
+            self.violated(format!("it is recorded that EC2 does not know {worker}, and EC2 did not say so"));
+        }
         let ends = record.events.iter().any(|event| matches!(event, Event::Terminated { .. }));
+        if ends && state.instance.is_none() && self.ec2.live_of(worker) > 0 {
+            self.violated(format!("{worker} is said to have ended without an instance, and one of it lives"));
+        }
+        let Some(machine) = state.instance.as_ref().and_then(|id| self.ec2.machines.get(id)) else { return };
         if machine.vanished.is_some() && ends {
             let (answers, span) = denials(record, was);
             if answers < DENIALS || span < GONE_AFTER {
@@ -263,11 +280,15 @@ impl Inner {
         }
         // A call that is being made is not called back; but who has read it since knows.
         let read = self.books.read.get(&worker).filter(|(reader, _)| *reader == run).map(|(_, at)| *at);
-        let knows = |since: &i64| self.now - since > CALL || read.is_some_and(|at| *since < at);
+        let now = self.now;
+        let knows = move |since: &i64| now - since > CALL || read.is_some_and(|at| *since < at);
         let hands_off = [(&self.books.held, "held"), (&self.books.over, "over")];
         let known = hands_off.into_iter().find(|(since, _)| since.get(&worker).is_some_and(knows));
         if let Some((_, what)) = known {
             self.violated(format!("{kind} of {worker}, which is {what}"));
+        }
+        if let Some(since) = self.works_against(worker, kind, tables).filter(knows) {
+            self.violated(format!("{kind} of {worker}, of which something else is asked since {since}"));
         }
         let issued = tables.facts.range((worker, 0)..=(worker, u64::MAX)).rev().find_map(|(_, record)| {
             record.events.iter().find_map(|event| match event {

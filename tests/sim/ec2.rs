@@ -264,10 +264,12 @@ impl Inner {
         let (now, Some(id)) = (self.now, self.chance.one(&live).cloned()) else { return };
         self.push_around(&id);
         let runs = self.ec2.machines[&id].observed() == Observed::Running;
-        if runs && self.faults.strikes(Fault::Impairment, None, &mut self.chance) {
-            let until = self.now + self.chance.between(3, 40) * MINUTE;
+        // It counts where somebody sees it.
+        if runs && self.faults.hits(Fault::Impairment, &mut self.chance) {
+            let minutes = self.chance.between(3, 40);
             if let Some(machine) = self.ec2.machines.get_mut(&id) {
-                machine.impaired_until = until;
+                let passes = minutes % 4 > 0;
+                machine.impaired_until = if passes { now + minutes * MINUTE } else { i64::MAX };
             }
         }
         if self.faults.strikes(Fault::Vanishing, None, &mut self.chance)

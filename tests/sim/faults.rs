@@ -185,12 +185,12 @@ impl Fault {
             }
             // `act` looks too, and too seldom to be sure of it.
             DescribeLags => &[Api, Collect, Drift],
-            MetricsFail | MetricsLate | MetricsPartial => &[Collect],
+            MetricsFail | MetricsLate | MetricsPartial | Impairment => &[Collect],
             Ec2LosesReply | NoCapacity => &[Act],
             TopicRefuses | TopicLosesReply | HookFails | HookHangs | HookLimits | HookDeclines
             | HookLosesReply | SecretMissing => &[Notify],
             ClientRepeats | ClientGivesUp | ClientLeaves => &[Api],
-            SlowTransition | Meddling | Vanishing | Impairment => &[],
+            SlowTransition | Meddling | Vanishing => &[],
         }
     }
 
@@ -267,7 +267,12 @@ impl Faults {
 
     /// Whether a fault hits at this opportunity. It counts where it is seen to have an effect, with [`Self::count`].
     pub(crate) fn hits(&self, fault: Fault, chance: &mut Chance) -> bool {
-        !self.healed && self.rates.get(&fault).is_some_and(|rate| chance.hits(*rate))
+        self.hits_oftener(fault, 1, chance)
+    }
+
+    /// The same, so many times as often.
+    pub(crate) fn hits_oftener(&self, fault: Fault, times: u64, chance: &mut Chance) -> bool {
+        !self.healed && self.rates.get(&fault).is_some_and(|rate| chance.hits(rate * times))
     }
 
     /// A fault had an effect on somebody.

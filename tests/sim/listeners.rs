@@ -83,7 +83,7 @@ pub(crate) struct Listeners {
     /// When the last messages were published on the topic.
     published: VecDeque<i64>,
     /// Notices that a receiver answered by saying that it is gone for good.
-    gone: BTreeSet<String>,
+    gone: BTreeSet<(&'static str, String)>,
     /// The receivers' names by their channels in the ledger.
     receivers: BTreeMap<String, &'static str>,
 }
@@ -234,11 +234,12 @@ impl Inner {
     /// The outcome of a delivery got into the ledger, where it has been tried so often. What it calls delivered was told, but for
     /// what a digest had no room for and counted; what it gives up was tried often enough, or is for somebody who is gone.
     pub(crate) fn recorded(&mut self, key: &DeliveryKey, outcome: &Outcome, tries: u32, by: InvocationId) {
+        let channel = self.listeners.listener(&key.channel);
+        let gone = || self.listeners.gone.contains(&(channel, key.notice.clone()));
         match outcome {
             Outcome::Delivered => self.check_delivered(key, by),
-            Outcome::Parked { .. } if tries >= FEWEST_TRIES || self.listeners.gone.contains(&key.notice) => {}
+            Outcome::Parked { .. } if tries >= FEWEST_TRIES || gone() => {}
             Outcome::Parked { reason } => {
-                let channel = self.listeners.listener(&key.channel);
                 let notice = &key.notice;
                 self.violated(format!("{channel} is not told {notice} after {tries} tries: {reason}"));
             }
@@ -284,9 +285,11 @@ impl Inner {
         if in_window > MOST_IN_WINDOW {
             self.violated(format!("{in_window} messages within ten seconds are too many for a mailbox"));
         }
-        for (protocol, body) in &message.bodies {
-            if is_secret(body) {
-                self.violated(format!("a secret is in the message for {protocol}"));
+        let attributes = message.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let bodies = message.bodies.iter().map(|(protocol, body)| (protocol.as_str(), body.as_str()));
+        for (part, text) in attributes.chain(bodies).chain([("subject", message.subject.as_str())]) {
+            if is_secret(text) {
+                self.violated(format!("a secret is in the {part} of a message"));
             }
         }
         match event_of(message) {
@@ -324,7 +327,8 @@ impl Inner {
     /// A receiver says that it is gone for good.
     pub(crate) fn is_gone(&mut self, request: &WebhookRequest) {
         let event = serde_json::from_str::<Value>(&request.body);
-        self.listeners.gone.extend(event.iter().flat_map(ids));
+        let ids = event.iter().flat_map(ids);
+        self.listeners.gone.extend(ids.map(|id| (receiver(request), id)));
     }
 
     /// A receiver took a request, and nobody knows.

@@ -40,6 +40,7 @@ mod stream;
 mod trace;
 mod tries;
 mod wiring;
+mod wishes;
 mod world;
 
 use std::collections::BTreeMap;
@@ -181,6 +182,9 @@ fn the_fleet_survives() {
             never_struck.is_empty() && never_called.is_empty(),
             "faults that never struck: {never_struck:?}, ports that were never called: {never_called:?}"
         );
+        let survived =
+            outside::survived(&all.iter().flat_map(|outcomes| &outcomes.deaths).copied().collect());
+        assert!(survived.is_empty(), "calls at which nobody died: {survived:?}");
     }
     assert!(
         broken.is_empty(),

@@ -82,7 +82,7 @@ impl Inner {
     }
 
     /// A worker was written.
-    pub(crate) fn check_measured(&mut self, record: &EventRecord, after: &Stored) {
+    pub(crate) fn check_measured(&mut self, was: Option<&Stored>, record: &EventRecord, after: &Stored) {
         let worker = record.worker;
         let Some(id) = &after.worker.state().instance else { return };
         let Some(machine) = self.ec2.machines.get(id) else { return };
@@ -108,9 +108,40 @@ impl Inner {
                         return;
                     }
                 }
+                Event::AlertResolved { kind, .. } => {
+                    let Some(metric) = Metric::ALL.iter().find(|metric| metric.alert() == *kind) else {
+                        continue;
+                    };
+                    let alerts = was.map(|was| &was.worker.state().alerts);
+                    let since =
+                        alerts.and_then(|alerts| alerts.get(kind)).map(|alert| alert.since.as_millisecond());
+                    // What does not run has no load.
+                    let stopped = machine.phases.last().is_some_and(|phase| Some(phase.since) > since);
+                    if !stopped && !self.has_been_low(after, id, *metric) {
+                        self.violated(format!(
+                            "{metric} of {worker} is said to be low again, and was not: {event:?}"
+                        ));
+                        return;
+                    }
+                }
                 _ => {}
             }
         }
+    }
+
+    /// Whether a metric was low for as long as its alert lasts, not long ago.
+    fn has_been_low(&self, after: &Stored, id: &InstanceId, metric: Metric) -> bool {
+        let threshold = metric.threshold(&self.policy(after));
+        let (limit, lasts) =
+            (f64::from(threshold.percent.get()), i64::from(threshold.duration.get()) * SECOND);
+        let low = (limit - HYSTERESIS).max(limit / 2.0);
+        let latest = lasts + FRESH + 3 * self.period();
+        let values = self.values(id, metric, (self.now - latest, self.now));
+        let starts = values.iter().filter(|(from, _)| from + lasts <= self.now);
+        starts.map(|(from, _)| from).any(|from| {
+            let mut run = values.iter().filter(|(at, _)| (*from..*from + lasts).contains(at)).peekable();
+            run.peek().is_some() && run.all(|(_, value)| value.is_none_or(|value| value < low))
+        })
     }
 
     /// What is not known in the end of a worker that runs and is looked at.
@@ -124,8 +155,12 @@ impl Inner {
             return None;
         }
         let checks = state.health.map(|health| (health.system, health.instance, health.ebs));
-        if checks != Some((CheckStatus::Ok, CheckStatus::Ok, CheckStatus::Ok)) {
-            return Some(format!("{id} passes its status checks, and the record says {:?}", state.health));
+        let is = machine.check(self.now, Observed::Running);
+        if checks != Some((CheckStatus::Ok, is, CheckStatus::Ok)) {
+            return Some(format!(
+                "the status check of {id} is {is:?}, and the record says {:?}",
+                state.health
+            ));
         }
         let looked = self.now - i64::from(policy.interval.get()) * SECOND - 2 * MINUTE;
         let known = |metric: Metric, from| {

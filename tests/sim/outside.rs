@@ -107,6 +107,13 @@ const NEVER: [(Port, &str); 3] = [
     (Search, "of a discovery that searches, which is not simulated"),
 ];
 
+/// Where nobody died just before a call took effect, or just after it, in runs that are long enough.
+pub(crate) fn survived(deaths: &BTreeSet<(Fault, Port)>) -> Vec<(Fault, Port)> {
+    let called = Port::ALL.iter().filter(|port| !NEVER.iter().any(|(never, _)| never == *port));
+    let all = called.flat_map(|port| [(Fault::CrashBefore, *port), (Fault::CrashAfter, *port)]);
+    all.filter(|death| !deaths.contains(death)).collect()
+}
+
 /// The ports that were not called by runs that are long enough, or that are excused and were.
 pub(crate) fn uncalled(called: &BTreeSet<Port>) -> Vec<Port> {
     let excused = |port: &Port| NEVER.iter().any(|(never, _)| never == port);
@@ -151,6 +158,15 @@ impl Port {
             Load | LoadMany | Owner | Watches | Events | Untold | Written | Samples | Heartbeat
             | KeptUserData | Due | Level | ReadCommand | Chunks | DueCommands | Statuses | Describe
             | Image | Images | Search | Locate | Metrics | Webhook | Secret => &[],
+        }
+    }
+
+    /// How many times as often somebody dies there: where hardly anybody gets to, nobody would.
+    const fn oftener(self) -> u64 {
+        match self {
+            Locate | KeepUserData | AbandonRequest | AcceptCommand | CancelCommand | Chunks => 20,
+            ChangeMany => 10,
+            _ => 1,
         }
     }
 
@@ -216,8 +232,8 @@ impl Outside {
                 }
             }
         }
-        self.may_die(Fault::CrashBefore).await;
-        self.may_die(Fault::Hang).await;
+        self.may_die(Fault::CrashBefore, Some(port)).await;
+        self.may_die(Fault::Hang, Some(port)).await;
         Ok(())
     }
 
@@ -239,8 +255,8 @@ impl Outside {
                 }
             }
         }
-        self.may_die(Fault::CrashAfter).await;
-        self.may_die(Fault::Hang).await;
+        self.may_die(Fault::CrashAfter, Some(port)).await;
+        self.may_die(Fault::Hang, Some(port)).await;
         Ok(())
     }
 
@@ -261,12 +277,16 @@ impl Outside {
     }
 
     /// Never returns if it does: a hanging call waits for Lambda's time limit, a crash ends everything at once.
-    async fn may_die(&self, fault: Fault) {
+    async fn may_die(&self, fault: Fault, at: Option<Port>) {
         let strikes = {
             let mut inner = self.world.inner();
-            let strikes = self.strikes(&mut inner, fault);
+            let times = at.map_or(1, Port::oftener);
+            let Inner { faults, chance, .. } = &mut *inner;
+            let strikes = faults.hits_oftener(fault, times, chance);
             if strikes {
+                self.struck(&mut inner, fault);
                 inner.listeners.doom(self.invocation());
+                inner.deaths.extend(at.map(|port| (fault, port)));
             }
             if strikes && fault != Fault::Hang {
                 inner.dying.insert(self.invocation());
@@ -317,7 +337,7 @@ impl Clock for Outside {
     async fn sleep(&self, millis: u64) {
         let at = self.world.inner().now + i64::try_from(millis).unwrap_or(i64::MAX / 4);
         self.world.until(at).await;
-        self.may_die(Fault::Hang).await;
+        self.may_die(Fault::Hang, None).await;
     }
 }
 

@@ -48,9 +48,9 @@ impl Inner {
         let begins = |event: &Event| matches!(event, Event::ActionIssued { .. } | Event::ActionQueued { .. });
         let since = self.promptness.due.remove(&worker);
         if let Some(since) = since.filter(|_| by == Function::Act && record.events.iter().any(begins)) {
-            let at_once = now - since <= AT_ONCE;
-            self.promptness.at_once += u32::from(at_once);
-            self.promptness.late += u32::from(!at_once);
+            let (at_once, counts) = (now - since <= AT_ONCE, self.is_smooth(Function::Act));
+            self.promptness.at_once += u32::from(counts && at_once);
+            self.promptness.late += u32::from(counts && !at_once);
         }
         // By the clock of whoever wrote it.
         if after.act_by.is_some_and(|at| at.as_millisecond() <= now + 2 * SECOND) {
@@ -68,7 +68,8 @@ impl Inner {
         let Some(machine) = new.instance.as_ref().and_then(|id| self.ec2.machines.get(id)) else { return };
         let Some(phase) = machine.phases.last() else { return };
         let news = before.observed != found.observed && found.observed == phase.observed;
-        let known_before = old.instance == new.instance && before.at.as_millisecond() < phase.since;
+        // Events tell the second, and of two in one second not which was first.
+        let known_before = old.instance == new.instance && before.at.as_second() < phase.since / SECOND;
         if news && known_before && self.now - phase.since > SOON && self.is_smooth(Function::Drift) {
             let (worker, took) = (after.worker.id(), self.now - phase.since);
             self.violated(format!(
@@ -93,7 +94,6 @@ impl Inner {
     pub(crate) fn tardy(&self) -> Option<String> {
         let Promptness { at_once, late, .. } = self.promptness;
         let slow = at_once + late >= A_FEW && late > at_once;
-        (slow && !self.faults.have_struck(Function::Act, &HARMLESS))
-            .then(|| format!("act began {at_once} times what was due at once, and {late} times only later"))
+        slow.then(|| format!("act began {at_once} times what was due at once, and {late} times only later"))
     }
 }

@@ -82,6 +82,8 @@ pub(crate) struct Outcomes {
     pub(crate) set: BTreeSet<Fault>,
     /// The ports that were called.
     pub(crate) called: BTreeSet<Port>,
+    /// At which of them somebody died, and how.
+    pub(crate) deaths: BTreeSet<(Fault, Port)>,
     /// The first law that was broken.
     pub(crate) broken: Option<String>,
 }
@@ -146,6 +148,7 @@ pub(crate) fn run(plan: &Plan, wiring: &Arc<Wiring>) -> Outcomes {
         struck: inner.faults.counts().clone(),
         set,
         called: inner.calls.keys().map(|(_, port)| *port).collect(),
+        deaths: inner.deaths.clone(),
         broken,
     }
 }

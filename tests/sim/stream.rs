@@ -87,8 +87,9 @@ struct Consumer {
 pub(crate) struct Stream {
     shards: [Shard; SHARDS],
     consumers: Vec<Consumer>,
-    /// Somebody has switched the mappings off.
+    /// Somebody has switched the mappings off, and when they were switched on last.
     off: bool,
+    on_at: i64,
 }
 
 impl Stream {
@@ -185,7 +186,7 @@ impl Inner {
 
     /// Somebody switches the mappings on again, and they go on where they were.
     pub(crate) fn switch_on(&mut self) {
-        self.stream.off = false;
+        (self.stream.off, self.stream.on_at) = (false, self.now);
         self.step(Step::On);
         (0..SHARDS).for_each(|shard| self.wake_consumers(shard));
     }
@@ -303,9 +304,10 @@ impl Inner {
     pub(crate) fn dead_letter(&mut self, function: Function, why: &'static str) {
         *self.dead_letters.entry(function).or_default() += 1;
         self.step(Step::DeadLetter(function, why));
-        let (set, calm) = (self.faults.set(), self.now - self.healed_at > OVER);
+        let calm = self.now - self.healed_at > OVER;
         // More than a day without the mappings is a fault of its own.
-        if set.is_empty() || (calm && !set.contains(&Fault::MappingsOff)) {
+        let off = self.stream.off || self.now - self.stream.on_at <= OVER;
+        if self.faults.set().is_empty() || (calm && !off) {
             self.violated(format!("{function} has a dead letter, and nothing fails: {why}"));
         }
     }

@@ -63,6 +63,9 @@ impl Inner {
                 _ => {}
             }
         }
+        // Of an action that is not under way any more nothing was tried: it ended well, or another took its place.
+        let under_way = after.worker.state().attempt.as_ref().map(|attempt| attempt.action);
+        self.tries.made.retain(|(of, action), _| *of != worker || under_way == Some(*action));
     }
 
     fn allow_again(&mut self, worker: WorkerId, action: ActionKind) {

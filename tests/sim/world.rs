@@ -16,7 +16,7 @@ use crate::chance::Chance;
 use crate::cloudwatch::CloudWatch;
 use crate::deployment::Deployment;
 use crate::ec2::Ec2;
-use crate::faults::Faults;
+use crate::faults::{Fault, Faults};
 use crate::lagging::Indexes;
 use crate::listeners::Listeners;
 use crate::outside::Port;
@@ -27,6 +27,7 @@ use crate::stream::Stream;
 use crate::trace::{Step, Trace};
 use crate::tries::Tries;
 use crate::wiring::{Function, Wiring};
+use crate::wishes::Wishes;
 
 /// When every run begins, milliseconds since the epoch.
 pub(crate) const BEGINNING: i64 = 1_700_000_040_000;
@@ -145,6 +146,9 @@ pub(crate) struct Inner {
     pub(crate) listeners: Listeners,
     pub(crate) people: People,
     pub(crate) requests: Requests,
+    pub(crate) wishes: Wishes,
+    /// At which calls somebody died, and how.
+    pub(crate) deaths: BTreeSet<(Fault, Port)>,
     pub(crate) books: Books,
     pub(crate) promptness: Promptness,
     pub(crate) tries: Tries,
@@ -184,6 +188,8 @@ impl World {
                 listeners: Listeners::new(),
                 people: People::default(),
                 requests: Requests::default(),
+                wishes: Wishes::default(),
+                deaths: BTreeSet::new(),
                 books: Books::default(),
                 promptness: Promptness::default(),
                 tries: Tries::default(),

@@ -1,5 +1,6 @@
 //! EC2 and CloudWatch, as they are looked at.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::error::CallError;
@@ -101,6 +102,7 @@ impl Outside {
             }
             if inner.denies(self.function(), id) {
                 answer.unknown.push(id.clone());
+                inner.books.denied.insert((self.invocation(), id.clone()));
                 continue;
             }
             let machine = &inner.ec2.machines[id];
@@ -147,9 +149,11 @@ impl World {
 impl Compute for Outside {
     async fn statuses(&self, _: &Region, ids: &[InstanceId]) -> Result<Answered<InstanceStatus>, CallError> {
         self.enter(Port::Statuses).await.map_err(failed)?;
+        let impaired = Cell::new(false);
         let answer = self.look(ids, |inner, id, phase| {
             let machine = &inner.ec2.machines[id];
             let ok = machine.check(inner.now, phase.observed);
+            impaired.set(impaired.get() || ok == CheckStatus::Impaired);
             InstanceStatus {
                 instance: id.clone(),
                 observed: phase.observed,
@@ -159,6 +163,12 @@ impl Compute for Outside {
                 zone: zone(machine.zone),
             }
         });
+        if impaired.into_inner() {
+            let mut inner = self.world.inner();
+            if !inner.faults.healed {
+                self.struck(&mut inner, Fault::Impairment);
+            }
+        }
         self.leave(Port::Statuses).await.map_err(failed)?;
         answer
     }

@@ -65,7 +65,7 @@ impl Workers for Outside {
             if saved.is_ok() {
                 let tables = self.world.tables.state();
                 let mut inner = self.world.inner();
-                inner.saved(self.function(), was.as_ref(), record, after, &tables);
+                inner.saved((self.function(), self.invocation()), was.as_ref(), record, after, &tables);
                 inner.changed(self.invocation(), after.worker.id());
             }
             saved
