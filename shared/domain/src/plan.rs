@@ -300,7 +300,7 @@ impl Worker {
         if action == ActionKind::Reboot && failure.kind.is_open() {
             failure.message += "; it is not known whether EC2 rebooted the instance";
         }
-        let number = self.0.attempt.as_ref().filter(|a| a.action == action).map_or(1, |a| a.number);
+        let number = self.0.attempt.as_ref().filter(|a| a.action == action).map_or(1, |a| a.number.max(1));
         let next_alternative = self.next_alternative(action, failure.kind, now);
         let (before, after) = self.explain(action, failure.kind, next_alternative);
         failure.message = before + &failure.message + &after;
@@ -338,7 +338,9 @@ impl Worker {
         // What EC2 does not offer is no end where there are alternatives: their turn comes, or comes again.
         let has_turn = |kind: FailureKind| attempt.alternative.is_some() && kind.is_elsewhere();
         let failed = attempt.failed.as_ref().filter(|(failure, _)| !has_turn(failure.kind));
-        if failed.is_some_and(|(failure, _)| !action.may_repeat(failure.kind)) {
+        // What a call was told that was made before something else was asked for says nothing of that.
+        let counts = number > 0;
+        if counts && failed.is_some_and(|(failure, _)| !action.may_repeat(failure.kind)) {
             return Some(Reason::Exhausted { action, number });
         }
         let until = due_at(attempt);

@@ -221,3 +221,16 @@ fn what_is_asked_for_anew_is_tried_anew_though_the_last_call_got_no_answer() {
     let worker = worker.asked(patch_tags(&[("team", "core")], &[]), 241).issuing(300);
     assert_eq!(worker.state().attempt.as_ref().map(|attempt| attempt.number), Some(1));
 }
+
+#[test]
+fn what_a_call_is_told_that_was_made_before_says_nothing_of_what_is_asked_for_since() {
+    let tagging = running().asked(patch_tags(&[("team", "labs")], &[]), 0).issuing(0);
+    let tagging = tagging.asked(patch_tags(&[("team", "core")], &[]), 1);
+    let adopting = imported(Observed::Running).issuing(0).asked(Command::Stop, 1);
+    for (worker, next) in [(tagging, "tag: tags_differ"), (adopting, "tag: adoption")] {
+        let worker = worker.refused(FailureKind::Denied, 2);
+        assert_eq!((worker.planned(3).as_str(), worker.planned(32).as_str()), ("-: backing_off", next));
+        let worker = worker.issuing(32).refused(FailureKind::Denied, 33).issuing(34);
+        assert!(worker.state().gave_up.contains_key(&ActionKind::Tag), "now it was tried");
+    }
+}
