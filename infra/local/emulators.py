@@ -85,9 +85,10 @@ class Emulators:
             ],
         }  # fmt: skip
         say(f"Starting MiniStack (port {ministack}), moto (port {moto}) and the pulse (port {pulse}) ...")
+        started = {}
         for script, arguments in commands.items():
             with open(self.folder / f"{Path(script).stem}.log", "wb") as log:
-                process = subprocess.Popen(
+                started[script] = subprocess.Popen(
                     [sys.executable, str(HERE / script), *arguments],
                     cwd=self.folder,
                     env=environment,
@@ -96,7 +97,7 @@ class Emulators:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-            state["pids"][script] = process.pid
+            state["pids"][script] = started[script].pid
             self.state_file.write_text(json.dumps(state))
         for script, url in (
             ("emulate_aws.py", f"http://127.0.0.1:{ministack}/_ministack/health"),
@@ -104,7 +105,8 @@ class Emulators:
         ):
             deadline = time.time() + 60
             while not answers(url, 1):
-                if not is_ours(state["pids"][script], script) or time.time() > deadline:
+                # Not by its command line: a busy machine may not have given it one yet.
+                if started[script].poll() is not None or time.time() > deadline:
                     log = self.folder / f"{Path(script).stem}.log"
                     raise Failure(f"{script} did not start; its last words: {last_line(log)} (all of them: {shown(log)})")
                 time.sleep(0.1)
