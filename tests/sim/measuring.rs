@@ -27,6 +27,11 @@ const fn metric_of(kind: AlertKind) -> Option<Metric> {
     }
 }
 
+/// Under what a metric is low whose limit is this, both in percent.
+fn low(limit: f64) -> f64 {
+    (limit - HYSTERESIS).max(limit / 2.0)
+}
+
 impl Inner {
     fn period(&self) -> i64 {
         i64::from(self.deployment.metric_period) * SECOND
@@ -109,15 +114,12 @@ impl Inner {
                     }
                 }
                 Event::AlertResolved { kind, .. } => {
-                    let Some(metric) = Metric::ALL.iter().find(|metric| metric.alert() == *kind) else {
-                        continue;
-                    };
-                    let alerts = was.map(|was| &was.worker.state().alerts);
-                    let since =
-                        alerts.and_then(|alerts| alerts.get(kind)).map(|alert| alert.since.as_millisecond());
+                    let Some(metric) = metric_of(*kind) else { continue };
+                    let alert = was.and_then(|was| was.worker.state().alerts.get(kind));
+                    let Some(since) = alert.map(|alert| alert.since.as_millisecond()) else { continue };
                     // What does not run has no load.
-                    let stopped = machine.phases.last().is_some_and(|phase| Some(phase.since) > since);
-                    if !stopped && !self.has_been_low(after, id, *metric) {
+                    let stopped = machine.phases.last().is_some_and(|phase| phase.since > since);
+                    if !stopped && !self.has_been_low(after, id, metric, since) {
                         self.violated(format!(
                             "{metric} of {worker} is said to be low again, and was not: {event:?}"
                         ));
@@ -129,18 +131,18 @@ impl Inner {
         }
     }
 
-    /// Whether a metric was low for as long as its alert lasts, not long ago.
-    fn has_been_low(&self, after: &Stored, id: &InstanceId, metric: Metric) -> bool {
+    /// Whether a metric was low for as long as its alert lasts, since it was raised and not long ago.
+    fn has_been_low(&self, after: &Stored, id: &InstanceId, metric: Metric, since: i64) -> bool {
         let threshold = metric.threshold(&self.policy(after));
-        let (limit, lasts) =
-            (f64::from(threshold.percent.get()), i64::from(threshold.duration.get()) * SECOND);
-        let low = (limit - HYSTERESIS).max(limit / 2.0);
-        let latest = lasts + FRESH + 3 * self.period();
-        let values = self.values(id, metric, (self.now - latest, self.now));
-        let starts = values.iter().filter(|(from, _)| from + lasts <= self.now);
-        starts.map(|(from, _)| from).any(|from| {
-            let mut run = values.iter().filter(|(at, _)| (*from..*from + lasts).contains(at)).peekable();
-            run.peek().is_some() && run.all(|(_, value)| value.is_none_or(|value| value < low))
+        let (low, lasts) =
+            (low(f64::from(threshold.percent.get())), i64::from(threshold.duration.get()) * SECOND);
+        let latest = self.now - lasts - FRESH - 3 * self.period();
+        let values = self.values(id, metric, (since.max(latest), self.now));
+        let mut starts = values.iter().map(|(from, _)| *from).filter(|from| from + lasts <= self.now);
+        starts.any(|from| {
+            let run = values.iter().filter(|(at, _)| (from..from + lasts).contains(at));
+            let known: Vec<f64> = run.filter_map(|(_, value)| *value).collect();
+            !known.is_empty() && known.iter().all(|value| *value < low)
         })
     }
 
@@ -195,7 +197,7 @@ impl Inner {
         let state = stored.worker.state();
         let threshold = metric.threshold(&self.policy(stored));
         let limit = f64::from(threshold.percent.get());
-        let low = (limit - HYSTERESIS).max(limit / 2.0);
+        let low = low(limit);
         let from = looked - i64::from(threshold.duration.get()) * SECOND - 3 * self.period();
         let last = self.now.div_euclid(self.period()) * self.period();
         let values = self.values(state.instance.as_ref()?, metric, (from, last));

@@ -15,7 +15,7 @@ const TRIES: u32 = 5;
 pub(crate) struct Tries {
     /// How often an action was to be tried since somebody asked for it or EC2 was as asked, and by which alternative last.
     counted: BTreeMap<(WorkerId, ActionKind), (u32, Option<u32>)>,
-    /// How often it was tried since it was given up last, whatever happened meanwhile.
+    /// How often what is under way was tried, or what was given up before that, however often it may begin to count afresh.
     made: BTreeMap<(WorkerId, ActionKind), u32>,
     /// Whether it may be tried again after the way in which it failed last.
     may_repeat: BTreeMap<(WorkerId, ActionKind), bool>,

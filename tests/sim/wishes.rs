@@ -16,6 +16,8 @@ use crate::world::Inner;
 pub(crate) struct Wishes {
     /// When somebody was last asked for something else.
     turned: BTreeMap<WorkerId, i64>,
+    /// When somebody was last to be rebooted.
+    rebooting: BTreeMap<WorkerId, i64>,
     /// Whom `act` recorded what a command for many asks.
     recorded: BTreeSet<(CommandId, WorkerId)>,
 }
@@ -85,6 +87,9 @@ impl Inner {
         if record.events.iter().any(|event| matches!(event, Event::DesiredChanged { .. })) {
             self.wishes.turned.insert(worker, now);
         }
+        if record.events.iter().any(|event| matches!(event, Event::RebootRequested { .. })) {
+            self.wishes.rebooting.insert(worker, now);
+        }
         let Some(was) = was.filter(|_| by == Function::Act) else { return };
         let since = was.worker.state().desired_since;
         for (asked, who) in record.events.iter().filter_map(Asked::of) {
@@ -108,6 +113,9 @@ impl Inner {
     /// Since when something is asked of a worker that this action works against, if so.
     pub(crate) fn works_against(&self, worker: WorkerId, kind: ActionKind, tables: &State) -> Option<i64> {
         let desired = tables.workers.get(&worker)?.worker.state().desired;
-        self.wishes.turned.get(&worker).filter(|_| is_against(kind, desired)).copied()
+        let turned = *self.wishes.turned.get(&worker)?;
+        // Whatever is asked for afterwards takes a reboot back.
+        let taken_back = || self.wishes.rebooting.get(&worker).is_some_and(|asked| *asked < turned);
+        (is_against(kind, desired) || (kind == ActionKind::Reboot && taken_back())).then_some(turned)
     }
 }
