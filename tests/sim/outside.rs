@@ -107,17 +107,20 @@ const NEVER: [(Port, &str); 3] = [
     (Search, "of a discovery that searches, which is not simulated"),
 ];
 
+fn is_excused(port: Port) -> bool {
+    NEVER.iter().any(|(never, _)| *never == port)
+}
+
 /// Where nobody died just before a call took effect, or just after it, in runs that are long enough.
 pub(crate) fn survived(deaths: &BTreeSet<(Fault, Port)>) -> Vec<(Fault, Port)> {
-    let called = Port::ALL.iter().filter(|port| !NEVER.iter().any(|(never, _)| never == *port));
+    let called = Port::ALL.iter().filter(|port| !is_excused(**port));
     let all = called.flat_map(|port| [(Fault::CrashBefore, *port), (Fault::CrashAfter, *port)]);
     all.filter(|death| !deaths.contains(death)).collect()
 }
 
 /// The ports that were not called by runs that are long enough, or that are excused and were.
 pub(crate) fn uncalled(called: &BTreeSet<Port>) -> Vec<Port> {
-    let excused = |port: &Port| NEVER.iter().any(|(never, _)| never == port);
-    Port::ALL.iter().copied().filter(|port| excused(port) == called.contains(port)).collect()
+    Port::ALL.iter().copied().filter(|port| is_excused(*port) == called.contains(port)).collect()
 }
 
 use Port::*;

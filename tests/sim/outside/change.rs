@@ -8,7 +8,6 @@ use domain::{
     Action, ActionKind, Failure, FailureKind, InstanceId, LaunchSpec, MANAGED_TAG, Observed, Region,
     UserData, WORKER_TAG, WorkerId,
 };
-
 use tests::world::retagged;
 
 use super::{Outside, Port};
