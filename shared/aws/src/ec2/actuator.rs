@@ -107,21 +107,35 @@ impl Ec2Actuator {
         set: &BTreeMap<String, String>,
         remove: &BTreeSet<String>,
     ) -> Result<(), Failure> {
-        let adopts = set.contains_key(MANAGED_TAG);
-        for removes in [!adopts, adopts] {
-            if removes && !remove.is_empty() {
-                // Without a value the tag goes whatever its value is.
-                let tags = remove.iter().map(|key| tag(key).build()).collect();
-                let request = client.delete_tags().resources(instance.as_str()).set_tags(Some(tags));
-                request.send().await.map_err(failure)?;
-            }
-            if !removes && !set.is_empty() {
-                let tags = set.iter().map(|(key, value)| tag(key).value(value).build()).collect();
-                let request = client.create_tags().resources(instance.as_str()).set_tags(Some(tags));
-                request.send().await.map_err(failure)?;
-            }
+        if set.contains_key(MANAGED_TAG) {
+            Self::tag(client, instance, set).await?;
+            return Self::untag(client, instance, remove).await;
         }
-        Ok(())
+        Self::untag(client, instance, remove).await?;
+        Self::tag(client, instance, set).await
+    }
+
+    async fn tag(
+        client: &Client,
+        instance: &InstanceId,
+        set: &BTreeMap<String, String>,
+    ) -> Result<(), Failure> {
+        if set.is_empty() {
+            return Ok(());
+        }
+        let tags = set.iter().map(|(key, value)| tag(key).value(value).build()).collect();
+        let request = client.create_tags().resources(instance.as_str()).set_tags(Some(tags));
+        request.send().await.map(drop).map_err(failure)
+    }
+
+    async fn untag(client: &Client, instance: &InstanceId, remove: &BTreeSet<String>) -> Result<(), Failure> {
+        if remove.is_empty() {
+            return Ok(());
+        }
+        // Without a value the tag goes whatever its value is.
+        let tags = remove.iter().map(|key| tag(key).build()).collect();
+        let request = client.delete_tags().resources(instance.as_str()).set_tags(Some(tags));
+        request.send().await.map(drop).map_err(failure)
     }
 }
 
