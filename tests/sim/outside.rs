@@ -168,7 +168,7 @@ impl Port {
     const fn oftener(self) -> u64 {
         match self {
             Locate | KeepUserData | AbandonRequest | AcceptCommand | CancelCommand | Chunks => 20,
-            ChangeMany => 10,
+            ChangeMany | RecordChunk => 10,
             _ => 1,
         }
     }

@@ -218,6 +218,11 @@ impl Inner {
         }
         if !again {
             self.people.people[person].asking = None;
+            // Some think better of what they have just begun.
+            if ask.what == CREATION && self.chance.hits(150_000) {
+                let begun = answer.and_then(|answer| answer["body"]["id"].as_str());
+                self.people.people[person].busy_with = begun.and_then(|id| id.parse().ok());
+            }
             // Nothing came of it.
             self.people.many -= usize::from(ask.what == MANY && (400..500).contains(&status));
             // An instance EC2 does not know yet cannot be imported yet.
@@ -243,7 +248,9 @@ impl Inner {
     /// Until somebody thinks of something next.
     fn pause(&mut self, person: usize) -> i64 {
         if self.people.people[person].busy_with.is_some() {
-            self.chance.between(0, 3 * SECOND)
+            // Half of them before what they asked for has been carried out.
+            let most = if self.chance.hits(500_000) { 500 } else { 3 * SECOND };
+            self.chance.between(0, most)
         } else if self.people.begun < self.people.wanted {
             // Most use a script that goes on at once: launches come faster than EC2 takes them.
             if self.chance.hits(700_000) {
@@ -265,22 +272,23 @@ impl Inner {
         if self.chance.hits(ONE_MORE) {
             self.launch_by_hand();
         }
+        let same = self.people.people[person].busy_with.filter(|worker| alive.contains(worker));
         let short = self.people.begun < self.people.wanted
             || alive.len() * 2 < self.people.wanted
             || (!self.people.strangers.is_empty() && self.chance.hits(10 * ONE_MORE));
-        let (what, method, target, body) = if short {
+        let (what, method, target, body) = if short && same.is_none() {
             self.people.begun += 1;
             self.begin(&name)
         } else {
-            let same = self.people.people[person].busy_with.filter(|worker| alive.contains(worker));
             match same.or_else(|| self.chance.one(&alive).copied()) {
                 Some(worker) => {
                     // Who changes their mind does so at once, while the first wish is being carried out.
                     let again = self.chance.hits(400_000);
                     self.people.people[person].busy_with = again.then_some(worker);
-                    if same.is_some() && self.chance.hits(100_000) {
+                    if same.is_some() && self.chance.hits(300_000) {
                         // While what they asked for before is being carried out.
-                        ("anything", "DELETE", format!("/workers/{worker}?forget=true"), Value::Null)
+                        let forget = if self.chance.hits(500_000) { "?forget=true" } else { "" };
+                        ("anything", "DELETE", format!("/workers/{worker}{forget}"), Value::Null)
                     } else if same.is_some() && self.chance.hits(200_000) {
                         self.change_shift(person, worker)
                     } else if self.chance.hits(25_000) {
