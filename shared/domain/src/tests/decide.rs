@@ -5,7 +5,7 @@ use super::support::{
     not_found, operator, patch_tags, policy, running, stopped, t,
 };
 use crate::{
-    ActionKind, AlertDuration, CheckStatus, Command, Desired, Details, DriftPolicy, Event, Evidence,
+    ActionKind, AlertDuration, CheckStatus, Command, Desired, Details, DriftPolicy, Event, Evidence, Failure,
     FailureKind, Finding, GuardsPatch, Health, Observed, Overrides, Percent, PollInterval, Rejection,
     SettingsPatch, Status, TagsPatch, Worker,
 };
@@ -293,6 +293,18 @@ fn a_late_answer_to_a_reboot_is_none_to_one_that_was_asked_for_since() {
     let meanwhile = rebooting.asked(Command::Stop, 2).asked(Command::Start, 3).asked(Command::Reboot, 4);
     let answered = meanwhile.with(&[Event::ActionAccepted { action: ActionKind::Reboot, at: t(5) }]);
     assert_eq!(answered.state().reboot_requested_at, Some(t(4)));
+}
+
+#[test]
+fn a_reboot_that_is_asked_for_anew_is_made_though_the_answer_to_the_earlier_one_was_lost() {
+    let rebooting = running().asked(Command::Reboot, 0).issuing(1);
+    let anew = rebooting.asked(Command::Stop, 2).asked(Command::Start, 3).asked(Command::Reboot, 4);
+    for kind in FailureKind::ALL {
+        let failure = Failure { kind: *kind, message: "of the earlier one".to_owned() };
+        let told = anew.with(&[anew.action_failed(ActionKind::Reboot, failure, t(5))]);
+        assert_eq!(told.planned(6), "reboot: reboot_requested", "{kind}");
+        assert_eq!(told.issuing(6).state().attempt.as_ref().map(|attempt| attempt.number), Some(1));
+    }
 }
 
 #[test]
