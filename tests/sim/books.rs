@@ -149,6 +149,7 @@ impl Inner {
         self.check_hands_off(was, record, after);
         self.check_wishes(by, was, record, tables);
         self.check_tries(record, after);
+        self.check_launches(record, after);
         self.check_hanging(record, after);
         self.check_measured(was, record, after);
         if was.is_none() && !self.books.begun.insert(after.worker.state().name.clone()) {

@@ -26,6 +26,7 @@ mod hanging;
 mod hash;
 mod lagging;
 mod lambda;
+mod launches;
 mod laws;
 mod listeners;
 mod measuring;

@@ -1,6 +1,8 @@
-//! How people come by workers: new ones, as plain or as particular as the API lets them be, and instances that exist.
+//! What people order: new workers, as plain or as particular as the API lets them be, instances that exist, and commands for many.
 
-use domain::{InstanceId, LaunchSpec, Observed, UserData};
+use std::collections::BTreeSet;
+
+use domain::{InstanceId, LaunchSpec, Observed, UserData, WorkerId};
 use serde_json::{Value, json};
 
 use crate::ec2::SUBNETS;
@@ -9,6 +11,9 @@ use crate::world::Inner;
 
 /// What a request for a new worker is called.
 pub(crate) const CREATION: &str = "creation";
+
+/// What a request for many workers is called.
+pub(crate) const MANY: &str = "command for many";
 
 /// One in so many creations has something that most do not have, in a million.
 const SOME: u64 = 100_000;
@@ -41,6 +46,36 @@ impl Inner {
             "spec": self.spec(name),
         });
         (CREATION, "POST", "/workers".to_owned(), body)
+    }
+
+    /// Something is asked of some workers or of all, or what was asked last is called off.
+    pub(crate) fn command_many(
+        &mut self,
+        alive: &[WorkerId],
+        name: &str,
+    ) -> (&'static str, &'static str, String, Value) {
+        if let Some(id) = self.people.commands.last().filter(|_| self.chance.hits(200_000)) {
+            return ("anything", "POST", format!("/commands/{id}/cancel"), Value::Null);
+        }
+        let some: BTreeSet<WorkerId> =
+            (0..1 + self.chance.below(9)).filter_map(|_| self.chance.one(alive).copied()).collect();
+        let action = ["start", "stop", "reboot", "sync", "tag", "terminate"][self.chance.below(6) as usize];
+        let mut body = json!({ "action": action });
+        if action == "terminate" || self.chance.hits(700_000) {
+            // No more than may be ended without their number.
+            let few = if action == "terminate" { 2 } else { some.len() };
+            body["workers"] = some.iter().take(few).map(ToString::to_string).collect();
+        } else {
+            body["filter"] = json!({});
+        }
+        if action == "tag" {
+            body["tags"] = json!({ "shift": name });
+        }
+        let dry_run = self.chance.hits(100_000);
+        self.people.many += usize::from(!dry_run);
+        body["dry_run"] = dry_run.into();
+        let what = if dry_run { "a look at many" } else { MANY };
+        (what, "POST", "/commands".to_owned(), body)
     }
 
     /// What to launch.

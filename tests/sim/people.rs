@@ -5,24 +5,40 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use app::ports::RequestKey;
+use app::record::Stored;
 use domain::{InstanceId, WorkerId};
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
 use crate::listeners::holds_secret;
-use crate::orders::CREATION;
+use crate::orders::{CREATION, MANY};
 use crate::trace::Step;
 use crate::wiring::Function;
 use crate::world::{Call, Due, From, Inner, SECOND};
-
-/// What a request for many workers is called.
-const MANY: &str = "command for many";
 
 /// How often somebody who asks for something has launched an instance by hand, in a million; it is imported later.
 const ONE_MORE: u64 = 30_000;
 
 /// The number of a sender that is none of the people.
 const SCRIPT: usize = usize::MAX;
+
+/// What people see of a worker.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) id: WorkerId,
+    pub(crate) is_over: bool,
+    /// EC2 was asked to launch it and has not done so.
+    pub(crate) in_vain: bool,
+}
+
+impl Seen {
+    pub(crate) fn of(Stored { worker, .. }: &Stored) -> Self {
+        let state = worker.state();
+        let failed = state.attempt.as_ref().is_some_and(|attempt| attempt.failed.is_some());
+        let in_vain = state.instance.is_none() && failed;
+        Self { id: worker.id(), is_over: worker.is_over(), in_vain }
+    }
+}
 
 /// Somebody with a caller's identity of their own.
 #[derive(Debug, Default)]
@@ -67,7 +83,7 @@ pub(crate) struct People {
     wanted: usize,
     pub(crate) begun: usize,
     /// Commands for many workers that they were told the ids of.
-    commands: Vec<String>,
+    pub(crate) commands: Vec<String>,
     /// How many commands for many workers they have asked for, each under a key of its own.
     pub(crate) many: usize,
     /// Instances that exist and that nobody imported yet.
@@ -125,7 +141,7 @@ impl Inner {
     }
 
     /// Somebody does something next, or asks again.
-    pub(crate) fn act_as(&mut self, person: usize, workers: &[(WorkerId, bool)]) {
+    pub(crate) fn act_as(&mut self, person: usize, workers: &[Seen]) {
         let healed = self.faults.healed;
         if self.people.people[person].next != self.now {
             return;
@@ -264,11 +280,11 @@ impl Inner {
     }
 
     /// What somebody asks for.
-    fn think(&mut self, person: usize, workers: &[(WorkerId, bool)]) -> Ask {
+    fn think(&mut self, person: usize, workers: &[Seen]) -> Ask {
         self.people.people[person].asked += 1;
         let number = self.people.people[person].asked;
         let name = format!("worker-{person}-{number}");
-        let alive: Vec<WorkerId> = workers.iter().filter(|(_, over)| !over).map(|(id, _)| *id).collect();
+        let alive: Vec<WorkerId> = workers.iter().filter(|seen| !seen.is_over).map(|seen| seen.id).collect();
         if self.chance.hits(ONE_MORE) {
             self.launch_by_hand();
         }
@@ -276,7 +292,13 @@ impl Inner {
         let short = self.people.begun < self.people.wanted
             || alive.len() * 2 < self.people.wanted
             || (!self.people.strangers.is_empty() && self.chance.hits(10 * ONE_MORE));
-        let (what, method, target, body) = if short && same.is_none() {
+        let vain: Vec<WorkerId> =
+            workers.iter().filter(|seen| seen.in_vain && !seen.is_over).map(|seen| seen.id).collect();
+        let vain = self.chance.one(&vain).copied().filter(|_| self.chance.hits(100_000));
+        let (what, method, target, body) = if let Some(worker) = vain {
+            // Who sees that EC2 does not launch it thinks of something else.
+            ("anything", "DELETE", format!("/workers/{worker}"), Value::Null)
+        } else if short && same.is_none() {
             self.people.begun += 1;
             self.begin(&name)
         } else {
@@ -306,36 +328,6 @@ impl Inner {
             "key": if method == "GET" { String::new() } else { format!("key-{number}") },
         });
         Ask { what, event: Arc::new(event) }
-    }
-
-    /// Something is asked of some workers or of all, or what was asked last is called off.
-    fn command_many(
-        &mut self,
-        alive: &[WorkerId],
-        name: &str,
-    ) -> (&'static str, &'static str, String, Value) {
-        if let Some(id) = self.people.commands.last().filter(|_| self.chance.hits(200_000)) {
-            return ("anything", "POST", format!("/commands/{id}/cancel"), Value::Null);
-        }
-        let some: BTreeSet<WorkerId> =
-            (0..1 + self.chance.below(9)).filter_map(|_| self.chance.one(alive).copied()).collect();
-        let action = ["start", "stop", "reboot", "sync", "tag", "terminate"][self.chance.below(6) as usize];
-        let mut body = json!({ "action": action });
-        if action == "terminate" || self.chance.hits(700_000) {
-            // No more than may be ended without their number.
-            let few = if action == "terminate" { 2 } else { some.len() };
-            body["workers"] = some.iter().take(few).map(ToString::to_string).collect();
-        } else {
-            body["filter"] = json!({});
-        }
-        if action == "tag" {
-            body["tags"] = json!({ "shift": name });
-        }
-        let dry_run = self.chance.hits(100_000);
-        self.people.many += usize::from(!dry_run);
-        body["dry_run"] = dry_run.into();
-        let what = if dry_run { "a look at many" } else { MANY };
-        (what, "POST", "/commands".to_owned(), body)
     }
 
     /// A tag gets the other of two values: there and back again may be sooner than EC2 answers.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use domain::{Metric, WorkerId};
+use domain::Metric;
 
 use crate::chance::Chance;
 use crate::day_off::BEFORE_IT;
@@ -15,6 +15,7 @@ use crate::faults::{Fault, Faults};
 use crate::lambda::Lambda;
 use crate::measuring::unmeasured;
 use crate::outside::Port;
+use crate::people::Seen;
 use crate::season::{AFTERWARDS, living};
 use crate::trace::Step;
 use crate::wiring::{Function, Wiring};
@@ -306,10 +307,7 @@ impl Run {
             Due::Meddle => self.world.inner().meddle(),
             Due::Expire(item) => self.world.expire(&item),
             Due::Person(person) => {
-                let workers: Vec<(WorkerId, bool)> = {
-                    let tables = self.world.tables.state();
-                    tables.workers.values().map(|s| (s.worker.id(), s.worker.is_over())).collect()
-                };
+                let workers: Vec<Seen> = self.world.tables.state().workers.values().map(Seen::of).collect();
                 self.world.inner().act_as(person, &workers);
             }
         }

@@ -18,6 +18,7 @@ use crate::deployment::Deployment;
 use crate::ec2::Ec2;
 use crate::faults::{Fault, Faults};
 use crate::lagging::Indexes;
+use crate::launches::Launches;
 use crate::listeners::Listeners;
 use crate::outside::Port;
 use crate::people::People;
@@ -152,6 +153,7 @@ pub(crate) struct Inner {
     pub(crate) books: Books,
     pub(crate) promptness: Promptness,
     pub(crate) tries: Tries,
+    pub(crate) launches: Launches,
     /// When invocations began that are under way.
     pub(crate) begun: BTreeMap<InvocationId, i64>,
     /// When a sample of a worker was written last.
@@ -193,6 +195,7 @@ impl World {
                 books: Books::default(),
                 promptness: Promptness::default(),
                 tries: Tries::default(),
+                launches: Launches::default(),
                 begun: BTreeMap::new(),
                 sampled: BTreeMap::new(),
                 dying: BTreeSet::new(),
