@@ -12,7 +12,7 @@ use crate::world::Inner;
 /// What a request for a new worker is called.
 pub(crate) const CREATION: &str = "creation";
 
-/// What a request for many workers is called.
+/// What a command for many workers is called.
 pub(crate) const MANY: &str = "command for many";
 
 /// One in so many creations has something that most do not have, in a million.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use app::ports::RequestKey;
 use app::record::Stored;
-use domain::{InstanceId, WorkerId};
+use domain::{ActionKind, InstanceId, WorkerId};
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
@@ -27,15 +27,15 @@ const SCRIPT: usize = usize::MAX;
 pub(crate) struct Seen {
     pub(crate) id: WorkerId,
     pub(crate) is_over: bool,
-    /// EC2 was asked to launch it and has not done so.
+    /// The last try to launch it failed, or nobody knows what came of it.
     pub(crate) in_vain: bool,
 }
 
 impl Seen {
     pub(crate) fn of(Stored { worker, .. }: &Stored) -> Self {
         let state = worker.state();
-        let failed = state.attempt.as_ref().is_some_and(|attempt| attempt.failed.is_some());
-        let in_vain = state.instance.is_none() && failed;
+        let launch = state.attempt.as_ref().filter(|attempt| attempt.action == ActionKind::Launch);
+        let in_vain = state.instance.is_none() && launch.is_some_and(|attempt| attempt.failed.is_some());
         Self { id: worker.id(), is_over: worker.is_over(), in_vain }
     }
 }
@@ -234,7 +234,7 @@ impl Inner {
         }
         if !again {
             self.people.people[person].asking = None;
-            // Some think better of what they have just begun.
+            // Some go on at once with what they have just begun, or think better of it.
             if ask.what == CREATION && self.chance.hits(150_000) {
                 let begun = answer.and_then(|answer| answer["body"]["id"].as_str());
                 self.people.people[person].busy_with = begun.and_then(|id| id.parse().ok());
@@ -264,7 +264,7 @@ impl Inner {
     /// Until somebody thinks of something next.
     fn pause(&mut self, person: usize) -> i64 {
         if self.people.people[person].busy_with.is_some() {
-            // Half of them before what they asked for has been carried out.
+            // Half of the time at once: mostly before what was asked for has been carried out.
             let most = if self.chance.hits(500_000) { 500 } else { 3 * SECOND };
             self.chance.between(0, most)
         } else if self.people.begun < self.people.wanted {
@@ -289,6 +289,7 @@ impl Inner {
             self.launch_by_hand();
         }
         let same = self.people.people[person].busy_with.filter(|worker| alive.contains(worker));
+        self.people.people[person].busy_with = same;
         let short = self.people.begun < self.people.wanted
             || alive.len() * 2 < self.people.wanted
             || (!self.people.strangers.is_empty() && self.chance.hits(10 * ONE_MORE));
@@ -296,7 +297,7 @@ impl Inner {
             workers.iter().filter(|seen| seen.in_vain && !seen.is_over).map(|seen| seen.id).collect();
         let vain = self.chance.one(&vain).copied().filter(|_| self.chance.hits(100_000));
         let (what, method, target, body) = if let Some(worker) = vain {
-            // Who sees that EC2 does not launch it thinks of something else.
+            // Who sees that it is not launched wants it no more.
             ("anything", "DELETE", format!("/workers/{worker}"), Value::Null)
         } else if short && same.is_none() {
             self.people.begun += 1;

@@ -5,7 +5,7 @@ use super::support::{
     not_found, operator, patch_tags, policy, running, stopped, t,
 };
 use crate::{
-    ActionKind, AlertDuration, CheckStatus, Command, Desired, Details, DriftPolicy, Event, Evidence, Failure,
+    ActionKind, AlertDuration, CheckStatus, Command, Desired, Details, DriftPolicy, Event, Evidence,
     FailureKind, Finding, GuardsPatch, Health, Observed, Overrides, Percent, PollInterval, Rejection,
     SettingsPatch, Status, TagsPatch, Worker,
 };
@@ -296,14 +296,16 @@ fn a_late_answer_to_a_reboot_is_none_to_one_that_was_asked_for_since() {
 }
 
 #[test]
-fn a_reboot_that_is_asked_for_anew_is_made_though_the_answer_to_the_earlier_one_was_lost() {
+fn a_reboot_that_is_asked_for_anew_is_made_whatever_became_of_the_earlier_call() {
     let rebooting = running().asked(Command::Reboot, 0).issuing(1);
-    let anew = rebooting.asked(Command::Stop, 2).asked(Command::Start, 3).asked(Command::Reboot, 4);
+    // That it stopped took the first wish back; its call is still under way.
+    let stopped = rebooting.seeing(event(Observed::Stopped, 2)).seeing(event(Observed::Running, 3));
+    let anew = stopped.asked(Command::Reboot, 4);
     for kind in FailureKind::ALL {
-        let failure = Failure { kind: *kind, message: "of the earlier one".to_owned() };
-        let told = anew.with(&[anew.action_failed(ActionKind::Reboot, failure, t(5))]);
-        assert_eq!(told.planned(6), "reboot: reboot_requested", "{kind}");
-        assert_eq!(told.issuing(6).state().attempt.as_ref().map(|attempt| attempt.number), Some(1));
+        let told = anew.clone().refused(*kind, 5);
+        assert_eq!(told.planned(34), "-: backing_off", "{kind}");
+        assert_eq!(told.planned(35), "reboot: reboot_requested", "{kind}");
+        assert_eq!(told.issuing(35).state().attempt.as_ref().map(|attempt| attempt.number), Some(1));
     }
 }
 
