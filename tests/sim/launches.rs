@@ -1,6 +1,6 @@
 //! That a worker has no instance is said only once no launch of it may show one any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use app::record::{EventRecord, Stored};
 use domain::{ActionKind, Event, FailureKind, WorkerId};
@@ -18,8 +18,6 @@ pub(crate) struct Launches {
     last: BTreeMap<WorkerId, i64>,
     /// The newest of those before it that were not clear when another took their place.
     earlier: BTreeMap<WorkerId, i64>,
-    /// Workers of which EC2 said that an instance was launched.
-    made: BTreeSet<WorkerId>,
 }
 
 impl Inner {
@@ -34,10 +32,7 @@ impl Inner {
                     }
                 }
                 Event::ActionFailed { action: ActionKind::Launch, failure, .. } => match failure.kind {
-                    FailureKind::AlreadyLaunched => {
-                        self.launches.made.insert(worker);
-                    }
-                    FailureKind::Other | FailureKind::Overdue => {}
+                    FailureKind::Other | FailureKind::Overdue | FailureKind::AlreadyLaunched => {}
                     // To be asked to slow down is clear here: nobody on the way to this EC2 sends a call again.
                     _ => {
                         self.launches.last.remove(&worker);
@@ -52,18 +47,15 @@ impl Inner {
         if after.worker.state().instance.is_some() || after.worker.is_over() {
             self.launches.last.remove(&worker);
             self.launches.earlier.remove(&worker);
-            self.launches.made.remove(&worker);
         }
     }
 
     /// A worker is said to have no instance.
     fn check_none(&mut self, worker: WorkerId) {
-        let Launches { last, earlier, made } = &self.launches;
+        let Launches { last, earlier } = &self.launches;
         let called = last.get(&worker).max(earlier.get(&worker));
         let since = called.map(|called| self.now - called).filter(|since| *since < SHOWS_WITHIN);
-        if made.contains(&worker) {
-            self.violated(format!("{worker} is said to have no instance, and EC2 said that it launched one"));
-        } else if let Some(since) = since {
+        if let Some(since) = since {
             self.violated(format!(
                 "{worker} is said to have no instance {since} ms after a launch without a clear answer"
             ));
