@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use api::{Api, Ports, router};
 use app::bulk::BulkRunner;
-use app::collect::{Agents, Collector, Written};
+use app::collect::{Collector, Memory};
 use app::config::{Allowed, WebhookUrl};
 use app::deliver::Report;
 use app::fleet::Fleet;
@@ -275,8 +275,7 @@ fn bus_request(bytes: &[u8]) {
             compute: &world,
             metrics: &world,
             samples: &world,
-            written: &Written::default(),
-            agents: &Agents::default(),
+            memory: &Memory::default(),
             metric_period: 60,
         };
         let (tag, account) = ("cml=yes".parse().expect("a tag"), account());

@@ -1,6 +1,6 @@
 //! From what CloudWatch has to samples and alerts.
 
-use app::collect::Written;
+use app::collect::Memory;
 use app::ports::Request;
 use domain::{AlertKind, InstanceId, Metric, Observed, Timestamp, WorkerId};
 use jiff::SignedDuration;
@@ -115,9 +115,9 @@ async fn an_environment_that_knows_nothing_overwrites_no_sample_with_fewer_value
     stack.minute().await;
     // CloudWatch answers in part only, and the collection runs elsewhere.
     stack.world.state().measured.remove(&(instance.clone(), Metric::Memory, at));
-    stack.written = Written::default();
+    stack.memory = Memory::default();
     assert_eq!(writes(&stack).await, 0);
-    stack.written = Written::default();
+    stack.memory = Memory::default();
     publish(&stack, &instance, Metric::Disk, at, 60.0);
     assert_eq!(writes(&stack).await, 1);
     for (metric, value) in [(Metric::Cpu, 50.0), (Metric::Memory, 50.0), (Metric::Disk, 60.0)] {
@@ -132,10 +132,10 @@ async fn an_environment_that_completes_a_sample_loses_nothing_that_another_has_a
     let at = stack.world.tick();
     publish(&stack, &instance, Metric::Cpu, at, 50.0);
     stack.minute().await;
-    let first = std::mem::take(&mut stack.written);
+    let first = std::mem::take(&mut stack.memory);
     publish(&stack, &instance, Metric::Memory, at, 40.0);
     assert_eq!(writes(&stack).await, 1, "elsewhere");
-    stack.written = first;
+    stack.memory = first;
     stack.world.state().measured.remove(&(instance.clone(), Metric::Memory, at));
     publish(&stack, &instance, Metric::Disk, at, 60.0);
     assert_eq!(writes(&stack).await, 1);

@@ -250,3 +250,22 @@ async fn a_look_that_somebody_asks_for_reads_the_addresses_afresh_and_writes_onl
         assert_eq!(addresses(&stack, worker)[1], public.map(|ip: IpAddr| ip.to_string()));
     }
 }
+
+#[tokio::test]
+async fn an_address_that_nothing_told_of_is_read_within_the_hour_by_one_call() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    // Somebody has stopped and started it since, and not an event of that arrived; or has given it an elastic address.
+    stack.world.state().machines.get_mut(&instance).expect("launched").public_ip =
+        Some([198, 51, 100, 7].into());
+    stack.world.state().calls.clear();
+    for _ in 0..60 {
+        stack.minute().await;
+    }
+    assert_eq!(addresses(&stack, worker)[1].as_deref(), Some("198.51.100.7"));
+    assert_eq!((stack.world.called("describe"), stack.world.called("save")), (1, 1));
+    for _ in 0..60 {
+        stack.minute().await;
+    }
+    assert_eq!((stack.world.called("describe"), stack.world.called("save")), (2, 1), "nothing is new");
+}

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use act::ActReport;
 use app::bulk::BulkRunner;
-use app::collect::{Agents, CollectReport, Collector, Written};
+use app::collect::{CollectReport, Collector, Memory};
 use app::config::WebhookUrl;
 use app::deliver::Report;
 use app::discover::TagSought;
@@ -36,8 +36,7 @@ pub(crate) use wire::{bus_event, stream_record};
 pub(crate) struct Stack {
     pub(crate) world: Arc<World>,
     pub(crate) settings: Settings,
-    pub(crate) written: Written,
-    pub(crate) agents: Agents,
+    pub(crate) memory: Memory,
     pub(crate) shard_size: u32,
     pub(crate) metric_period: u32,
     pub(crate) regions: Vec<Region>,
@@ -55,8 +54,7 @@ impl Default for Stack {
         Self {
             world: Arc::default(),
             settings: settings(),
-            written: Written::default(),
-            agents: Agents::default(),
+            memory: Memory::default(),
             shard_size: 100,
             metric_period: 60,
             regions: vec![region()],
@@ -217,8 +215,7 @@ impl Stack {
             compute: &*self.world,
             metrics: &*self.world,
             samples: &*self.world,
-            written: &self.written,
-            agents: &self.agents,
+            memory: &self.memory,
             metric_period: self.metric_period,
         };
         let scheduled = Scheduled {

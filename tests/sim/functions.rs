@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use app::bulk::BulkRunner;
-use app::collect::{Agents, Collector, Written};
+use app::collect::{Collector, Memory};
 use app::config::Allowed;
 use app::deliver::Notifier;
 use app::error::with_causes;
@@ -34,7 +34,7 @@ const MASS_TERMINATION: u32 = 3;
 pub(crate) enum Warm {
     Api(axum::Router),
     Poll(Outside, Deployment),
-    Collect(Outside, Deployment, Arc<(Written, Agents)>),
+    Collect(Outside, Deployment, Arc<Memory>),
     Drift(Outside, Deployment),
     Act(Outside, Deployment),
     Notify(Arc<Notifier<Outside>>),
@@ -85,8 +85,7 @@ impl Warm {
                         compute: &outside,
                         metrics: &outside,
                         samples: &outside,
-                        written: &kept.0,
-                        agents: &kept.1,
+                        memory: &kept,
                         metric_period,
                     };
                     let scheduled =

@@ -3,7 +3,7 @@
 // An SDK call is a deep future, and a use case is a few of them.
 #![recursion_limit = "256"]
 
-use app::collect::{Agents, Collector, Written};
+use app::collect::{Collector, Memory};
 use app::config::CollectConfig;
 use app::fleet::Fleet;
 use aws::{Aws, RandomIds, Refused, SystemClock};
@@ -20,8 +20,7 @@ async fn main() -> Result<(), Refused> {
         compute: &aws.compute(),
         metrics: &aws.metrics(),
         samples: &aws.samples(&config),
-        written: &Written::default(),
-        agents: &Agents::default(),
+        memory: &Memory::default(),
         metric_period: config.metric_period,
     };
     let scheduled =

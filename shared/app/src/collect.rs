@@ -1,6 +1,7 @@
 //! A collection: looks at one shard of workers, each on its own.
 
 mod agents;
+mod descriptions;
 mod telemetry;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,8 +19,9 @@ use crate::fleet::{Changed, Fleet};
 use crate::ports::{Answered, Clock, Compute, Instance, InstanceStatus, Metrics, Sample, Samples, Workers};
 use crate::record::Stored;
 
-pub use agents::Agents;
-pub use telemetry::Written;
+use agents::Agents;
+use descriptions::Descriptions;
+use telemetry::Written;
 
 /// EC2 takes at most this many explicit ids in one call (EC2 API reference, `DescribeInstanceStatus`).
 const MAX_IDS: usize = 100;
@@ -37,12 +39,21 @@ pub struct Collector<'a, W, K, C, M, S> {
     pub metrics: &'a M,
     /// Telemetry.
     pub samples: &'a S,
-    /// Which samples this environment knows to be written.
-    pub written: &'a Written,
-    /// Which agents this environment knows to be silent.
-    pub agents: &'a Agents,
+    /// What this environment remembers.
+    pub memory: &'a Memory,
     /// The metrics' own period, in seconds.
     pub metric_period: u32,
+}
+
+/// What an environment remembers between invocations. It only saves calls.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Which samples are written.
+    written: Written,
+    /// Which agents are silent.
+    agents: Agents,
+    /// When workers were described last.
+    descriptions: Descriptions,
 }
 
 /// One shard to look at.
@@ -55,7 +66,7 @@ pub struct Shard {
     /// Those among them whose metrics are due.
     pub metrics: BTreeSet<WorkerId>,
     /// Somebody asked for this look: what only an agent publishes is read as well, however silent it was, and every instance is
-    /// described, as nothing else tells that an address was associated with one that runs.
+    /// described, however lately it was: an address may have been associated with it since.
     pub all_metrics: bool,
 }
 
@@ -180,20 +191,35 @@ where
         }
         report.not_found = count(answers.unknown.len());
         report.unobserved = count(ids.len().saturating_sub(answers.statuses.len() + answers.unknown.len()));
-        let news: Vec<InstanceId> =
-            live.iter().filter_map(|stored| needs_description(stored, &answers, shard.all_metrics)).collect();
+        self.describe(shard, live, &mut answers).await;
+        self.measure(shard, live, &mut answers, report).await;
+        answers
+    }
+
+    /// Asks for all that EC2 knows of those of which something is new, or of all if it is time for that.
+    async fn describe(&self, shard: &Shard, live: &[Stored], answers: &mut Answers) {
+        let runs = |stored: &&Stored| {
+            let status = stored.worker.state().instance.as_ref().and_then(|id| answers.statuses.get(id));
+            status.is_some_and(|status| status.observed == Observed::Running)
+        };
+        let running = live.iter().filter(runs).map(|stored| stored.worker.id());
+        let all = shard.all_metrics || self.memory.descriptions.are_old(running, answers.at);
+        let news: Vec<(WorkerId, InstanceId)> = live
+            .iter()
+            .filter_map(|stored| Some((stored.worker.id(), needs_description(stored, answers, all)?)))
+            .collect();
         for chunk in news.chunks(MAX_IDS) {
-            match self.compute.describe(&shard.region, chunk).await {
+            let ids: Vec<InstanceId> = chunk.iter().map(|(_, id)| id.clone()).collect();
+            match self.compute.describe(&shard.region, &ids).await {
                 Ok(answer) => {
-                    answers.described.extend(answer.found.into_iter().map(|i| (i.instance.clone(), i)))
+                    answers.described.extend(answer.found.into_iter().map(|i| (i.instance.clone(), i)));
+                    self.memory.descriptions.note(chunk.iter().map(|(worker, _)| *worker), answers.at);
                 }
                 // The state is known all the same. The addresses of what runs come with the next look, EC2's reason with the next
                 // change, and either with a look that somebody asks for.
                 Err(error) => drop(told(&error, "instances not described")),
             }
         }
-        self.measure(shard, live, &mut answers, report).await;
-        answers
     }
 
     /// Reads the metrics of the workers that are due for it and run: a stopped machine publishes none.
@@ -212,7 +238,7 @@ where
             .filter(|stored| shard.metrics.contains(&stored.worker.id()))
             .filter_map(|Stored { worker, .. }| {
                 let instance = worker.state().instance.as_ref().filter(runs)?;
-                let agent = shard.all_metrics || self.agents.are_asked(worker, answers.at);
+                let agent = shard.all_metrics || self.memory.agents.are_asked(worker, answers.at);
                 Some((worker, instance, agent))
             })
             .collect();
@@ -239,7 +265,7 @@ where
         match self.metrics.read(&shard.region, &wanted, from, to, self.metric_period).await {
             Ok(vitals) => {
                 for (worker, instance, _) in due.iter().filter(|(.., agent)| *agent) {
-                    self.agents.note(worker.id(), vitals.get(*instance), answers.at);
+                    self.memory.agents.note(worker.id(), vitals.get(*instance), answers.at);
                 }
                 report.measured = count(vitals.values().filter(|vitals| !vitals.is_empty()).count());
                 report.unmeasured = count(due.len()) - report.measured;
@@ -315,7 +341,7 @@ where
         if samples.is_empty() {
             return;
         }
-        match self.written.bring_up_to_date(self.samples, &samples, answers.measured_since).await {
+        match self.memory.written.bring_up_to_date(self.samples, &samples, answers.measured_since).await {
             Ok(written) => report.samples = count(written),
             Err(error) => {
                 report.samples_failed = true;
@@ -325,12 +351,12 @@ where
     }
 }
 
-/// An instance whose state changed, of which we know little, or that somebody asks about is worth the full description: it has
-/// EC2's reason and the addresses.
-fn needs_description(stored: &Stored, answers: &Answers, asked: bool) -> Option<InstanceId> {
+/// An instance whose state changed, or of which we know little, is worth the full description, and so is each when all are
+/// described: it has EC2's reason and the addresses.
+fn needs_description(stored: &Stored, answers: &Answers, all: bool) -> Option<InstanceId> {
     let state = stored.worker.state();
     let status = answers.statuses.get(state.instance.as_ref()?)?;
-    let news = asked
+    let news = all
         || stored.worker.observed() != status.observed
         || state.instance_type.is_none()
         || (status.observed == Observed::Running && state.private_ip.is_none());

@@ -20,7 +20,7 @@ const REMEMBERED: SignedDuration = SignedDuration::from_hours(2);
 
 /// What the agents last answered, as far as this environment asked them. Only saves queries: who is not known is asked.
 #[derive(Debug, Default)]
-pub struct Agents(Mutex<BTreeMap<WorkerId, Asked>>);
+pub(super) struct Agents(Mutex<BTreeMap<WorkerId, Asked>>);
 
 /// A question to an agent.
 #[derive(Debug, Clone, Copy)]

@@ -31,7 +31,7 @@ type Values = BTreeMap<Metric, f64>;
 /// The samples this environment knows to be written, as far back as metrics are read. Only saves calls: what is not
 /// known is looked up before it is written.
 #[derive(Debug, Default)]
-pub struct Written(Mutex<BTreeMap<(WorkerId, Timestamp), Values>>);
+pub(super) struct Written(Mutex<BTreeMap<(WorkerId, Timestamp), Values>>);
 
 impl Written {
     /// Writes what is new in these samples and answers how many they were. A sample that was written with other metrics
