@@ -34,6 +34,7 @@ const LARGEST_CARRIED: usize = 2 * 1024;
 pub fn message(notice: &Notice) -> TopicMessage {
     let worker = &notice.worker;
     let fields = [
+        ("id", notice.id.as_str()),
         ("severity", notice.severity.as_str()),
         ("fact", &notice.fact),
         ("worker_id", &worker.id),
@@ -57,7 +58,9 @@ pub fn digest(notices: &[Notice]) -> Option<TopicMessage> {
     sorted.sort_by_key(|notice| (std::cmp::Reverse(notice.severity), notice.at));
     let first = *sorted.first()?;
     let title = format!("{} notices: {}", sorted.len(), counts(&sorted));
+    let id = format!("digest_{}_{}", first.id, sorted.len());
     let fields = [
+        ("id", id.as_str()),
         ("severity", first.severity.as_str()),
         ("fact", "digest"),
         ("worker_id", "several"),
@@ -74,7 +77,7 @@ pub fn digest(notices: &[Notice]) -> Option<TopicMessage> {
     }
     Some(TopicMessage {
         subject: subject(&headline(first.severity, &title)),
-        bodies: bodies(&text, &chat::several(&title, &sorted), &event(&title, first, &sorted)),
+        bodies: bodies(&text, &chat::several(&title, &sorted), &event(&id, &title, first, &sorted)),
         attributes: attributes(&fields),
     })
 }
@@ -133,7 +136,7 @@ fn shared<'a>(notices: &[&'a Notice], of: impl Fn(&'a Notice) -> &'a str) -> &'a
 }
 
 /// The CloudEvent of a digest: the CloudEvents of the notices, as far as there is room for them.
-fn event(title: &str, first: &Notice, notices: &[&Notice]) -> Value {
+fn event(id: &str, title: &str, first: &Notice, notices: &[&Notice]) -> Value {
     let mut room = CARRIED;
     let mut carried = Vec::new();
     for notice in notices {
@@ -148,7 +151,7 @@ fn event(title: &str, first: &Notice, notices: &[&Notice]) -> Value {
     }
     json!({
         "specversion": "1.0",
-        "id": format!("digest_{}_{}", first.id, notices.len()),
+        "id": id,
         "source": format!("/cml-fleet/{}", shared(notices, |notice| &notice.worker.region)),
         "type": "cml.digest.v1",
         "time": format!("{:.3}", first.at),
