@@ -4,6 +4,7 @@
 //! (client tokens), "Eventual consistency" (EC2 user guide and API reference).
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use app::ports::Instance;
 use domain::{CheckStatus, InstanceId, Observed, WORKER_TAG, WorkerId, Zone};
@@ -32,6 +33,8 @@ pub(crate) struct Phase {
     pub(crate) since: i64,
     pub(crate) observed: Observed,
     pub(crate) reason: Option<String>,
+    /// How often it had been started by then.
+    pub(crate) run: u32,
 }
 
 /// One instance.
@@ -44,6 +47,8 @@ pub(crate) struct Machine {
     /// The token it was launched with, and what else was asked for then.
     pub(crate) token: Option<(String, u64)>,
     pub(crate) impaired_until: i64,
+    /// The elastic address that somebody associated with it, and how many there have been.
+    elastic: (bool, u8),
     /// Until when EC2 may not know it yet.
     young_until: i64,
     /// Since when it is gone without a trace.
@@ -90,8 +95,15 @@ impl Machine {
         }
     }
 
+    /// Where it can be reached from outside: at another address in each run, unless it has an elastic one.
+    pub(crate) fn public_ip(&self, phase: &Phase) -> Option<IpAddr> {
+        let [.., high, low] = phase.run.to_be_bytes();
+        let (has_elastic, number) = self.elastic;
+        let address = if has_elastic { [198, 51, 100, number] } else { [203, 0, high, low] };
+        (phase.observed == Observed::Running).then(|| address.into())
+    }
+
     pub(crate) fn describe(&self, id: &InstanceId, phase: &Phase) -> Instance {
-        let running = phase.observed == Observed::Running;
         Instance {
             instance: id.clone(),
             account: account(),
@@ -100,7 +112,7 @@ impl Machine {
             zone: zone(self.zone),
             instance_type: Some(self.instance_type.clone()),
             private_ip: Some([10, 0, 0, 1].into()),
-            public_ip: running.then(|| [203, 0, 113, 1].into()),
+            public_ip: self.public_ip(phase),
             tags: self.tags.clone(),
         }
     }
@@ -143,7 +155,10 @@ pub(crate) struct Ec2 {
     pub(crate) tokens: BTreeMap<String, InstanceId>,
     /// What is left for calls that change.
     pub(crate) throttle: Throttle,
+    /// What is left for calls that look.
     looks: Option<Bucket>,
+    /// What is left for those that look at instances by their ids.
+    looks_by_id: Option<Bucket>,
     /// Until when calls fail that name an instance of this zone, launch one there, or ask about all of the region.
     pub(crate) zone_down_until: [i64; 2],
     /// For the laws, which are EC2's and are in a hurry: the policy of `act` is not in force, and no state lasts long.
@@ -151,9 +166,14 @@ pub(crate) struct Ec2 {
 }
 
 impl Ec2 {
-    /// Whether EC2 takes a call that only looks now: 100 at once, 20 a second.
+    /// Whether EC2 takes a call that only looks, with a filter and by the page: 100 at once, 20 a second.
     pub(crate) fn admits_look(&mut self, now: i64) -> bool {
         self.looks.get_or_insert_with(|| Bucket::new(100.0, 20.0)).take(1.0, now)
+    }
+
+    /// Whether EC2 takes a call that only looks, without either: 50 at once, 10 a second.
+    pub(crate) fn admits_look_by_id(&mut self, now: i64) -> bool {
+        self.looks_by_id.get_or_insert_with(|| Bucket::new(50.0, 10.0)).take(1.0, now)
     }
 
     /// The instances that carry a worker's tag.
@@ -190,6 +210,7 @@ impl Inner {
             instance_type: instance_type.to_owned(),
             token,
             impaired_until: 0,
+            elastic: (false, 0),
             young_until: self.now + young,
             vanished: None,
             moves: 0,
@@ -213,7 +234,9 @@ impl Inner {
         let Some(machine) = self.ec2.machines.get_mut(id) else { return };
         machine.moves += 1;
         let moves = machine.moves;
-        machine.phases.push(Phase { since: now, observed, reason: reason.map(str::to_owned) });
+        let started = machine.phases.last().map_or(0, |phase| phase.run);
+        let run = started + u32::from(observed == Observed::Pending);
+        machine.phases.push(Phase { since: now, observed, reason: reason.map(str::to_owned), run });
         self.step(Step::Moved(id.clone(), observed, who));
         let (from, to) = match observed {
             Observed::Pending => (8, 90),
@@ -245,6 +268,10 @@ impl Inner {
         };
         let reason = reason.filter(|_| next != Observed::Running);
         self.move_to(id, next, reason.as_deref(), "by itself");
+        // Before anybody has looked.
+        if next == Observed::Stopped && self.faults.strikes(Fault::Meddling, None, &mut self.chance) {
+            self.move_to(id, Observed::Pending, None, "somebody else");
+        }
     }
 
     /// Somebody else does something to a random instance.
@@ -280,9 +307,17 @@ impl Inner {
         }
     }
 
-    /// Somebody else starts, stops or terminates an instance.
+    /// Somebody else starts, stops or terminates an instance, or associates an address with it or takes that away.
     fn push_around(&mut self, id: &InstanceId) {
         let terminate = self.chance.hits(60_000);
+        if self.chance.hits(200_000) {
+            let readdresses = self.faults.strikes(Fault::Meddling, None, &mut self.chance);
+            if let Some(machine) = self.ec2.machines.get_mut(id).filter(|_| readdresses) {
+                let (has, number) = machine.elastic;
+                machine.elastic = (!has, number.wrapping_add(u8::from(!has)));
+            }
+            return;
+        }
         let by_user = Some("Client.UserInitiatedShutdown: User initiated shutdown");
         let (to, reason) = match self.ec2.machines[id].observed() {
             _ if terminate => (Observed::ShuttingDown, by_user),

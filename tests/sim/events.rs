@@ -7,6 +7,7 @@ use domain::{InstanceId, Observed};
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
+use crate::listeners::holds_secret;
 use crate::trace::Step;
 use crate::wiring::Function;
 use crate::world::{Call, Due, From, Inner, MINUTE, time};
@@ -29,11 +30,14 @@ impl Inner {
 
     /// One of our functions asks another for something.
     pub(crate) fn put(&mut self, request: &Request) {
-        let kind = request.detail_type();
+        let (kind, detail) = (request.detail_type(), json!(request));
+        if holds_secret(&detail) {
+            self.violated(format!("a secret is in a request: {detail}"));
+        }
         let event = json!({
             "version": "0", "id": self.id().to_string(), "detail-type": kind, "source": "cml-fleet",
             "account": "123456789012", "time": second(self.now), "region": "us-east-1", "resources": [],
-            "detail": request,
+            "detail": detail,
         });
         self.deliver(kind, event);
     }
@@ -71,7 +75,9 @@ impl Inner {
             }
             let twice = self.faults.strikes(Fault::TickDuplicated, Some(function), &mut self.chance);
             for _ in 0..=u8::from(twice) {
-                let delay = self.chance.between(10, 3_000);
+                let late = self.faults.strikes(Fault::TickDelayed, Some(function), &mut self.chance);
+                let most = if late { 10 * MINUTE } else { 3_000 };
+                let delay = self.chance.between(10, most);
                 self.call_in(delay, function, Arc::clone(&event));
             }
         }

@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     TableRefuses,
     /// A table carries a write out, and its answer is lost.
     TableLosesReply,
+    /// A table carries a write out, its answer is lost, and our client sends it again, so that it meets what it did itself.
+    TableMeetsItself,
     /// Another transaction is in the way.
     TableContended,
     /// An index is a minute behind.
@@ -47,6 +49,8 @@ pub(crate) enum Fault {
     TickSkipped,
     /// The schedule fires twice for one minute.
     TickDuplicated,
+    /// The schedule fires up to ten minutes late, behind its successors.
+    TickDelayed,
     /// The bus refuses entries.
     BusRefuses,
     /// The bus takes entries, and its answer is lost.
@@ -95,6 +99,8 @@ pub(crate) enum Fault {
     HookFails,
     /// A receiver never answers.
     HookHangs,
+    /// A receiver cannot be reached, or does not prove who it is.
+    HookUnreachable,
     /// A receiver asks to wait, for a sensible time or not.
     HookLimits,
     /// A receiver does not like a notice, is gone or has moved.
@@ -114,7 +120,7 @@ pub(crate) enum Fault {
 use Fault::*;
 
 impl Fault {
-    pub(crate) const ALL: [Self; 49] = [
+    pub(crate) const ALL: [Self; 52] = [
         CrashBefore,
         CrashAfter,
         Hang,
@@ -122,6 +128,7 @@ impl Fault {
         ClockSkew,
         TableRefuses,
         TableLosesReply,
+        TableMeetsItself,
         TableContended,
         IndexLags,
         Redelivery,
@@ -133,6 +140,7 @@ impl Fault {
         EventDelayed,
         TickSkipped,
         TickDuplicated,
+        TickDelayed,
         BusRefuses,
         BusLosesReply,
         BusPartial,
@@ -157,6 +165,7 @@ impl Fault {
         TopicLosesReply,
         HookFails,
         HookHangs,
+        HookUnreachable,
         HookLimits,
         HookDeclines,
         HookLosesReply,
@@ -172,14 +181,15 @@ impl Fault {
         match self {
             CrashBefore | CrashAfter | Hang | ColdStart | ClockSkew | TableRefuses => &Function::ALL,
             TableLosesReply => &[Api, Poll, Collect, Drift, Act, Notify],
+            TableMeetsItself => &[Api, Poll, Collect, Act, Notify],
             TableContended => &[Api, Collect, Drift, Act],
             IndexLags => &[Api, Poll, Notify],
             Redelivery | PoisonRecord | ConsumerDown | MappingsOff => &[Act, Notify],
             EventDropped | EventDuplicated | EventDelayed => &[Collect, Drift, Act],
-            TickSkipped | TickDuplicated => &[Poll, Notify],
+            TickSkipped | TickDuplicated | TickDelayed => &[Poll, Notify],
             BusRefuses | BusLosesReply => &[Api, Poll, Act, Notify],
-            // Two entries at least.
-            BusPartial => &[Poll, Notify],
+            // Two entries at least; `act` has them for a look at many, in several zones.
+            BusPartial => &[Poll, Act, Notify],
             Ec2Throttles | Ec2Fails | Ec2Forbids | Ec2AnswersLate | NotYetKnown | Denial | ZoneDown => {
                 &[Api, Collect, Drift, Act]
             }
@@ -187,8 +197,8 @@ impl Fault {
             DescribeLags => &[Api, Collect, Drift],
             MetricsFail | MetricsLate | MetricsPartial | Impairment => &[Collect],
             Ec2LosesReply | NoCapacity => &[Act],
-            TopicRefuses | TopicLosesReply | HookFails | HookHangs | HookLimits | HookDeclines
-            | HookLosesReply | SecretMissing => &[Notify],
+            TopicRefuses | TopicLosesReply | HookFails | HookHangs | HookUnreachable | HookLimits
+            | HookDeclines | HookLosesReply | SecretMissing => &[Notify],
             ClientRepeats | ClientGivesUp | ClientLeaves => &[Api],
             SlowTransition | Meddling | Vanishing => &[],
         }
@@ -200,7 +210,7 @@ impl Fault {
             // Per port call: an invocation makes ten to a hundred.
             CrashBefore | CrashAfter => 10_000,
             Hang => 2_000,
-            TableRefuses | TableLosesReply => 20_000,
+            TableRefuses | TableLosesReply | TableMeetsItself => 20_000,
             TableContended | IndexLags | ClockSkew | ColdStart => 200_000,
             // Per batch or record.
             Redelivery => 200_000,
@@ -211,7 +221,7 @@ impl Fault {
             MappingsOff => 1_000_000,
             EventDropped | EventDuplicated | EventDelayed => 300_000,
             TickSkipped => 100_000,
-            TickDuplicated => 200_000,
+            TickDuplicated | TickDelayed => 200_000,
             BusRefuses | BusLosesReply | BusPartial | Ec2Throttles | Ec2Fails | Ec2LosesReply => 150_000,
             DescribeLags | NotYetKnown => 500_000,
             // Per instance and call.
@@ -227,7 +237,7 @@ impl Fault {
             Impairment => 50_000,
             MetricsFail | MetricsLate | MetricsPartial => 300_000,
             TopicRefuses | TopicLosesReply => 200_000,
-            HookFails | HookHangs | HookLimits | HookLosesReply => 200_000,
+            HookFails | HookHangs | HookUnreachable | HookLimits | HookLosesReply => 200_000,
             HookDeclines => 30_000,
             SecretMissing => 200_000,
             ClientRepeats | ClientGivesUp | ClientLeaves => 300_000,

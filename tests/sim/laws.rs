@@ -64,7 +64,7 @@ impl Subject for Outside {
     async fn measured(&self) -> InstanceId {
         let mut inner = self.world.inner();
         let (id, since) = (inner.launch(None, "c5.2xlarge", [].into(), None), inner.now - RUNS);
-        let phase = Phase { since, observed: Observed::Running, reason: None };
+        let phase = Phase { since, observed: Observed::Running, reason: None, run: 1 };
         inner.ec2.machines.entry(id.clone()).and_modify(|machine| machine.phases = vec![phase]);
         id
     }

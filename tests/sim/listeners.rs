@@ -43,15 +43,17 @@ const MOST_IN_WINDOW: usize = 55;
 /// How often a delivery is tried before it is given up. Said here once more, so that the law does not move with what it judges.
 const FEWEST_TRIES: u32 = 12;
 /// What strikes `notify` and not its way from the stream to the bus.
-const BESIDE_THE_BUS: [Fault; 12] = [
+const BESIDE_THE_BUS: [Fault; 14] = [
     Fault::ColdStart,
     Fault::ClockSkew,
     Fault::TickSkipped,
     Fault::TickDuplicated,
+    Fault::TickDelayed,
     Fault::TopicRefuses,
     Fault::TopicLosesReply,
     Fault::HookFails,
     Fault::HookHangs,
+    Fault::HookUnreachable,
     Fault::HookLimits,
     Fault::HookDeclines,
     Fault::HookLosesReply,
@@ -293,19 +295,18 @@ impl Inner {
             }
         }
         match event_of(message) {
-            Some(event) => self.told("topic", &event, by),
+            Some(event) if message.attributes.get("id").map(String::as_str) == event["id"].as_str() => {
+                self.told("topic", &event, by);
+            }
+            Some(event) => self.violated(format!("the attributes do not name what is told: {event}")),
             None => self.violated("a message has no CloudEvent for machines".to_owned()),
         }
     }
 
-    /// A request reached a receiver, which takes it if its signature is right.
-    pub(crate) fn received(&mut self, request: &WebhookRequest, by: InvocationId) {
-        let header = |name: &str| {
-            let found = request.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
-            found.map(|(_, value)| value.clone()).unwrap_or_default()
-        };
-        let (id, signature) = (header("webhook-id"), header("webhook-signature"));
-        let at = header("webhook-timestamp").parse().unwrap_or(0);
+    /// A request is under way to a receiver, whatever becomes of it: its signature is right, and it holds no secret.
+    pub(crate) fn check_request(&mut self, request: &WebhookRequest) {
+        let (id, signature) = (header(request, "webhook-id"), header(request, "webhook-signature"));
+        let at = header(request, "webhook-timestamp").parse().unwrap_or(0);
         let expected =
             Webhook::new(SECRET).and_then(|webhook| webhook.sign(&id, at, request.body.as_bytes()));
         if expected.ok() != Some(signature) {
@@ -314,9 +315,15 @@ impl Inner {
         if (at * 1000 - self.now).abs() > 300 * SECOND {
             self.violated(format!("the timestamp of {id} is more than five minutes off"));
         }
-        if is_secret(&request.body) {
-            self.violated(format!("a secret is in the body of {id}"));
+        let headers = request.headers.iter().map(|(_, value)| value);
+        if headers.chain([&request.body]).any(|text| is_secret(text)) {
+            self.violated(format!("a secret is in {id}"));
         }
+    }
+
+    /// A receiver takes a request.
+    pub(crate) fn received(&mut self, request: &WebhookRequest, by: InvocationId) {
+        let id = header(request, "webhook-id");
         match serde_json::from_str::<Value>(&request.body) {
             Ok(event) if event["id"] == id.as_str() => self.told(receiver(request), &event, by),
             Ok(_) => self.violated(format!("{id} is not the notice in its body")),
@@ -347,6 +354,12 @@ fn fact(id: &str) -> Option<(String, u64)> {
 /// The CloudEvent of a message.
 pub(crate) fn event_of(message: &TopicMessage) -> Option<Value> {
     serde_json::from_str(message.bodies.get("http")?).ok()
+}
+
+/// A header of a request; empty if there is none.
+fn header(request: &WebhookRequest, name: &str) -> String {
+    let found = request.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.clone()).unwrap_or_default()
 }
 
 /// The receiver of a request.

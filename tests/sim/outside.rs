@@ -5,7 +5,10 @@
 macro_rules! through {
     ($self:ident, $port:ident, $effect:expr) => {{
         $self.enter(Port::$port).await.map_err(refused)?;
-        let answer = $effect;
+        let mut answer = $effect;
+        if $self.sends_again(Port::$port) {
+            answer = $effect;
+        }
         $self.leave(Port::$port).await.map_err(refused)?;
         answer
     }};
@@ -261,6 +264,13 @@ impl Outside {
         self.may_die(Fault::CrashAfter, Some(port)).await;
         self.may_die(Fault::Hang, Some(port)).await;
         Ok(())
+    }
+
+    /// Whether our client sends a write again. Not that of a worker: DynamoDB knows its transaction again by the token, and answers
+    /// as it did (`TransactWriteItems`, `ClientRequestToken`).
+    fn sends_again(&self, port: Port) -> bool {
+        let writes = port != Save && port.after().contains(&Fault::TableLosesReply);
+        writes && self.strikes(&mut self.world.inner(), Fault::TableMeetsItself)
     }
 
     /// Whether a fault hits; if it has an effect on this function it is yet to be counted.

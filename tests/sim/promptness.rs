@@ -18,7 +18,8 @@ const AT_ONCE: i64 = 15 * SECOND;
 /// How many of them it takes to speak of a rule.
 const A_FEW: u32 = 20;
 /// What makes nothing slow.
-const HARMLESS: [Fault; 4] = [Fault::ColdStart, Fault::ClockSkew, Fault::TickSkipped, Fault::TickDuplicated];
+const HARMLESS: [Fault; 5] =
+    [Fault::ColdStart, Fault::ClockSkew, Fault::TickSkipped, Fault::TickDuplicated, Fault::TickDelayed];
 
 /// What has to happen soon.
 #[derive(Debug, Default)]

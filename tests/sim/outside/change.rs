@@ -1,6 +1,6 @@
 //! EC2, as it is changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use app::ports::{Accepted, Actuator};
 use app::record::Stored;
@@ -28,6 +28,10 @@ fn unknown(id: &InstanceId) -> Failure {
 
 fn no_capacity() -> Failure {
     fail(FailureKind::Capacity, "InsufficientInstanceCapacity")
+}
+
+fn no_quota() -> Failure {
+    fail(FailureKind::Quota, "VcpuLimitExceeded")
 }
 
 /// A zone is out. Whether anything was done is not said.
@@ -79,8 +83,20 @@ impl Inner {
                 if !ours && !adopts {
                     return Err(fail(FailureKind::Denied, "UnauthorizedOperation"));
                 }
-                machine.tags = retagged(&machine.tags, set, remove)?;
-                Ok(accepted(instance, None))
+                let tags = retagged(&machine.tags, set, remove)?;
+                // Two calls, of which the second fails: an instance gets the tag that makes it ours before it loses any, and any
+                // other has room made first.
+                let half = if set.contains_key(MANAGED_TAG) {
+                    retagged(&machine.tags, set, &BTreeSet::new())
+                } else {
+                    retagged(&machine.tags, &BTreeMap::new(), remove)
+                };
+                let in_two = !set.is_empty() && !remove.is_empty();
+                let fails = in_two && self.strikes(by, Fault::Ec2Fails);
+                if let Some(machine) = self.ec2.machines.get_mut(instance) {
+                    machine.tags = if fails { half? } else { tags };
+                }
+                if fails { Err(refused(Fault::Ec2Fails)) } else { Ok(accepted(instance, None)) }
             }
             Action::Start(id) | Action::Stop(id) | Action::Reboot(id) | Action::Terminate(id) => {
                 self.drive(action.kind(), id)
@@ -201,7 +217,7 @@ impl Actuator for Outside {
                 _ => kind == ActionKind::Start,
             };
             if takes_room && self.strikes(&mut inner, Fault::NoCapacity) {
-                return Err(no_capacity());
+                return Err(inner.no_room());
             }
             let answer = inner.carry_out(self.function(), action);
             inner.step(Step::Acted(worker, kind, if answer.is_ok() { "accepted" } else { "refused" }));
@@ -247,7 +263,7 @@ impl Actuator for Outside {
                 owners.extend(owner);
             }
             let answer = if kind == ActionKind::Start && self.strikes(&mut inner, Fault::NoCapacity) {
-                Err(no_capacity())
+                Err(inner.no_room())
             } else {
                 inner.drive_all(self.function(), kind, ids)
             };
@@ -264,6 +280,11 @@ impl Actuator for Outside {
 }
 
 impl Inner {
+    /// Why there is no room: EC2's, or what the account may have.
+    fn no_room(&mut self) -> Failure {
+        if self.chance.hits(250_000) { no_quota() } else { no_capacity() }
+    }
+
     /// EC2's tokens for a call. It has one for every call of ours: nobody else draws on these buckets here.
     fn take_tokens(&mut self, kind: ActionKind, instances: usize) -> Result<(), Failure> {
         let answer = self.ec2.throttle.take(kind, instances, self.now);

@@ -91,7 +91,7 @@ impl Outside {
         }
         let mut inner = self.world.inner();
         let now = inner.now;
-        if !inner.ec2.admits_look(now) {
+        if !inner.ec2.admits_look_by_id(now) {
             return Err(throttled());
         }
         let lag = self.lag_of_ec2(&mut inner);

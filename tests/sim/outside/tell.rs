@@ -114,8 +114,13 @@ impl Webhooks for Outside {
         let strikes = |fault| moody && self.strikes(&mut self.world.inner(), fault);
         // Those of the laws are with the tables.
         let told = self.world.tables.state().receivers.answer(request);
+        if told.is_none() {
+            self.world.inner().check_request(request);
+        }
         let answer = if let Some(answer) = told {
             answer
+        } else if strikes(Fault::HookUnreachable) {
+            return Err(CallError { message: "not reached".to_owned(), retryable: true, cause: None });
         } else if strikes(Fault::HookHangs) {
             None
         } else if strikes(Fault::HookFails) {
