@@ -20,6 +20,8 @@ const YOUNG: i64 = 20 * SECOND;
 const LONG_YOUNG: (i64, i64, u64) = (20, 270, 100_000);
 /// How long EC2 still answers for a terminated instance.
 const LINGERS: i64 = 60 * MINUTE;
+/// How long it takes until the status checks of an instance that runs have finished their first run.
+const INITIALIZING: i64 = 2 * MINUTE;
 /// How long EC2 denies an instance, and how seldom: it is never denied twice in such a time.
 pub(crate) const DENIED: (i64, i64) = (20 * SECOND, 120 * MINUTE);
 /// The zones instances are in.
@@ -47,6 +49,8 @@ pub(crate) struct Machine {
     /// The token it was launched with, and what else was asked for then.
     pub(crate) token: Option<(String, u64)>,
     pub(crate) impaired_until: i64,
+    /// Which of its status checks fails until then.
+    impaired: usize,
     /// The elastic address that somebody associated with it, and how many there have been.
     elastic: (bool, u8),
     /// Until when EC2 may not know it yet.
@@ -87,12 +91,17 @@ impl Machine {
             || last.is_some_and(|p| p.observed == Observed::Terminated && now - p.since > LINGERS)
     }
 
-    pub(crate) fn check(&self, now: i64, observed: Observed) -> CheckStatus {
-        match observed {
-            Observed::Running if now < self.impaired_until => CheckStatus::Impaired,
-            Observed::Running => CheckStatus::Ok,
-            _ => CheckStatus::NotApplicable,
+    /// The status checks: of the system, of the instance, and of its volumes.
+    pub(crate) fn checks(&self, now: i64, phase: &Phase) -> [CheckStatus; 3] {
+        let mut checks = match phase.observed {
+            Observed::Running if now - phase.since < INITIALIZING => [CheckStatus::Initializing; 3],
+            Observed::Running => [CheckStatus::Ok; 3],
+            _ => [CheckStatus::NotApplicable; 3],
+        };
+        if now < self.impaired_until && checks[self.impaired] == CheckStatus::Ok {
+            checks[self.impaired] = CheckStatus::Impaired;
         }
+        checks
     }
 
     /// Where it can be reached from outside: at another address in each run, unless it has an elastic one.
@@ -210,6 +219,7 @@ impl Inner {
             instance_type: instance_type.to_owned(),
             token,
             impaired_until: 0,
+            impaired: 0,
             elastic: (false, 0),
             young_until: self.now + young,
             vanished: None,
@@ -260,7 +270,13 @@ impl Inner {
             return;
         }
         let reason = machine.phases.last().and_then(|phase| phase.reason.clone());
+        let is_new = machine.phases.iter().all(|phase| phase.observed == Observed::Pending);
         let next = match machine.observed() {
+            Observed::Pending if self.faults.strikes(Fault::Undone, None, &mut self.chance) => {
+                let next = if is_new { Observed::Terminated } else { Observed::Stopped };
+                let reason = Some("Server.InternalError: Internal error on launch");
+                return self.move_to(id, next, reason, "EC2");
+            }
             Observed::Pending => Observed::Running,
             Observed::Stopping => Observed::Stopped,
             Observed::ShuttingDown => Observed::Terminated,
@@ -293,9 +309,10 @@ impl Inner {
         let runs = self.ec2.machines[&id].observed() == Observed::Running;
         // It counts where somebody sees it.
         if runs && self.faults.hits(Fault::Impairment, &mut self.chance) {
-            let minutes = self.chance.between(3, 40);
+            let (minutes, check) = (self.chance.between(3, 40), self.chance.below(3));
             if let Some(machine) = self.ec2.machines.get_mut(&id) {
                 let passes = minutes % 4 > 0;
+                machine.impaired = check as usize;
                 machine.impaired_until = if passes { now + minutes * MINUTE } else { i64::MAX };
             }
         }

@@ -77,6 +77,8 @@ pub(crate) enum Fault {
     ZoneDown,
     /// There is no room.
     NoCapacity,
+    /// EC2 undoes a launch or a start that it has accepted.
+    Undone,
     /// Instances take much longer than usual.
     SlowTransition,
     /// Somebody else starts, stops or terminates an instance.
@@ -120,7 +122,7 @@ pub(crate) enum Fault {
 use Fault::*;
 
 impl Fault {
-    pub(crate) const ALL: [Self; 52] = [
+    pub(crate) const ALL: [Self; 53] = [
         CrashBefore,
         CrashAfter,
         Hang,
@@ -154,6 +156,7 @@ impl Fault {
         Denial,
         ZoneDown,
         NoCapacity,
+        Undone,
         SlowTransition,
         Meddling,
         Vanishing,
@@ -200,7 +203,7 @@ impl Fault {
             TopicRefuses | TopicLosesReply | HookFails | HookHangs | HookUnreachable | HookLimits
             | HookDeclines | HookLosesReply | SecretMissing => &[Notify],
             ClientRepeats | ClientGivesUp | ClientLeaves => &[Api],
-            SlowTransition | Meddling | Vanishing => &[],
+            Undone | SlowTransition | Meddling | Vanishing => &[],
         }
     }
 
@@ -230,6 +233,7 @@ impl Fault {
             ZoneDown => 5_000,
             NoCapacity | Ec2AnswersLate => 300_000,
             Ec2Forbids => 50_000,
+            Undone => 50_000,
             SlowTransition => 200_000,
             // Per minute.
             Meddling => 250_000,

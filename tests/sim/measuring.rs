@@ -3,7 +3,7 @@
 
 use app::ports::Sample;
 use app::record::{EventRecord, Stored};
-use domain::{AlertKind, CheckStatus, Event, InstanceId, Metric, Observed, Policy};
+use domain::{AlertKind, Event, InstanceId, Metric, Observed, Policy};
 use tests::world::State;
 
 use crate::world::{Inner, InvocationId, MINUTE, SECOND, World, time};
@@ -152,15 +152,16 @@ impl Inner {
         let policy = self.policy(stored);
         let instance = state.instance.as_ref()?;
         let machine = self.ec2.machines.get(instance)?;
-        let runs_since = machine.phases.last().filter(|phase| phase.observed == Observed::Running)?.since;
+        let phase = machine.phases.last().filter(|phase| phase.observed == Observed::Running)?;
+        let runs_since = phase.since;
         if !policy.monitoring || machine.vanished.is_some() || stored.worker.is_over() {
             return None;
         }
-        let checks = state.health.map(|health| (health.system, health.instance, health.ebs));
-        let is = machine.check(self.now, Observed::Running);
-        if checks != Some((CheckStatus::Ok, is, CheckStatus::Ok)) {
+        let checks = state.health.map(|health| [health.system, health.instance, health.ebs]);
+        let is = machine.checks(self.now, phase);
+        if checks != Some(is) {
             return Some(format!(
-                "the status check of {id} is {is:?}, and the record says {:?}",
+                "the status checks of {id} are {is:?}, and the record says {:?}",
                 state.health
             ));
         }

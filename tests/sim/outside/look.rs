@@ -152,14 +152,14 @@ impl Compute for Outside {
         let impaired = Cell::new(false);
         let answer = self.look(ids, |inner, id, phase| {
             let machine = &inner.ec2.machines[id];
-            let ok = machine.check(inner.now, phase.observed);
-            impaired.set(impaired.get() || ok == CheckStatus::Impaired);
+            let [system, reachability, ebs] = machine.checks(inner.now, phase);
+            impaired.set(impaired.get() || [system, reachability, ebs].contains(&CheckStatus::Impaired));
             InstanceStatus {
                 instance: id.clone(),
                 observed: phase.observed,
-                system: if ok == CheckStatus::Impaired { CheckStatus::Ok } else { ok },
-                reachability: ok,
-                ebs: if ok == CheckStatus::Impaired { CheckStatus::Ok } else { ok },
+                system,
+                reachability,
+                ebs,
                 zone: zone(machine.zone),
             }
         });
