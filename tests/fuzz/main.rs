@@ -1,5 +1,5 @@
-//! A bounded run of the fuzzing: 500 to 4000 inputs for each parser that meets strangers, 16,500 in all, most of them recorded payloads
-//! that were tampered with, the same ones every time. `PROPTEST_CASES=100000` runs longer; `cargo fuzz` as long as one likes
+//! A bounded run of the fuzzing: 500 to 4000 inputs for each parser that meets strangers, 16,500 in all, most of them payloads of
+//! `tests/fixtures` that were tampered with, the same ones every time. `PROPTEST_CASES=100000` runs longer; `cargo fuzz` as long as one likes
 //! (see ARCHITECTURE.md).
 //!
 //! Memory is counted as well: for an input of at most 64 KiB no parser may, at any moment, hold more than [`MOST_HELD`]
@@ -92,9 +92,9 @@ fuzz! {
     webhook_url: 4000 of tampered::url();
 }
 
-/// A recorded request that is refused at the door would leave all behind it untried.
+/// A request that is refused at the door would leave all behind it untried.
 #[test]
-fn every_recorded_request_is_carried_out() {
+fn every_request_to_tamper_with_is_carried_out() {
     for name in tampered::REQUESTS {
         let event = serde_json::from_value(tests::fixtures::read(name)).expect(name);
         let (status, json) = parsers::event::answer(event).expect(name);

@@ -38,14 +38,14 @@ use serde_json::{Value, json};
 use tests::world::{World, access, account, region, settings};
 use tower::ServiceExt;
 
-/// The worker, the command and the instance of the recorded payloads, so that what is read has something to act on.
+/// The worker, the command and the instance of the payloads, so that what is read has something to act on.
 pub(crate) const WORKER: &str = "019a7dd0-5f0a-7c3e-9d52-3f6f6a1b2c3d";
 pub(crate) const SECOND: &str = "019a7dd0-6a11-7f00-8a4b-0c9d8e7f6a5b";
 pub(crate) const COMMAND: &str = "019a7dd0-8000-7f00-8a4b-0c9d8e7f6a5b";
 const INSTANCE: &str = "i-1234567890abcdef0";
 /// An instance that has no worker.
 const FREE: &str = "i-0123456789abcdef1";
-/// When the payloads were recorded, in milliseconds.
+/// The time of the payloads, in milliseconds.
 const RECORDED: i64 = 1_794_432_600_123;
 /// An answer is small, whatever was asked.
 const MOST_ANSWERED: usize = 256 * 1024;
@@ -96,7 +96,7 @@ fn fleet<'a>(world: &'a World, settings: &'a Settings) -> Fleet<'a, World, World
     Fleet { workers: world, clock: world, settings }
 }
 
-/// A world with the worker of the recorded payloads and two more, and the command of the payloads for two of them. There is more
+/// A world with the worker of the payloads and two more, and the command of the payloads for two of them. There is more
 /// than a page of one of everything that is listed.
 async fn world() -> World {
     let (world, settings) = (World::default(), settings());

@@ -1,4 +1,4 @@
-//! Inputs: recorded payloads that somebody tampered with, and plain noise.
+//! Inputs: payloads of `tests/fixtures` that somebody tampered with, and plain noise.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -52,16 +52,16 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
 
 /// Recorded payloads, tampered with.
 pub(crate) fn payload(names: &[&str]) -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![19 => select(recorded(names)).prop_flat_map(tampered), 1 => noise()]
+    prop_oneof![19 => select(payloads(names)).prop_flat_map(tampered), 1 => noise()]
 }
 
-fn recorded(names: &[&str]) -> Vec<Value> {
+fn payloads(names: &[&str]) -> Vec<Value> {
     names.iter().map(|name| fixtures::read(name)).collect()
 }
 
 /// Requests as API Gateway hands them over, edited by somebody who knows the API, or tampered with by somebody who does not.
 pub(crate) fn request() -> impl Strategy<Value = Vec<u8>> {
-    let edited = written(select(recorded(&REQUESTS)).prop_flat_map(edited));
+    let edited = written(select(payloads(&REQUESTS)).prop_flat_map(edited));
     prop_oneof![3 => edited, 1 => payload(&REQUESTS)]
 }
 

@@ -264,8 +264,22 @@ async fn an_address_that_nothing_told_of_is_read_within_the_hour_by_one_call() {
     }
     assert_eq!(addresses(&stack, worker)[1].as_deref(), Some("198.51.100.7"));
     assert_eq!((stack.world.called("describe"), stack.world.called("save")), (1, 1));
-    for _ in 0..60 {
+    for _ in 0..55 {
         stack.minute().await;
     }
     assert_eq!((stack.world.called("describe"), stack.world.called("save")), (2, 1), "nothing is new");
+}
+
+#[tokio::test]
+async fn an_address_that_could_not_be_recorded_is_read_again_at_the_next_look() {
+    let stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    stack.world.pass(60 * 60);
+    stack.world.state().machines.get_mut(&instance).expect("launched").public_ip =
+        Some([198, 51, 100, 7].into());
+    stack.world.state().broken.insert("save");
+    assert_eq!(stack.minute().await[0].failed, 1);
+    stack.world.state().broken.clear();
+    stack.minute().await;
+    assert_eq!(addresses(&stack, worker)[1].as_deref(), Some("198.51.100.7"));
 }

@@ -109,7 +109,13 @@ impl Machine {
         let [.., high, low] = phase.run.to_be_bytes();
         let (has_elastic, number) = self.elastic;
         let address = if has_elastic { [198, 51, 100, number] } else { [203, 0, high, low] };
-        (phase.observed == Observed::Running).then(|| address.into())
+        // An elastic one stays with an instance that stops (EC2 user guide, "Elastic IP addresses").
+        let has_one = match phase.observed {
+            Observed::Running => true,
+            Observed::ShuttingDown | Observed::Terminated => false,
+            _ => has_elastic,
+        };
+        has_one.then(|| address.into())
     }
 
     pub(crate) fn describe(&self, id: &InstanceId, phase: &Phase) -> Instance {

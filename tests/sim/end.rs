@@ -236,7 +236,7 @@ fn unsettled(stored: &Stored, inner: &Inner) -> Option<String> {
         return Some(format!("{id}: {instance} is {actual}, and the record says {said}: {state:?}"));
     }
     let public_ip = machine.phases.last().and_then(|phase| machine.public_ip(phase));
-    if said == Observed::Running && state.public_ip != public_ip {
+    if said.is_settled() && state.public_ip != public_ip {
         return Some(format!("{id}: {instance} has the address {public_ip:?}: {state:?}"));
     }
     // Whoever holds it knows that it is not as asked, and what waits.

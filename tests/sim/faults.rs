@@ -81,7 +81,7 @@ pub(crate) enum Fault {
     Undone,
     /// Instances take much longer than usual.
     SlowTransition,
-    /// Somebody else starts, stops or terminates an instance.
+    /// Somebody else starts, stops or terminates an instance, at times as soon as it has stopped, or gives it another address.
     Meddling,
     /// An instance is gone without a trace.
     Vanishing,
@@ -235,7 +235,7 @@ impl Fault {
             Ec2Forbids => 50_000,
             Undone => 50_000,
             SlowTransition => 200_000,
-            // Per minute.
+            // Per minute, and per instance that has stopped.
             Meddling => 250_000,
             Vanishing => 10_000,
             Impairment => 50_000,

@@ -91,6 +91,11 @@ impl Lambda {
         (Warm::new(function, outside, self.deployment), environment)
     }
 
+    /// How many environments of a function there are that have nothing to do.
+    pub(crate) fn idle(&self, function: Function) -> u64 {
+        self.idle.get(&function).map_or(0, |idle| idle.len() as u64)
+    }
+
     /// Begins an invocation.
     pub(crate) fn invoke(&mut self, call: Call) {
         self.next += 1;

@@ -114,11 +114,12 @@ fn is_excused(port: Port) -> bool {
     NEVER.iter().any(|(never, _)| *never == port)
 }
 
-/// Where nobody died just before a call took effect, or just after it, in runs that are long enough.
-pub(crate) fn survived(deaths: &BTreeSet<(Fault, Port)>) -> Vec<(Fault, Port)> {
-    let called = Port::ALL.iter().filter(|port| !is_excused(**port));
-    let all = called.flat_map(|port| [(Fault::CrashBefore, *port), (Fault::CrashAfter, *port)]);
-    all.filter(|death| !deaths.contains(death)).collect()
+/// Where nobody died just before a call took effect, or just after it, and which write never met itself, in runs that are long enough.
+pub(crate) fn spared(befallen: &BTreeSet<(Fault, Port)>) -> Vec<(Fault, Port)> {
+    let called = || Port::ALL.iter().filter(|port| !is_excused(**port));
+    let deaths = called().flat_map(|port| [(Fault::CrashBefore, *port), (Fault::CrashAfter, *port)]);
+    let again = called().filter(|port| port.meets_itself()).map(|port| (Fault::TableMeetsItself, *port));
+    deaths.chain(again).filter(|this| !befallen.contains(this)).collect()
 }
 
 /// The ports that were not called by runs that are long enough, or that are excused and were.
@@ -167,7 +168,13 @@ impl Port {
         }
     }
 
-    /// How many times as often somebody dies there: where hardly anybody gets to, nobody would.
+    /// Whether a write of it that is sent again meets what it did itself. Not that of a worker: DynamoDB knows its transaction again by
+    /// the token, and answers as it did (`TransactWriteItems`, `ClientRequestToken`).
+    fn meets_itself(self) -> bool {
+        self != Save && self.after().contains(&Fault::TableLosesReply)
+    }
+
+    /// How many times as often that or a death happens there: where hardly anybody gets to, nobody would.
     const fn oftener(self) -> u64 {
         match self {
             Locate | KeepUserData | AbandonRequest | AcceptCommand | CancelCommand | Chunks => 20,
@@ -266,11 +273,19 @@ impl Outside {
         Ok(())
     }
 
-    /// Whether our client sends a write again. Not that of a worker: DynamoDB knows its transaction again by the token, and answers
-    /// as it did (`TransactWriteItems`, `ClientRequestToken`).
+    /// Whether our client sends a write again that took effect.
     fn sends_again(&self, port: Port) -> bool {
-        let writes = port != Save && port.after().contains(&Fault::TableLosesReply);
-        writes && self.strikes(&mut self.world.inner(), Fault::TableMeetsItself)
+        if !port.meets_itself() {
+            return false;
+        }
+        let mut inner = self.world.inner();
+        let Inner { faults, chance, .. } = &mut *inner;
+        let strikes = faults.hits_oftener(Fault::TableMeetsItself, port.oftener(), chance);
+        if strikes {
+            self.struck(&mut inner, Fault::TableMeetsItself);
+            inner.befallen.insert((Fault::TableMeetsItself, port));
+        }
+        strikes
     }
 
     /// Whether a fault hits; if it has an effect on this function it is yet to be counted.
@@ -299,7 +314,7 @@ impl Outside {
             if strikes {
                 self.struck(&mut inner, fault);
                 inner.listeners.doom(self.invocation());
-                inner.deaths.extend(at.map(|port| (fault, port)));
+                inner.befallen.extend(at.map(|port| (fault, port)));
             }
             if strikes && fault != Fault::Hang {
                 inner.dying.insert(self.invocation());

@@ -148,8 +148,10 @@ pub(crate) struct Inner {
     pub(crate) people: People,
     pub(crate) requests: Requests,
     pub(crate) wishes: Wishes,
-    /// At which calls somebody died, and how.
-    pub(crate) deaths: BTreeSet<(Fault, Port)>,
+    /// At which calls somebody died, or met what he did himself.
+    pub(crate) befallen: BTreeSet<(Fault, Port)>,
+    /// How many instances `collect` has described, each time counted.
+    pub(crate) described: u64,
     pub(crate) books: Books,
     pub(crate) promptness: Promptness,
     pub(crate) tries: Tries,
@@ -191,7 +193,8 @@ impl World {
                 people: People::default(),
                 requests: Requests::default(),
                 wishes: Wishes::default(),
-                deaths: BTreeSet::new(),
+                befallen: BTreeSet::new(),
+                described: 0,
                 books: Books::default(),
                 promptness: Promptness::default(),
                 tries: Tries::default(),

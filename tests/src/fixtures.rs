@@ -1,4 +1,4 @@
-//! Recorded payloads, in `tests/fixtures`: what AWS hands to the functions, byte for byte but for names and numbers.
+//! Payloads, in `tests/fixtures`, in the form in which AWS hands them to the functions.
 
 use serde_json::Value;
 
@@ -55,6 +55,12 @@ mod tests {
             iam.user_arn.as_deref(),
             Some("arn:aws:sts::123456789012:assumed-role/FleetOperator/anna")
         );
+        for (name, groups) in [("api-list.json", "[everyone viewer]"), ("api-patch.json", "admin")] {
+            let request: ApiGatewayV2httpRequest = decode(name);
+            let token = request.request_context.authorizer.and_then(|authorizer| authorizer.jwt);
+            let claims = token.expect("a caller with a token").claims;
+            assert_eq!(claims.get("groups").map(String::as_str), Some(groups), "{name}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the tests of the whole tree share: the tree itself, the template as data, event patterns, recorded payloads.
+//! What the tests of the whole tree share: the tree itself, the template as data, event patterns, payloads.
 //!
 //! The tests are the targets beside this library: `tidy` and `tidy_fuzz` (the code keeps its own rules), `template`, `access` and
 //! `settings` (so does what is deployed), `sim` (the fleet through hours of faults) and `mutants` (would it notice), `scenarios` (the handlers on the account in memory), `contract` (that account keeps the laws of the

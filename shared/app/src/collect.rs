@@ -118,6 +118,14 @@ struct Answers {
     measured_since: Timestamp,
 }
 
+impl Answers {
+    /// What is known of an instance in the state that it is in. Either answer may lag.
+    fn description(&self, instance: &InstanceId) -> Option<&Instance> {
+        let status = self.statuses.get(instance)?;
+        self.described.get(instance).filter(|full| full.observed == status.observed)
+    }
+}
+
 impl<W, K, C, M, S> Collector<'_, W, K, C, M, S>
 where
     W: Workers,
@@ -141,12 +149,18 @@ where
         report.without_instance = count(launching.len());
         report.over = report.requested.saturating_sub(count(live.len()) + report.without_instance);
         let answers = self.ask(shard, &live, &mut report).await;
-        let outcomes: Vec<(WorkerId, Result<Changed, Error>)> = futures_util::stream::iter(&live)
-            .map(|stored| async { (stored.worker.id(), self.record(stored, &answers).await) })
+        let outcomes: Vec<(&Stored, Result<Changed, Error>)> = futures_util::stream::iter(&live)
+            .map(async |stored| (stored, self.record(stored, &answers).await))
             .buffer_unordered(WRITERS)
             .collect()
             .await;
-        for (worker, outcome) in outcomes {
+        let mut described = Vec::new();
+        for (stored, outcome) in outcomes {
+            let worker = stored.worker.id();
+            let instance = stored.worker.state().instance.as_ref();
+            if outcome.is_ok() && instance.is_some_and(|id| answers.description(id).is_some()) {
+                described.push(worker);
+            }
             match outcome {
                 Ok(Changed { events, .. }) if events.is_empty() => report.unchanged += 1,
                 Ok(Changed { events, .. }) => {
@@ -161,6 +175,7 @@ where
                 }
             }
         }
+        self.memory.descriptions.note(described, answers.at);
         self.keep_samples(&live, &answers, &mut report).await;
         Ok(report)
     }
@@ -196,27 +211,20 @@ where
         answers
     }
 
-    /// Asks for all that EC2 knows of those of which something is new, or of all if it is time for that.
+    /// Asks for all that EC2 knows of those of which something is new, or that were not described for long.
     async fn describe(&self, shard: &Shard, live: &[Stored], answers: &mut Answers) {
-        let runs = |stored: &&Stored| {
-            let status = stored.worker.state().instance.as_ref().and_then(|id| answers.statuses.get(id));
-            status.is_some_and(|status| status.observed == Observed::Running)
+        let is_asked = |stored: &Stored| {
+            shard.all_metrics || self.memory.descriptions.is_old(stored.worker.id(), answers.at)
         };
-        let running = live.iter().filter(runs).map(|stored| stored.worker.id());
-        let all = shard.all_metrics || self.memory.descriptions.are_old(running, answers.at);
-        let news: Vec<(WorkerId, InstanceId)> = live
-            .iter()
-            .filter_map(|stored| Some((stored.worker.id(), needs_description(stored, answers, all)?)))
-            .collect();
+        let news: Vec<InstanceId> =
+            live.iter().filter_map(|stored| needs_description(stored, answers, is_asked(stored))).collect();
         for chunk in news.chunks(MAX_IDS) {
-            let ids: Vec<InstanceId> = chunk.iter().map(|(_, id)| id.clone()).collect();
-            match self.compute.describe(&shard.region, &ids).await {
+            match self.compute.describe(&shard.region, chunk).await {
                 Ok(answer) => {
                     answers.described.extend(answer.found.into_iter().map(|i| (i.instance.clone(), i)));
-                    self.memory.descriptions.note(chunk.iter().map(|(worker, _)| *worker), answers.at);
                 }
                 // The state is known all the same. The addresses of what runs come with the next look, EC2's reason with the next
-                // change, and either with a look that somebody asks for.
+                // change or within the hour, and either with a look that somebody asks for.
                 Err(error) => drop(told(&error, "instances not described")),
             }
         }
@@ -306,7 +314,7 @@ where
     fn evidence(&self, instance: &InstanceId, answers: &Answers) -> Vec<Evidence> {
         let finding = match answers.statuses.get(instance) {
             Some(status) => {
-                let full = answers.described.get(instance).filter(|full| full.observed == status.observed);
+                let full = answers.description(instance);
                 Finding::State {
                     observed: status.observed,
                     details: Details {
@@ -351,12 +359,12 @@ where
     }
 }
 
-/// An instance whose state changed, or of which we know little, is worth the full description, and so is each when all are
-/// described: it has EC2's reason and the addresses.
-fn needs_description(stored: &Stored, answers: &Answers, all: bool) -> Option<InstanceId> {
+/// An instance whose state changed, of which we know little, or about which is asked anyhow, is worth the full description: it has
+/// EC2's reason and the addresses.
+fn needs_description(stored: &Stored, answers: &Answers, asked: bool) -> Option<InstanceId> {
     let state = stored.worker.state();
     let status = answers.statuses.get(state.instance.as_ref()?)?;
-    let news = all
+    let news = asked
         || stored.worker.observed() != status.observed
         || state.instance_type.is_none()
         || (status.observed == Observed::Running && state.private_ip.is_none());

@@ -16,6 +16,7 @@ pub mod notice;
 pub mod ports;
 pub mod reconcile;
 pub mod record;
+mod short;
 pub mod sign;
 pub mod stream;
 pub mod sweep;

@@ -303,7 +303,8 @@ impl Worker {
             s.gave_up.remove(&ActionKind::Reboot);
         }
         if sighting.observed != Observed::Running {
-            // EC2 takes the public address away with the run, and a check of a stopped machine is no check.
+            // EC2 takes the public address away with the run, unless it is an elastic one, and then a description says so. A check of a
+            // stopped machine is no check.
             s.public_ip = None;
             s.health = None;
         } else if s.sighting.as_ref().is_none_or(|newest| newest.observed != Observed::Running) {

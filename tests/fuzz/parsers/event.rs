@@ -45,7 +45,7 @@ pub(crate) fn answer(event: ApiGatewayV2httpRequest) -> Option<(StatusCode, Valu
     Some(wait(ask(request)))
 }
 
-/// A part of a URL as a browser would write it, and `aws::entry` does: whatever a URL cannot hold is escaped.
+/// A part of a URL with all escaped that a URL cannot hold. `aws::entry` also goes the steps of `..`; here they meet the router.
 fn encoded(text: &str, also: &str) -> String {
     let mut url = String::new();
     for byte in text.bytes() {

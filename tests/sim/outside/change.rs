@@ -83,18 +83,18 @@ impl Inner {
                 if !ours && !adopts {
                     return Err(fail(FailureKind::Denied, "UnauthorizedOperation"));
                 }
-                let tags = retagged(&machine.tags, set, remove)?;
-                // Two calls, of which the second fails: an instance gets the tag that makes it ours before it loses any, and any
+                // Two calls, of which the second may fail: an instance gets the tag that makes it ours before it loses any, and any
                 // other has room made first.
                 let half = if set.contains_key(MANAGED_TAG) {
-                    retagged(&machine.tags, set, &BTreeSet::new())
+                    retagged(&machine.tags, set, &BTreeSet::new())?
                 } else {
-                    retagged(&machine.tags, &BTreeMap::new(), remove)
+                    retagged(&machine.tags, &BTreeMap::new(), remove)?
                 };
+                let tags = retagged(&machine.tags, set, remove)?;
                 let in_two = !set.is_empty() && !remove.is_empty();
                 let fails = in_two && self.strikes(by, Fault::Ec2Fails);
                 if let Some(machine) = self.ec2.machines.get_mut(instance) {
-                    machine.tags = if fails { half? } else { tags };
+                    machine.tags = if fails { half } else { tags };
                 }
                 if fails { Err(refused(Fault::Ec2Fails)) } else { Ok(accepted(instance, None)) }
             }

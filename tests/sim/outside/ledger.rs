@@ -50,7 +50,10 @@ impl Deliveries for Outside {
             self.world.inner().unrecorded(key);
         }
         entered.map_err(refused)?;
-        let answer = self.world.tables.record(key, now, outcome).await;
+        let mut answer = self.world.tables.record(key, now, outcome).await;
+        if self.sends_again(Port::Record) {
+            answer = self.world.tables.record(key, now, outcome).await;
+        }
         self.entered(key);
         if answer.is_ok() {
             let place = (key.notice.clone(), key.channel.clone());

@@ -175,6 +175,9 @@ impl Compute for Outside {
 
     async fn describe(&self, _: &Region, ids: &[InstanceId]) -> Result<Answered<Instance>, CallError> {
         self.enter(Port::Describe).await.map_err(failed)?;
+        if self.function() == Function::Collect {
+            self.world.inner().described += ids.len() as u64;
+        }
         let answer = self.look(ids, |inner, id, phase| inner.ec2.machines[id].describe(id, phase));
         self.leave(Port::Describe).await.map_err(failed)?;
         answer

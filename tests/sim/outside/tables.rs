@@ -229,9 +229,12 @@ impl Idempotency for Outside {
             self.world.inner().people.answer_unstored(key);
         }
         entered.map_err(refused)?;
-        let answer = self.world.tables.finish(key, answer).await;
+        let mut finished = self.world.tables.finish(key, answer).await;
+        if self.sends_again(Port::FinishRequest) {
+            finished = self.world.tables.finish(key, answer).await;
+        }
         self.leave(Port::FinishRequest).await.map_err(refused)?;
-        answer
+        finished
     }
 
     async fn abandon(&self, key: &RequestKey) -> Result<(), StoreError> {

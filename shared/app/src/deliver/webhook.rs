@@ -6,12 +6,10 @@
 //! others are due again waits behind it.
 
 use std::fmt;
-use std::fmt::Write as _;
 
 use domain::Timestamp;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
-use sha2::{Digest, Sha256};
 
 use super::judge::{Failed, Try, judge};
 use super::lane::{AT_ONCE, Ended, Lane};
@@ -21,7 +19,7 @@ use crate::config::WebhookUrl;
 use crate::error::StoreError;
 use crate::notice::{Notice, Reach};
 use crate::ports::{Delivery, Secrets, WebhookRequest, Webhooks};
-use crate::sign;
+use crate::{short, sign};
 
 /// How long a try from the stream may take.
 const QUICK: i64 = 2_000;
@@ -44,12 +42,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// The endpoint at this URL.
     pub fn new(url: &WebhookUrl) -> Self {
-        let mut channel = "webhook-".to_owned();
-        // Enough of the hash to tell endpoints apart; too much to guess a token in the URL from.
-        for byte in Sha256::digest(url.expose().as_bytes()).iter().take(8) {
-            let _ = write!(channel, "{byte:02x}");
-        }
-        Self { channel, url: url.clone() }
+        Self { channel: format!("webhook-{}", short::hash(url.expose())), url: url.clone() }
     }
 
     /// Its name in the ledger and in logs: `webhook-` and a hash of the URL.

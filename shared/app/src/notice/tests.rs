@@ -220,6 +220,28 @@ fn a_message_with_the_largest_facts_is_small_enough_for_sns() {
 }
 
 #[test]
+fn a_digest_is_called_by_all_that_is_in_it() {
+    let notices: Vec<Notice> = (1..=4)
+        .flat_map(|version| {
+            let wanted = record(vec![desired(Desired::Running, Desired::Stopped, alice())]);
+            notices(&crate::record::EventRecord { version, ..wanted })
+        })
+        .collect();
+    let [one, two, three, four] = notices.as_slice() else { panic!("{notices:?}") };
+    let id = |of: &[&Notice]| {
+        let of: Vec<Notice> = of.iter().map(|notice| (*notice).clone()).collect();
+        let message = digest(&of).expect("some");
+        let event: serde_json::Value = serde_json::from_str(&message.bodies["sqs"]).expect("json");
+        assert_eq!(event["id"], message.attributes["id"].as_str());
+        message.attributes["id"].clone()
+    };
+    assert_eq!(id(&[one, two, three]), id(&[three, one, two]));
+    for others in [[one, two, four].as_slice(), &[one, two], &[one, two, three, four]] {
+        assert_ne!(id(&[one, two, three]), id(others));
+    }
+}
+
+#[test]
 fn a_digest_starts_with_the_most_urgent_and_counts_the_rest() {
     let mut many = Vec::new();
     for _ in 0..60 {

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::text::{shortened, subject};
 use super::{Notice, Severity, chat, cloud};
 use crate::ports::TopicMessage;
+use crate::short;
 
 /// SNS takes 256 KiB, attributes and JSON escapes included. Less, for what is counted otherwise than we do.
 const LARGEST: usize = 240 * 1024;
@@ -58,7 +59,7 @@ pub fn digest(notices: &[Notice]) -> Option<TopicMessage> {
     sorted.sort_by_key(|notice| (std::cmp::Reverse(notice.severity), notice.at));
     let first = *sorted.first()?;
     let title = format!("{} notices: {}", sorted.len(), counts(&sorted));
-    let id = format!("digest_{}_{}", first.id, sorted.len());
+    let id = digest_id(&sorted);
     let fields = [
         ("id", id.as_str()),
         ("severity", first.severity.as_str()),
@@ -164,6 +165,13 @@ fn event(id: &str, title: &str, first: &Notice, notices: &[&Notice]) -> Value {
             "events": carried,
         },
     })
+}
+
+/// The same for two digests only if they are of the same notices: what comes again comes in another company.
+fn digest_id(notices: &[&Notice]) -> String {
+    let mut ids: Vec<&str> = notices.iter().map(|notice| notice.id.as_str()).collect();
+    ids.sort_unstable();
+    format!("digest_{}", short::hash(&ids.join(" ")))
 }
 
 fn bodies(text: &str, chat: &Value, event: &Value) -> BTreeMap<String, String> {
