@@ -46,7 +46,7 @@ const INSTANCE: &str = "i-1234567890abcdef0";
 /// An instance that has no worker.
 const FREE: &str = "i-0123456789abcdef1";
 /// The time of the payloads, in milliseconds.
-const RECORDED: i64 = 1_794_432_600_123;
+const PAYLOADS_AT: i64 = 1_794_432_600_123;
 /// An answer is small, whatever was asked.
 const MOST_ANSWERED: usize = 256 * 1024;
 
@@ -100,7 +100,7 @@ fn fleet<'a>(world: &'a World, settings: &'a Settings) -> Fleet<'a, World, World
 /// than a page of one of everything that is listed.
 async fn world() -> World {
     let (world, settings) = (World::default(), settings());
-    world.state().now = RECORDED - 3_600_000;
+    world.state().now = PAYLOADS_AT - 3_600_000;
     for (number, id) in (0_u8..).zip([WORKER, SECOND, "019a7dd0-7000-7f00-8a4b-0c9d8e7f6a5b"]) {
         let existing = world.state().launch(Observed::Running);
         let instance: InstanceId =
@@ -298,7 +298,7 @@ fn stream_batch(bytes: &[u8]) {
 /// the webhook gets is one of these facts, and nothing is lost for not being readable any more.
 async fn tell(event: &Value, facts: &BTreeSet<String>) {
     let world = World::default();
-    world.state().now = RECORDED;
+    world.state().now = PAYLOADS_AT;
     world.state().broken.extend(CHANNELS);
     let Some(first) = notify(&world, event).await else { return };
     assert_eq!((first.delivered, first.parked, first.failed), (0, 0, 0), "{first:?}");

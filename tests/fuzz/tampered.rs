@@ -50,7 +50,7 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), 0..200)
 }
 
-/// Recorded payloads, tampered with.
+/// Payloads, tampered with.
 pub(crate) fn payload(names: &[&str]) -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![19 => select(payloads(names)).prop_flat_map(tampered), 1 => noise()]
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use app::collect::CollectReport;
+use app::collect::{CollectReport, Memory};
 use app::ports::{CollectionRequested, Request};
 use domain::{Command, Observed, Status, WorkerId};
 
@@ -268,6 +268,41 @@ async fn an_address_that_nothing_told_of_is_read_within_the_hour_by_one_call() {
         stack.minute().await;
     }
     assert_eq!((stack.world.called("describe"), stack.world.called("save")), (2, 1), "nothing is new");
+}
+
+#[tokio::test]
+async fn a_hundred_that_were_not_described_for_an_hour_are_described_in_one_call() {
+    let stack = Stack::default();
+    fleet_of(&stack, 100).await;
+    stack.world.pass(60 * 60);
+    stack.world.state().calls.clear();
+    for _ in 0..10 {
+        stack.minute().await;
+    }
+    assert_eq!((stack.world.called("describe"), stack.world.called("save")), (1, 0));
+}
+
+#[tokio::test]
+async fn a_description_that_an_event_hides_is_read_again_at_the_next_look() {
+    let mut stack = Stack::default();
+    let (worker, instance) = stack.running().await;
+    stack.world.pass(30);
+    stack.world.state().meddle(&instance, Observed::Stopped, "Client.UserInitiatedShutdown");
+    stack.world.state().broken.insert("describe");
+    stack.ec2_says(&instance, Observed::Stopped, 0).await;
+    stack.world.state().broken.clear();
+    // A look counts as half a minute older than it is. It is that of an environment that has never described the worker.
+    stack.world.pass(10);
+    stack.memory = Memory::default();
+    let reason = || {
+        let state = stack.world.worker(worker).worker.state().clone();
+        state.sighting.and_then(|sighting| sighting.state_reason)
+    };
+    let before = stack.world.called("describe");
+    sync(&stack, worker).await;
+    assert_eq!((reason(), stack.world.called("describe")), (None, before + 1));
+    stack.minute().await;
+    assert_eq!(reason().as_deref(), Some("Client.UserInitiatedShutdown"));
 }
 
 #[tokio::test]

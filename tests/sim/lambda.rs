@@ -59,6 +59,8 @@ pub(crate) struct Lambda {
     idle: BTreeMap<Function, Vec<(Warm, Arc<Environment>)>>,
     ready: Arc<Ready>,
     next: InvocationId,
+    /// How many environments there have been.
+    made: u64,
 }
 
 impl Lambda {
@@ -70,6 +72,7 @@ impl Lambda {
             idle: BTreeMap::new(),
             ready: Arc::default(),
             next: 0,
+            made: 0,
         }
     }
 
@@ -86,14 +89,11 @@ impl Lambda {
         let wrong = chance.between(1, 2 * SECOND) * if chance.hits(500_000) { 1 } else { -1 };
         let skew = if skewed { wrong } else { 0 };
         drop(inner);
-        let environment = Arc::new(Environment { function, skew, invocation: AtomicU64::new(0) });
+        self.made += 1;
+        let (number, invocation) = (self.made, AtomicU64::new(0));
+        let environment = Arc::new(Environment { function, number, skew, invocation });
         let outside = Outside { world: Arc::clone(&self.world), environment: Arc::clone(&environment) };
         (Warm::new(function, outside, self.deployment), environment)
-    }
-
-    /// How many environments of a function there are that have nothing to do.
-    pub(crate) fn idle(&self, function: Function) -> u64 {
-        self.idle.get(&function).map_or(0, |idle| idle.len() as u64)
     }
 
     /// Begins an invocation.

@@ -28,7 +28,8 @@ fn calm() -> Outside {
     let deployment = Deployment::by(&mut chance);
     let world = World::new(chance, Faults::only(&[]), Arc::new(Wiring::read()), deployment);
     world.inner().ec2.tame = true;
-    let environment = Environment { function: Function::Act, skew: 0, invocation: AtomicU64::new(0) };
+    let environment =
+        Environment { function: Function::Act, number: 0, skew: 0, invocation: AtomicU64::new(0) };
     Outside { world: Arc::new(world), environment: Arc::new(environment) }
 }
 

@@ -6,7 +6,7 @@ macro_rules! through {
     ($self:ident, $port:ident, $effect:expr) => {{
         $self.enter(Port::$port).await.map_err(refused)?;
         let mut answer = $effect;
-        if $self.sends_again(Port::$port) {
+        if answer.is_ok() && $self.sends_again(Port::$port) {
             answer = $effect;
         }
         $self.leave(Port::$port).await.map_err(refused)?;
@@ -204,6 +204,7 @@ impl Port {
 #[derive(Debug)]
 pub(crate) struct Environment {
     pub(crate) function: Function,
+    pub(crate) number: u64,
     /// How wrong its clock is, in milliseconds.
     pub(crate) skew: i64,
     /// What it is working on.
@@ -273,14 +274,12 @@ impl Outside {
         Ok(())
     }
 
-    /// Whether our client sends a write again that took effect.
+    /// Whether our client sends a write again that was not refused.
     fn sends_again(&self, port: Port) -> bool {
-        if !port.meets_itself() {
-            return false;
-        }
         let mut inner = self.world.inner();
         let Inner { faults, chance, .. } = &mut *inner;
-        let strikes = faults.hits_oftener(Fault::TableMeetsItself, port.oftener(), chance);
+        let strikes =
+            port.meets_itself() && faults.hits_oftener(Fault::TableMeetsItself, port.oftener(), chance);
         if strikes {
             self.struck(&mut inner, Fault::TableMeetsItself);
             inner.befallen.insert((Fault::TableMeetsItself, port));

@@ -196,9 +196,11 @@ impl Run {
             return Some(broken);
         }
         let before = self.spent();
+        self.world.inner().described = Some(BTreeSet::new());
         if let Some(broken) = self.until(healing + RECOVERY) {
             return Some(broken);
         }
+        self.world.inner().described = None;
         let made = self.spent().since(&before);
         let living = living(&self.world.tables.state()).len() as u64;
         self.judged = {
@@ -206,7 +208,7 @@ impl Run {
             Judged::of(&tables, &inner)
         };
         unwell(&self.world)
-            .or_else(|| wasteful(&made, living, self.lambda.idle(Function::Collect), &self.deployment))
+            .or_else(|| wasteful(&made, living, &self.deployment))
             .or_else(|| unmeasured(&self.world))
             .or_else(|| self.a_day_off())
             .or_else(|| self.a_season_later())
@@ -268,7 +270,6 @@ impl Run {
         Spent {
             poll: of(Function::Poll),
             collect: of(Function::Collect),
-            described: inner.described,
             act: of(Function::Act),
             notify: of(Function::Notify),
             open: tables.ledger.iter().filter(|(_, entry)| entry.due.is_some()).count() as u64,
@@ -320,8 +321,6 @@ impl Run {
 struct Spent {
     poll: u64,
     collect: u64,
-    /// Instances that `collect` described.
-    described: u64,
     act: u64,
     notify: u64,
     /// Deliveries that still had to be tried in the beginning, and those that were.
@@ -340,7 +339,6 @@ impl Spent {
         Self {
             poll: self.poll - before.poll,
             collect: self.collect - before.collect,
-            described: self.described - before.described,
             act: self.act - before.act,
             notify: self.notify - before.notify,
             open: before.open,
@@ -355,19 +353,18 @@ impl Spent {
 
 /// A cycle in which nothing happens costs calls by the shard, never by the worker: the poll claims its tick, reads the index,
 /// asks, says that it is done, and looks for commands that go on; a shard (of a zone, or of none yet) is loaded, asked about,
-/// measured, and its samples are compared and written, and each of it is described once an hour by each environment; `act` is asked about whoever was written and nobody else;
-/// `notify` reads two indexes, and tells of what was written on each channel, once, or of what waited until then. No worker is
+/// described (each worker at most once by each environment, see `Inner::check_described`), measured, and its samples are compared
+/// and written; `act` is asked about whoever was written and nobody else; `notify` reads two indexes, and tells of what was written on each channel, once, or of what waited until then. No worker is
 /// written but to raise or to end an alert, as there may be a busy hour also then, and that is once for each metric; and a
 /// worker has a sample for each period of the metrics.
-fn wasteful(made: &Spent, living: u64, environments: u64, deployment: &Deployment) -> Option<String> {
+fn wasteful(made: &Spent, living: u64, deployment: &Deployment) -> Option<String> {
     let ticks = QUIET.unsigned_abs() + 1;
     // One of each zone and one of those that are in none yet, and as many more as their number takes.
     let shards = 3 + living / u64::from(deployment.shard_size);
     let periods = QUIET.unsigned_abs() * 60 / u64::from(deployment.metric_period) + 1;
     let most = Spent {
         poll: 5 * ticks,
-        collect: 5 * shards * ticks + made.described + 3 * made.alerts,
-        described: environments * living,
+        collect: 6 * shards * ticks + 3 * made.alerts,
         act: 2 * made.alerts,
         notify: 2 * ticks + 7 * made.tries,
         open: made.open,
@@ -379,7 +376,6 @@ fn wasteful(made: &Spent, living: u64, environments: u64, deployment: &Deploymen
     };
     let too_many = made.poll > most.poll
         || made.collect > most.collect
-        || made.described > most.described
         || made.act > most.act
         || made.notify > most.notify
         || made.tries > most.tries

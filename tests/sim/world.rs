@@ -150,8 +150,8 @@ pub(crate) struct Inner {
     pub(crate) wishes: Wishes,
     /// At which calls somebody died, or met what he did himself.
     pub(crate) befallen: BTreeSet<(Fault, Port)>,
-    /// How many instances `collect` has described, each time counted.
-    pub(crate) described: u64,
+    /// What each environment of `collect` has described since nothing happens any more; none before.
+    pub(crate) described: Option<BTreeSet<(u64, InstanceId)>>,
     pub(crate) books: Books,
     pub(crate) promptness: Promptness,
     pub(crate) tries: Tries,
@@ -194,7 +194,7 @@ impl World {
                 requests: Requests::default(),
                 wishes: Wishes::default(),
                 befallen: BTreeSet::new(),
-                described: 0,
+                described: None,
                 books: Books::default(),
                 promptness: Promptness::default(),
                 tries: Tries::default(),

@@ -157,8 +157,7 @@ where
         let mut described = Vec::new();
         for (stored, outcome) in outcomes {
             let worker = stored.worker.id();
-            let instance = stored.worker.state().instance.as_ref();
-            if outcome.is_ok() && instance.is_some_and(|id| answers.description(id).is_some()) {
+            if outcome.as_ref().is_ok_and(|changed| answers.are_recorded(&changed.stored)) {
                 described.push(worker);
             }
             match outcome {

@@ -51,7 +51,7 @@ impl Deliveries for Outside {
         }
         entered.map_err(refused)?;
         let mut answer = self.world.tables.record(key, now, outcome).await;
-        if self.sends_again(Port::Record) {
+        if answer.is_ok() && self.sends_again(Port::Record) {
             answer = self.world.tables.record(key, now, outcome).await;
         }
         self.entered(key);

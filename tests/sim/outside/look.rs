@@ -10,7 +10,7 @@ use app::ports::{
 use domain::{CheckStatus, InstanceId, Metric, Region, Timestamp, Vitals, WorkerId};
 use tests::world::Ami;
 
-use super::{Outside, Port, failed};
+use super::{Environment, Outside, Port, failed};
 use crate::ec2::{DENIED, Phase, ZONES, zone};
 use crate::faults::Fault;
 use crate::wiring::Function;
@@ -64,6 +64,21 @@ impl Inner {
             self.ec2.machines.entry(id.clone()).and_modify(|machine| machine.denied_at = now);
         }
         denied
+    }
+}
+
+impl Inner {
+    /// An environment of `collect` describes these: each once an hour, where nothing happens.
+    fn check_described(&mut self, by: &Environment, ids: &[InstanceId]) {
+        if by.function != Function::Collect || self.described.is_none() {
+            return;
+        }
+        for id in ids {
+            let described = self.described.get_or_insert_default();
+            if !described.insert((by.number, id.clone())) {
+                self.violated(format!("{id} is described again within half an hour"));
+            }
+        }
     }
 }
 
@@ -175,9 +190,7 @@ impl Compute for Outside {
 
     async fn describe(&self, _: &Region, ids: &[InstanceId]) -> Result<Answered<Instance>, CallError> {
         self.enter(Port::Describe).await.map_err(failed)?;
-        if self.function() == Function::Collect {
-            self.world.inner().described += ids.len() as u64;
-        }
+        self.world.inner().check_described(&self.environment, ids);
         let answer = self.look(ids, |inner, id, phase| inner.ec2.machines[id].describe(id, phase));
         self.leave(Port::Describe).await.map_err(failed)?;
         answer

@@ -230,7 +230,7 @@ impl Idempotency for Outside {
         }
         entered.map_err(refused)?;
         let mut finished = self.world.tables.finish(key, answer).await;
-        if self.sends_again(Port::FinishRequest) {
+        if finished.is_ok() && self.sends_again(Port::FinishRequest) {
             finished = self.world.tables.finish(key, answer).await;
         }
         self.leave(Port::FinishRequest).await.map_err(refused)?;

@@ -10,12 +10,27 @@ use std::sync::{Mutex, PoisonError};
 use domain::{Timestamp, WorkerId};
 use jiff::SignedDuration;
 
+use super::Answers;
+use crate::record::Stored;
+
 /// How old a description becomes before it is replaced. With the usual interval of five minutes that makes an hour at most.
 const KEPT: SignedDuration = SignedDuration::from_mins(55);
 
 /// When workers were described last, as far as this environment did it. Only saves calls: who is not known is described.
 #[derive(Debug, Default)]
 pub(super) struct Descriptions(Mutex<BTreeMap<WorkerId, Timestamp>>);
+
+impl Answers {
+    /// Whether a record says what the description does: news that came by an event hides one that is hardly older.
+    pub(super) fn are_recorded(&self, stored: &Stored) -> bool {
+        let state = stored.worker.state();
+        let reason = state.sighting.as_ref().and_then(|sighting| sighting.state_reason.as_ref());
+        state.instance.as_ref().and_then(|id| self.description(id)).is_some_and(|full| {
+            full.public_ip == state.public_ip
+                && (full.state_reason.is_none() || full.state_reason.as_ref() == reason)
+        })
+    }
+}
 
 impl Descriptions {
     /// Whether a worker was not described for long.
@@ -24,7 +39,7 @@ impl Descriptions {
         known.get(&worker).is_none_or(|at| now.duration_since(*at) >= KEPT)
     }
 
-    /// What EC2 says of these is recorded.
+    /// What EC2 says of these is on record.
     pub(super) fn note(&self, workers: impl IntoIterator<Item = WorkerId>, now: Timestamp) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, at| now.duration_since(*at) < KEPT);
